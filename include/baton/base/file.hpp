@@ -1,0 +1,54 @@
+#pragma once
+// Files: whole reads with a size cap, read-only mappings, and writes that either are there whole or not
+// at all (temporary name, data sync, rename, directory sync). Errors: kStorage for writing and permission,
+// the kind given by the caller for reading.
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "baton/base/error.hpp"
+
+namespace baton::base {
+
+/// Reads a whole regular file. A missing file, or one above `max_bytes`, is an error of `kind`.
+std::string read_file(const std::filesystem::path& path,
+                      ErrorKind kind,
+                      std::uint64_t max_bytes = std::uint64_t{4} << 30);
+
+/// Replaces `path` by `content` in one step.
+void write_file_atomically(const std::filesystem::path& path, std::string_view content);
+
+/// Makes an already written and closed temporary file durable and gives it its name: fsync(temporary),
+/// rename, fsync(directory). For writers that fill the file themselves (HDF5).
+void publish_file(const std::filesystem::path& temporary, const std::filesystem::path& path);
+
+/// `path` with ".tmp.<pid>" appended: where writers put what is not finished.
+std::filesystem::path temporary_name(const std::filesystem::path& path);
+
+/// Makes a folder and its parents; kStorage with the errno in words when that fails.
+void make_directories(const std::filesystem::path& path);
+
+/// A read-only shared mapping of a whole file; the pages are shared between processes of a machine.
+class MappedFile {
+ public:
+  MappedFile(const std::filesystem::path& path, ErrorKind kind);
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+  ~MappedFile();
+
+  std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
+  const std::filesystem::path& path() const noexcept { return path_; }
+
+ private:
+  std::filesystem::path path_;
+  const std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace baton::base

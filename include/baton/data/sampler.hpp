@@ -1,0 +1,38 @@
+#pragma once
+// The order of training: which rows form update s, and in which micro-batch slots. A function of the seed, the
+// number of rows and the batch sizes alone, so it does not know how many ranks there are. Rows of a slot are
+// packed one after another without padding.
+
+#include <cstdint>
+#include <vector>
+
+namespace baton::data {
+
+struct Update {
+  std::vector<std::vector<std::int64_t>> slots;  // row indices; every slot but the last is full
+};
+
+class Sampler {
+ public:
+  /// Rows are shuffled anew each epoch; the last update of an epoch may be smaller.
+  Sampler(std::int64_t num_rows,
+          std::int64_t train_batch_size,
+          std::int64_t micro_batch_size,
+          double num_epochs,
+          std::uint64_t seed);
+
+  /// ceil(num_epochs x updates per epoch).
+  std::int64_t num_updates() const { return num_updates_; }
+  /// step in [0, num_updates()). Any order of calls gives the same answer.
+  Update update(std::int64_t step) const;
+
+ private:
+  std::int64_t num_rows_;
+  std::int64_t train_batch_size_;
+  std::int64_t micro_batch_size_;
+  std::int64_t updates_per_epoch_;
+  std::int64_t num_updates_;
+  std::uint64_t seed_;
+};
+
+}  // namespace baton::data

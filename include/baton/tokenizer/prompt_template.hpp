@@ -1,0 +1,60 @@
+#pragma once
+// Prompt templates: how a conversation becomes the ids a model reads. Template parts are encoded apart from
+// user text and the ids concatenated, so that the borders never move and user text never becomes a special
+// token. Used by data and eval.
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "baton/tokenizer/tokenizer.hpp"
+
+namespace baton::tokenizer {
+
+struct Message {
+  std::string role;  // "system" | "user" | "assistant"
+  std::string text;
+};
+
+struct EncodedPrompt {
+  std::vector<TokenId> ids;           // BOS and generation prompt included, answer not
+  std::int64_t num_user_tokens_cut = 0;
+};
+
+class PromptTemplate {
+ public:
+  virtual ~PromptTemplate() = default;
+
+  virtual const std::string& name() const = 0;
+
+  /// The ids of the conversation, ready for the answer. When they would be more than `max_tokens`, the text of
+  /// the last user message is cut at its end (never below zero tokens); template parts are never cut.
+  /// max_tokens <= 0: no limit.
+  virtual EncodedPrompt encode(std::span<const Message> conversation, std::int64_t max_tokens) const = 0;
+
+  /// The ids the generation prompt adds at the end of every prompt; empty when there are none.
+  virtual const std::vector<TokenId>& invocation_ids() const = 0;
+
+  /// The end-of-answer token: appended to every target, ends decoding.
+  virtual TokenId end_of_answer_id() const = 0;
+
+  /// The rendered text of a conversation, as `transformers` renders the same template (generation prompt
+  /// included): for people and golden tests. Encoding never goes through it.
+  virtual std::string render(std::span<const Message> conversation) const = 0;
+};
+
+/// Makes a template by name. "auto" recognises the folder's own chat template (chat_template.jinja or
+/// tokenizer_config.json) when it is one of the known kinds; otherwise a kModel error lists the known names.
+/// The template keeps a reference to the tokenizer.
+std::unique_ptr<PromptTemplate> make_template(const std::string& name,
+                                              const std::filesystem::path& model_folder,
+                                              const Tokenizer& tokenizer);
+
+/// The names make_template knows, "auto" included.
+std::vector<std::string> template_names();
+
+}  // namespace baton::tokenizer

@@ -1,0 +1,196 @@
+#include "baton/base/file.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "baton/base/handle.hpp"
+#include "baton/base/text.hpp"
+
+namespace baton::base {
+
+namespace {
+
+struct CloseFd {
+  void operator()(int fd) const noexcept { ::close(fd); }
+};
+using Fd = Handle<int, CloseFd, -1>;
+
+[[noreturn]] void throw_storage(const std::string& action, const std::filesystem::path& path, int error) {
+  std::string fix = "check the path and its permissions";
+  if (error == ENOSPC || error == EDQUOT) {
+    fix = "free space or raise the quota, then run the same command again; finished files are kept";
+  } else if (error == EFBIG) {
+    fix = "raise the file size limit (ulimit -f), then run the same command again";
+  } else if (error == EROFS || error == EACCES || error == EPERM) {
+    fix = "choose a folder this user can write to";
+  }
+  throw Error(ErrorKind::kStorage,
+              "cannot " + action,
+              {.where = path.string(),
+               .expected = "",
+               .found = std::string(std::strerror(error)) + " (errno " + std::to_string(error) + ")",
+               .fix = fix});
+}
+
+Fd open_for_reading(const std::filesystem::path& path, ErrorKind kind) {
+  Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) {
+    const int error = errno;
+    throw Error(error == EACCES ? ErrorKind::kStorage : kind,
+                "cannot open a file for reading",
+                {.where = path.string(),
+                 .expected = "a readable file",
+                 .found = std::strerror(error),
+                 .fix = "check the path"});
+  }
+  struct stat facts {};
+  if (::fstat(fd.get(), &facts) != 0 || !S_ISREG(facts.st_mode)) {
+    throw Error(kind,
+                "not a regular file",
+                {.where = path.string(), .expected = "a file", .found = "a folder or device", .fix = "check the path"});
+  }
+  return fd;
+}
+
+std::uint64_t size_of(const Fd& fd) {
+  struct stat facts {};
+  ::fstat(fd.get(), &facts);
+  return static_cast<std::uint64_t>(facts.st_size);
+}
+
+void sync_folder_of(const std::filesystem::path& path) {
+  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  const Fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  // Some file systems cannot sync a folder; that they say so (EINVAL) is no failure of the write.
+  if (fd && ::fsync(fd.get()) != 0 && errno != EINVAL) {
+    throw_storage("make a folder durable (fsync)", folder, errno);
+  }
+}
+
+}  // namespace
+
+std::string read_file(const std::filesystem::path& path, ErrorKind kind, std::uint64_t max_bytes) {
+  const Fd fd = open_for_reading(path, kind);
+  const std::uint64_t size = size_of(fd);
+  if (size > max_bytes) {
+    throw Error(kind,
+                "a file is larger than what is read here",
+                {.where = path.string(),
+                 .expected = "at most " + format_bytes(max_bytes),
+                 .found = format_bytes(size),
+                 .fix = "check that this is the right file"});
+  }
+  std::string content(size, '\0');
+  std::size_t done = 0;
+  while (done < content.size()) {
+    const ssize_t count = ::read(fd.get(), content.data() + done, content.size() - done);
+    if (count < 0 && errno == EINTR) {
+      continue;
+    }
+    if (count < 0) {
+      throw_storage("read a file", path, errno);
+    }
+    if (count == 0) {
+      content.resize(done);
+      break;
+    }
+    done += static_cast<std::size_t>(count);
+  }
+  return content;
+}
+
+std::filesystem::path temporary_name(const std::filesystem::path& path) {
+  return path.string() + ".tmp." + std::to_string(::getpid());
+}
+
+void write_file_atomically(const std::filesystem::path& path, std::string_view content) {
+  const std::filesystem::path temporary = temporary_name(path);
+  Fd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  if (!fd) {
+    throw_storage("create a file", path, errno);
+  }
+  const auto fail = [&](int error) {
+    fd.reset();
+    ::unlink(temporary.c_str());
+    throw_storage("write a file", path, error);
+  };
+  std::size_t done = 0;
+  while (done < content.size()) {
+    const ssize_t count = ::write(fd.get(), content.data() + done, content.size() - done);
+    if (count < 0 && errno == EINTR) {
+      continue;
+    }
+    if (count < 0) {
+      fail(errno);
+    }
+    done += static_cast<std::size_t>(count);
+  }
+  if (::close(fd.release()) != 0) {
+    fail(errno);
+  }
+  publish_file(temporary, path);
+}
+
+void publish_file(const std::filesystem::path& temporary, const std::filesystem::path& path) {
+  const auto fail = [&](const char* action, int error) {
+    ::unlink(temporary.c_str());
+    throw_storage(action, path, error);
+  };
+  {
+    const Fd fd(::open(temporary.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!fd || ::fsync(fd.get()) != 0) {
+      fail("make a file durable (fsync)", errno);
+    }
+  }
+  if (::rename(temporary.c_str(), path.c_str()) != 0) {
+    fail("give a finished file its name (rename)", errno);
+  }
+  sync_folder_of(path);
+}
+
+void make_directories(const std::filesystem::path& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) {
+    throw_storage("create a folder", path, error.value());
+  }
+}
+
+MappedFile::MappedFile(const std::filesystem::path& path, ErrorKind kind) : path_(path) {
+  const Fd fd = open_for_reading(path, kind);
+  size_ = static_cast<std::size_t>(size_of(fd));
+  if (size_ == 0) {
+    return;  // mmap refuses length 0
+  }
+  void* address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, fd.get(), 0);
+  if (address == MAP_FAILED) {
+    throw_storage("map a file into memory", path, errno);
+  }
+  data_ = static_cast<const std::byte*>(address);
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) {
+    ::munmap(const_cast<std::byte*>(data_), size_);
+  }
+}
+
+}  // namespace baton::base

@@ -1,0 +1,194 @@
+#include "baton/base/text.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace baton::base {
+
+namespace {
+
+bool is_space(char c) {
+  return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v';
+}
+
+// Length of the valid sequence that starts at `i`, 0 when it is not valid (Unicode 15, table 3-7).
+std::size_t utf8_sequence_length(std::string_view text, std::size_t i) {
+  const auto byte = [&](std::size_t k) {
+    return k < text.size() ? static_cast<unsigned char>(text[k]) : static_cast<unsigned char>(0);
+  };
+  const auto continues = [&](std::size_t k, unsigned low = 0x80, unsigned high = 0xBF) {
+    return k < text.size() && byte(k) >= low && byte(k) <= high;
+  };
+  const unsigned lead = byte(i);
+  if (lead < 0x80) {
+    return 1;
+  }
+  if (lead >= 0xC2 && lead <= 0xDF) {
+    return continues(i + 1) ? 2 : 0;
+  }
+  if (lead >= 0xE0 && lead <= 0xEF) {
+    const unsigned low = lead == 0xE0 ? 0xA0 : 0x80;
+    const unsigned high = lead == 0xED ? 0x9F : 0xBF;
+    return continues(i + 1, low, high) && continues(i + 2) ? 3 : 0;
+  }
+  if (lead >= 0xF0 && lead <= 0xF4) {
+    const unsigned low = lead == 0xF0 ? 0x90 : 0x80;
+    const unsigned high = lead == 0xF4 ? 0x8F : 0xBF;
+    return continues(i + 1, low, high) && continues(i + 2) && continues(i + 3) ? 4 : 0;
+  }
+  return 0;
+}
+
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) {
+    row[j] = j;
+  }
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t substitution = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, substitution});
+    }
+  }
+  return row[b.size()];
+}
+
+// Columns a terminal needs: code points, which is right for the texts we print.
+std::size_t display_width(std::string_view text) {
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
+  }));
+}
+
+bool looks_numeric(const std::string& cell) {
+  return !cell.empty() && cell.find_first_not_of("0123456789.+-eE%, ") == std::string::npos;
+}
+
+}  // namespace
+
+std::string trim(std::string_view text) {
+  std::size_t begin = 0;
+  std::size_t end = text.size();
+  while (begin < end && is_space(text[begin])) {
+    ++begin;
+  }
+  while (end > begin && is_space(text[end - 1])) {
+    --end;
+  }
+  return std::string(text.substr(begin, end - begin));
+}
+
+std::vector<std::string> split_list(std::string_view text, char separator) {
+  std::vector<std::string> parts;
+  if (trim(text).empty()) {
+    return parts;
+  }
+  std::size_t begin = 0;
+  while (true) {
+    const std::size_t end = text.find(separator, begin);
+    parts.push_back(trim(text.substr(begin, end == std::string_view::npos ? end : end - begin)));
+    if (end == std::string_view::npos) {
+      return parts;
+    }
+    begin = end + 1;
+  }
+}
+
+std::string join(std::span<const std::string> parts, std::string_view separator) {
+  return fmt::format("{}", fmt::join(parts.begin(), parts.end(), separator));
+}
+
+std::optional<std::size_t> find_invalid_utf8(std::string_view text) {
+  std::size_t i = 0;
+  while (i < text.size()) {
+    const std::size_t length = utf8_sequence_length(text, i);
+    if (length == 0) {
+      return i;
+    }
+    i += length;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> nearest_name(std::string_view name, std::span<const std::string> candidates) {
+  std::optional<std::string> best;
+  std::size_t best_distance = std::max<std::size_t>(2, name.size() / 2);
+  for (const std::string& candidate : candidates) {
+    const std::size_t distance = edit_distance(name, candidate);
+    if (distance < best_distance || (distance == best_distance && !best)) {
+      best = candidate;
+      best_distance = distance;
+    }
+  }
+  return best;
+}
+
+std::string format_duration(double seconds) {
+  if (seconds < 60) {
+    return fmt::format("{:.1f} s", seconds);
+  }
+  const auto whole = static_cast<long long>(std::llround(seconds));
+  if (whole < 3600) {
+    return fmt::format("{} min {:02d} s", whole / 60, whole % 60);
+  }
+  return fmt::format("{} h {:02d} min", whole / 3600, whole % 3600 / 60);
+}
+
+std::string format_bytes(std::uint64_t num_bytes) {
+  if (num_bytes < 1024) {
+    return fmt::format("{} B", num_bytes);
+  }
+  double value = static_cast<double>(num_bytes);
+  const char* unit = "B";
+  for (const char* next : {"KiB", "MiB", "GiB", "TiB"}) {
+    if (value < 1024) {
+      break;
+    }
+    value /= 1024;
+    unit = next;
+  }
+  return fmt::format("{:.1f} {}", value, unit);
+}
+
+std::string format_table(const std::vector<std::string>& header,
+                         const std::vector<std::vector<std::string>>& rows) {
+  const std::size_t num_columns = header.size();
+  std::vector<std::size_t> widths(num_columns);
+  std::vector<bool> numeric(num_columns, !rows.empty());
+  for (std::size_t c = 0; c < num_columns; ++c) {
+    widths[c] = display_width(header[c]);
+    for (const auto& row : rows) {
+      const std::string cell = c < row.size() ? row[c] : std::string();
+      widths[c] = std::max(widths[c], display_width(cell));
+      numeric[c] = numeric[c] && (looks_numeric(cell) || cell.empty());
+    }
+  }
+  const auto line = [&](const std::vector<std::string>& cells) {
+    std::string text;
+    for (std::size_t c = 0; c < num_columns; ++c) {
+      const std::string cell = c < cells.size() ? cells[c] : std::string();
+      const std::string padding(widths[c] - display_width(cell), ' ');
+      text += numeric[c] ? padding + cell : cell + padding;
+      text += c + 1 < num_columns ? "  " : "";
+    }
+    text.erase(text.find_last_not_of(' ') + 1);
+    return text + "\n";
+  };
+  std::string table = line(header);
+  std::vector<std::string> rule(num_columns);
+  for (std::size_t c = 0; c < num_columns; ++c) {
+    rule[c] = std::string(widths[c], '-');
+  }
+  table += line(rule);
+  for (const auto& row : rows) {
+    table += line(row);
+  }
+  return table;
+}
+
+}  // namespace baton::base
