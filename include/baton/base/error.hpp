@@ -32,10 +32,10 @@ ErrorKind kind_from_name(const std::string& name) noexcept;
 
 /// The parts of a message beyond its first sentence. Empty parts are not shown.
 struct ErrorDetails {
-  std::string where;     // file and line, tensor name, config key
-  std::string expected;
-  std::string found;
-  std::string fix;       // what the reader can do now
+  std::string where = {};  // file and line, tensor name, config key
+  std::string expected = {};
+  std::string found = {};
+  std::string fix = {};    // what the reader can do now
 };
 
 class Error : public std::runtime_error {
