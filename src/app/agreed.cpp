@@ -1,0 +1,30 @@
+#include <exception>
+#include <optional>
+
+#include "baton/app/commands.hpp"
+
+namespace baton::app {
+
+void together(comm::ProcessWorld& world, const std::function<void()>& work) {
+  std::optional<base::Error> mine;
+  try {
+    work();
+  } catch (const base::Error& error) {
+    mine = error;
+  } catch (const std::exception& error) {
+    mine = base::Error(base::ErrorKind::kInternal, error.what());
+  } catch (...) {
+    mine = base::Error(base::ErrorKind::kInternal, "an exception of an unknown type");
+  }
+  // What agree itself finds (a lost rank) is not known to everybody; what a rank brought is.
+  try {
+    world.agree(mine);
+  } catch (const base::Error& error) {
+    if (error.kind() == base::ErrorKind::kCommunication) {
+      throw;
+    }
+    throw AgreedError(error);
+  }
+}
+
+}  // namespace baton::app

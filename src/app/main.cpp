@@ -1,0 +1,139 @@
+// The program: command line, world, dispatch, and the one place where every error ends up.
+
+#include <exception>
+#include <iostream>
+#include <new>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "baton/app/commands.hpp"
+#include "baton/base/error.hpp"
+#include "baton/base/log.hpp"
+#include "baton/comm/process_world.hpp"
+#include "baton/config/cli.hpp"
+#include "baton/config/stop_signal.hpp"
+#include "export_command.hpp"
+#include "inspect_command.hpp"
+#include "tokenize_command.hpp"
+
+namespace {
+
+using baton::base::Error;
+using baton::base::ErrorKind;
+using baton::config::Command;
+using baton::config::Verb;
+
+int run_alone(const Command& command) {
+  switch (command.verb) {
+    case Verb::kHelp:
+    case Verb::kVersion:
+      std::cout << command.text;
+      return 0;
+    case Verb::kAsk:
+      return baton::app::run_ask(command);
+    case Verb::kPlan:
+      return baton::app::run_plan_command(command);
+    case Verb::kInspect:
+      return baton::app::run_inspect(command.path, command.as_json, std::cout);
+    case Verb::kExport:
+      return baton::app::run_export(command.run, command.expert, command.out);
+    case Verb::kTokenize:
+      return baton::app::run_tokenize(command.model, std::cin, std::cout);
+    case Verb::kTrain:
+    case Verb::kEval:
+      break;
+  }
+  baton::base::fail_assertion("a command without a world", baton::config::verb_name(command.verb));
+}
+
+/// The exception being handled as an Error.
+Error current_error() {
+  try {
+    throw;
+  } catch (const Error& error) {
+    return error;
+  } catch (const std::bad_alloc&) {
+    return Error(
+        ErrorKind::kInternal, "out of memory",
+        {.where = "",
+         .expected = "",
+         .found = "",
+         .fix = "lower train.micro_batch_size, eval.eval_batch_size or the ranks on this machine"});
+  } catch (const std::exception& error) {
+    return Error(ErrorKind::kInternal, error.what());
+  } catch (...) {
+    return Error(ErrorKind::kInternal, "an exception of an unknown type");
+  }
+}
+
+int report(const Error& error) {
+  baton::base::log(baton::base::LogLevel::kError, "main", error.what());
+  return baton::base::exit_code(error.kind());
+}
+
+int run_in_world(const Command& command, baton::comm::ProcessWorld& world) {
+  try {
+    const int code = command.verb == Verb::kTrain ? baton::app::run_train(command, world)
+                                                  : baton::app::run_eval(command, world);
+    world.close();
+    return code;
+  } catch (const baton::app::AgreedError& error) {
+    const int code = baton::base::exit_code(error.kind());
+    if (world.rank() == 0) {
+      report(error);
+    }
+    world.close();
+    return code;
+  } catch (...) {
+    const int code = report(current_error());
+    if (world.size() > 1) {
+      world.abort(code);  // the others may be waiting for this rank
+    }
+    return code;
+  }
+}
+
+/// A command line that is wrong is wrong on every rank: one of them says so.
+int report_usage(const Error& error, int argc, char** argv) {
+  if (baton::comm::launch_facts().announced_size <= 1) {
+    return report(error);
+  }
+  baton::comm::ProcessWorld world(&argc, &argv);
+  baton::base::set_log_identity(world.rank(), world.size());
+  const int code = world.rank() == 0 ? report(error) : baton::base::exit_code(error.kind());
+  world.close();
+  return code;
+}
+
+int run(int argc, char** argv) {
+  std::optional<Command> command;
+  try {
+    command = baton::config::parse_command(std::vector<std::string>(argv + 1, argv + argc));
+  } catch (const Error& error) {
+    return report_usage(error, argc, argv);
+  }
+  if (command->verb != Verb::kTrain && command->verb != Verb::kEval) {
+    return run_alone(*command);
+  }
+  baton::comm::ProcessWorld world(&argc, &argv);
+  baton::base::set_log_identity(world.rank(), world.size());
+  baton::config::install_stop_signals();
+  return run_in_world(*command, world);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    const int code = run(argc, argv);
+    std::cout.flush();
+    if (!std::cout) {
+      throw Error(ErrorKind::kStorage, "the output could not be written",
+                  {.where = "stdout", .expected = "", .found = "", .fix = "is the disk full?"});
+    }
+    return code;
+  } catch (...) {
+    return report(current_error());
+  }
+}

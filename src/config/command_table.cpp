@@ -1,0 +1,211 @@
+#include "command_table.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+
+#include "baton/config/options.hpp"
+
+namespace baton::config {
+namespace {
+
+const FlagSpec kConfig{"config", FlagKind::kValue, "FILE", "the config file", true};
+const FlagSpec kRun{"run", FlagKind::kValue, "DIR", "the run folder", true};
+const FlagSpec kJson{"json", FlagKind::kSwitch, "", "print JSON", false};
+
+FlagSpec optional_flag(FlagSpec flag) {
+  flag.is_required = false;
+  return flag;
+}
+
+CommandSpec train_command() {
+  return {"train",
+          Verb::kTrain,
+          "Trains the experts that are missing from the run folder, in parallel over the ranks.",
+          "",
+          {kConfig,
+           {"replace", FlagKind::kRepeated, "NAME",
+            "move this task's expert aside and train it anew", false}},
+          Purpose::kTrain,
+          {"baton train --config configs/quickstart.cfg",
+           "mpirun -n 2 baton train --config configs/quickstart.cfg --set train.seed=7"}};
+}
+
+CommandSpec eval_command() {
+  return {"eval",
+          Verb::kEval,
+          "Fills the score matrix over all tasks and stages of a run.",
+          "",
+          {kRun},
+          Purpose::kEval,
+          {"mpirun -n 2 baton eval --run runs/quickstart --set data.max_eval_samples=100"}};
+}
+
+CommandSpec ask_command() {
+  return {"ask",
+          Verb::kAsk,
+          "Answers one prompt, and says who answered.",
+          "PROMPT",
+          {optional_flag(kRun),
+           {"model", FlagKind::kValue, "DIR", "ask this base model alone, instead of --run", false},
+           kJson,
+           {"jsonl", FlagKind::kSwitch, "",
+            "read one JSON object with \"prompt\" a line from stdin", false}},
+          Purpose::kAsk,
+          {"baton ask --run runs/quickstart \"Is this review positive? I loved every minute.\"",
+           "baton ask --run runs/quickstart --json --jsonl < prompts.jsonl"}};
+}
+
+CommandSpec plan_command() {
+  return {"plan",
+          Verb::kPlan,
+          "Shows groups, waves, memory and steps for a cluster; trains nothing.",
+          "",
+          {kConfig,
+           {"ranks", FlagKind::kValue, "N", "number of ranks", true},
+           {"ranks-per-node", FlagKind::kValue, "M", "ranks on one machine; default: all", false}},
+          Purpose::kPlan,
+          {"baton plan --config configs/quickstart.cfg --ranks 16 --ranks-per-node 8"}};
+}
+
+std::vector<CommandSpec> make_table() {
+  return {
+      train_command(),
+      eval_command(),
+      ask_command(),
+      plan_command(),
+      {"inspect",
+       Verb::kInspect,
+       "Shows what a run folder or one HDF5 file holds; needs no model.",
+       "PATH",
+       {kJson},
+       std::nullopt,
+       {"baton inspect runs/quickstart", "baton inspect runs/quickstart/experts/01-qa.h5 --json"}},
+      {"export",
+       Verb::kExport,
+       "Writes one expert as an adapter folder that PEFT loads.",
+       "",
+       {kRun,
+        {"expert", FlagKind::kValue, "NAME", "the task's name", true},
+        {"out", FlagKind::kValue, "DIR", "the folder to write", true}},
+       std::nullopt,
+       {"baton export --run runs/quickstart --expert qa --out qa-adapter"}},
+      {"tokenize",
+       Verb::kTokenize,
+       "Turns stdin lines into token ids, one JSON array a line.",
+       "",
+       {{"model", FlagKind::kValue, "DIR", "the model folder", true}},
+       std::nullopt,
+       {"echo Hello | baton tokenize --model models/smollm2"}},
+      {"report", std::nullopt, "Writes one report.html of a run.", "", {}, std::nullopt, {}},
+      {"doctor", std::nullopt, "Checks this machine.", "", {}, std::nullopt, {}},
+  };
+}
+
+std::string keys_note(const CommandSpec& command) {
+  if (!command.purpose) {
+    return "";
+  }
+  switch (*command.purpose) {
+    case Purpose::kEval:
+      return "\nKeys that may be set: eval.*, cluster.*, data.max_new_tokens, "
+             "data.max_eval_samples\n";
+    case Purpose::kAsk:
+    case Purpose::kAskModel:
+      return "\nKeys that may be set: cluster.*, data.max_new_tokens; with --model also "
+             "model.dtype,\n"
+             "data.template, data.cutoff_len\n";
+    case Purpose::kTrain:
+    case Purpose::kPlan:
+      return "\nKeys of the config file (\"key = value\" under \"[section]\"; '#' at the start of "
+             "a line\n"
+             "opens a comment; lists are comma-separated):\n\n" +
+             option_help();
+  }
+  return "";
+}
+
+}  // namespace
+
+const std::vector<CommandSpec>& command_table() {
+  static const std::vector<CommandSpec> kTable = make_table();
+  return kTable;
+}
+
+const CommandSpec* find_command(const std::string& name) {
+  const auto& table = command_table();
+  const auto found = std::find_if(table.begin(), table.end(),
+                                  [&](const CommandSpec& spec) { return spec.name == name; });
+  return found == table.end() ? nullptr : &*found;
+}
+
+std::vector<std::string> command_names() {
+  std::vector<std::string> names;
+  for (const auto& spec : command_table()) {
+    if (spec.verb) {
+      names.push_back(spec.name);
+    }
+  }
+  return names;
+}
+
+std::string usage_line(const CommandSpec& command) {
+  std::string line = "baton " + command.name;
+  for (const auto& flag : command.flags) {
+    const std::string shown = "--" + flag.name + (flag.value.empty() ? "" : " " + flag.value);
+    line += flag.is_required
+                ? " " + shown
+                : fmt::format(" [{}]{}", shown, flag.kind == FlagKind::kRepeated ? "..." : "");
+  }
+  if (command.purpose) {
+    line += " [--set section.key=value]...";
+  }
+  if (!command.argument.empty()) {
+    line += command.verb == Verb::kAsk ? " [" + command.argument + "]" : " " + command.argument;
+  }
+  return line;
+}
+
+std::string command_help(const CommandSpec& command) {
+  std::string text = fmt::format("{}\n\nUsage: {}\n\n", command.summary, usage_line(command));
+  const auto add = [&](const std::string& name, const std::string& help) {
+    text += fmt::format("  {:<26} {}\n", name, help);
+  };
+  for (const auto& flag : command.flags) {
+    add("--" + flag.name + (flag.value.empty() ? "" : " " + flag.value), flag.help);
+  }
+  if (command.purpose) {
+    add("--set section.key=value", "set a config key; also --section.key=value");
+  }
+  add("--help", "this text");
+  text += "\nExample:\n";
+  for (const auto& example : command.examples) {
+    text += "  " + example + "\n";
+  }
+  return text + keys_note(command);
+}
+
+std::string general_help() {
+  std::string text =
+      "Baton: continual fine-tuning of language models as a sequential ensemble of LoRA "
+      "experts.\n\n"
+      "Usage: baton COMMAND [flags]      (under mpirun or srun, or alone)\n\n";
+  for (const auto& command : command_table()) {
+    if (command.verb) {
+      text += fmt::format("  {:<10} {}\n", command.name, command.summary);
+    }
+  }
+  text +=
+      "\n  baton COMMAND --help   flags and examples of a command\n"
+      "  baton --version        the version\n"
+      "\nExample:\n"
+      "  mpirun -n 2 baton train --config configs/quickstart.cfg\n"
+      "  baton ask --run runs/quickstart \"Translate to French: good morning\"\n"
+      "\nExit codes: 0 done, 2 usage or config, 3 data, 4 model or checkpoint file, 5 storage,\n"
+      "6 communication, 7 non-finite training, 8 hang, 70 internal error, 75 stopped: run again to "
+      "go on.\n";
+  return text;
+}
+
+}  // namespace baton::config
