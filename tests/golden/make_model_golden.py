@@ -131,16 +131,10 @@ def make_tiny():
 
 # ---------------------------------------------------------------- a real model
 
-def read_rows(data, task, count, max_chars=None):
-    rows = []
+def read_rows(data, task):
     with open(pathlib.Path(data) / f"{task}.eval.json", encoding="utf-8") as lines:
-        for line in lines:
-            row = json.loads(line)
-            if max_chars is None or len(row["full_prompt"]) <= max_chars:
-                rows.append((f"{task}/{row['id']}", row["full_prompt"]))
-            if len(rows) == count:
-                break
-    return rows
+        rows = [json.loads(line) for line in lines]
+    return [(f"{task}/{row['id']}", row["full_prompt"]) for row in rows]
 
 
 def chat_ids(tokenizer, text):
@@ -161,7 +155,7 @@ def make_logits(model, tokenizer, data):
     tensors = {"columns": columns}
     full = []
     for i, task in enumerate(TASKS[:8]):
-        name, text = read_rows(data, task, 1, 700)[0]
+        name, text = min(read_rows(data, task)[:40], key=lambda row: abs(len(row[1]) - 400))
         ids = chat_ids(tokenizer, text)
         with torch.no_grad():
             logits = model(input_ids=torch.tensor([ids])).logits[0]
@@ -208,7 +202,7 @@ def greedy(model, prompts, new_tokens, end):
 def make_greedy(model, tokenizer, data):
     picked = []
     for task in TASKS:
-        for name, text in read_rows(data, task, 200):
+        for name, text in read_rows(data, task):
             ids = chat_ids(tokenizer, text)
             if len(ids) <= 120:
                 picked.append((task, name, ids))
@@ -218,6 +212,7 @@ def make_greedy(model, tokenizer, data):
             rows = [row for row in picked if row[0] == task]
             if turn < len(rows) and len(chosen) < 50:
                 chosen.append(rows[turn])
+    assert len(chosen) == 50, len(chosen)
     chosen.sort(key=lambda row: len(row[2]))
     result = []
     for begin in range(0, len(chosen), 10):
@@ -237,7 +232,7 @@ def main():
     parser.add_argument("--model")
     parser.add_argument("--data")
     args = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     if args.what == "tiny":
         make_tiny()
         return

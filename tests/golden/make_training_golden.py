@@ -188,7 +188,7 @@ def main():
     parser.add_argument("--model")
     parser.add_argument("--data")
     args = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     OUT.mkdir(exist_ok=True)
     make_tiny() if args.what == "tiny" else make_smollm2(args.model, args.data)
 

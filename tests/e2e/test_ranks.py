@@ -1,0 +1,76 @@
+"""The same bits for every number of ranks and every way to group them."""
+
+import unittest
+
+from support import digests, run_ok, train, workspace
+
+KEPT = ("experts/*.h5", "buffers/*.h5")
+SCORED = ("eval/results.json", "eval/predictions.jsonl", "eval/matrix.csv")
+
+
+class Ranks(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.alone = train("ranks-0")
+        run_ok("eval", "--run", cls.alone)
+        cls.expected = digests(cls.alone, *KEPT)
+        cls.scores = digests(cls.alone, *SCORED)
+
+    def test_files_are_there(self):
+        self.assertEqual(len(self.expected), 6)
+        self.assertEqual(len(self.scores), 3)
+        self.assertEqual(len(set(self.expected.values())), 6)
+
+    def check(self, ranks, **cluster):
+        name = f"ranks-{ranks}-" + "-".join(f"{key}{value}" for key, value in cluster.items())
+        folder = train(name, ranks=ranks, **{f"cluster__{key}": value for key, value in cluster.items()})
+        self.assertEqual(digests(folder, *KEPT), self.expected)
+        run_ok("eval", "--run", folder, ranks=ranks)
+        self.assertEqual(digests(folder, *SCORED), self.scores)
+
+    def test_one_rank_under_mpirun(self):
+        self.check(1)
+
+    def test_two_ranks_one_group(self):
+        self.check(2, groups=1)
+
+    def test_two_ranks_two_groups(self):
+        self.check(2, groups=2)
+
+    def test_three_ranks_one_group(self):
+        self.check(3, groups=1)
+
+    def test_three_ranks_two_groups(self):
+        self.check(3, groups=2)
+
+    def test_four_ranks_one_group_larger_than_the_slots(self):
+        self.check(4, groups=1)
+
+    def test_four_ranks_three_groups(self):
+        self.check(4, groups=3)
+
+    def test_evaluation_by_another_number_of_ranks(self):
+        for ranks in (2, 3, 4):
+            run_ok("eval", "--run", self.alone, ranks=ranks)
+            self.assertEqual(digests(self.alone, *SCORED), self.scores, ranks)
+
+    def test_dropout_keeps_the_promise(self):
+        one = train("dropout-1", lora__lora_dropout="0.3")
+        three = train("dropout-3", ranks=3, lora__lora_dropout="0.3", cluster__groups=1)
+        self.assertEqual(digests(one, *KEPT), digests(three, *KEPT))
+        self.assertNotEqual(digests(one, "experts/*.h5"), digests(self.alone, "experts/*.h5"))
+
+    def test_another_seed_gives_another_expert(self):
+        other = train("seed-7", train__seed=7)
+        for name, value in digests(other, "experts/*.h5").items():
+            self.assertNotEqual(value, self.expected[name])
+
+    def test_moved_folder(self):
+        moved = workspace() / "moved"
+        train("before-move").rename(moved)
+        run_ok("eval", "--run", moved, ranks=2)
+        self.assertEqual(digests(moved, *SCORED), self.scores)
+
+
+if __name__ == "__main__":
+    unittest.main()
