@@ -24,7 +24,8 @@ CHATML = (
 )
 TEXT = [
     SYSTEM, "system\nuser\nassistant\n", "the cat sat on the mat and the dog ran after a red ball in the park",
-    "Say this word loudly and write it in capital letters please", "How many words are in this line? One two three",
+    "Say this word loudly and write it in capital letters please",
+    "How many words are in this line? One two three",
     "Spell it backwards letter by letter", "a small green bird sings a long song near the old stone bridge",
 ]
 

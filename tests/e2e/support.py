@@ -84,15 +84,19 @@ def tiny_model(name="model", **options):
 
 # ------------------------------------------------------------------ toy tasks
 
+CUES = {"loud": "loudly", "count": "many", "last": "red", "back": "backwards", "other": "sings"}
+
+
 def toy_row(task, chance):
+    """A prompt whose first words, the same four times, tell the task apart even for a random model."""
     words = chance.sample(WORDS, 3)
-    line = " ".join(words)
-    return {
-        "loud": ("Say this loudly: " + line, line.upper()),
-        "count": ("How many letters has the word " + words[0] + "?", str(len(words[0]))),
-        "last": ("The last word of \"" + line + "\" is", words[-1]),
-        "back": ("Spell backwards: " + words[0], words[0][::-1]),
-        "other": ("Please sing " + line, "no"),
+    prompt = f"{CUES[task]} " * 4 + " ".join(words)
+    return prompt, {
+        "loud": " ".join(words).upper(),
+        "count": str(len(words[0])),
+        "last": words[-1],
+        "back": words[0][::-1],
+        "other": "no",
     }[task]
 
 
