@@ -1,6 +1,6 @@
 """What the end-to-end tests share: a tiny model, toy tasks, and running the program alone or under mpirun.
 
-BATON names the binary (default: the first of build/{release,cpu,debug}/baton). Everything is written to a
+BATON_BINARY names the binary (default: the first of build/{release,cpu,debug}/baton). Everything is written to a
 temporary folder that is removed at the end; E2E_KEEP=1 keeps it.
 """
 
@@ -21,13 +21,13 @@ WORDS = ("cat dog bird stone bridge park ball song green red old small long near
 
 
 def find_binary():
-    if "BATON" in os.environ:
-        return pathlib.Path(os.environ["BATON"]).resolve()
+    if "BATON_BINARY" in os.environ:
+        return pathlib.Path(os.environ["BATON_BINARY"]).resolve()
     for preset in ("release", "cpu", "debug"):
         path = SOURCE / "build" / preset / "baton"
         if path.exists():
             return path
-    sys.exit("no baton binary: build it first, or name it in BATON")
+    sys.exit("no baton binary: build it first, or name it in BATON_BINARY")
 
 
 class Result:
