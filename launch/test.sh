@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# From a bare Debian 12 to a tested build: everything that quickstart.sh needs, the oracles (transformers, peft and
+# friends with the full CUDA wheels), a full build and all tests.
+#   launch/test.sh [--preset release|cpu|debug] [ctest arguments, e.g. -L unit]
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+preset=release
+case "${1:-}" in
+  --preset) preset=${2:?--preset needs a name}; shift 2 ;;
+  --help) sed -n '2,4s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+esac
+
+KEEP_WHEELS=1
+install_dependencies
+item oracles "$ROOT/launch/requirements-oracles.txt" -- install_oracles
+close_dependencies
+build "$preset"
+cd "$ROOT"
+say "tests"
+ctest --preset "$preset" --parallel "$(build_jobs)" --no-tests=error \
+  --output-junit "$ROOT/build/$preset/tests.xml" "$@" </dev/null
+say "tests passed"
