@@ -1,5 +1,6 @@
 #pragma once
-// One row of a task as text, whatever file layout it came from. Made by the readers, encoded by row_encoder.
+// One row of a task as text, whatever file layout it came from. Made by the readers, encoded by
+// row_encoder.
 
 #include <cstdint>
 #include <string>
@@ -10,10 +11,10 @@
 namespace baton::data {
 
 struct Example {
-  std::string id;                               // unique within its task and split
+  std::string id;                                // unique within its task and split
   std::vector<tokenizer::Message> conversation;  // ends with a user message
-  std::vector<std::string> references;          // at least one; training learns the first
-  std::string origin;                           // "file line 3": for errors and warnings, not part of identity
+  std::vector<std::string> references;           // at least one; training learns the first
+  std::string origin;  // "file line 3": for errors and warnings, not part of identity
 };
 
 struct TaskData {

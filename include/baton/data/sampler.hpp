@@ -1,7 +1,7 @@
 #pragma once
-// The order of training: which rows form update s, and in which micro-batch slots. A function of the seed, the
-// number of rows and the batch sizes alone, so it does not know how many ranks there are. Rows of a slot are
-// packed one after another without padding.
+// The order of training: which rows form update s, and in which micro-batch slots. A function of
+// the seed, the number of rows and the batch sizes alone, so it does not know how many ranks there
+// are. Rows of a slot are packed one after another without padding.
 
 #include <cstdint>
 #include <vector>
@@ -14,7 +14,9 @@ struct Update {
 
 class Sampler {
  public:
-  /// Rows are shuffled anew each epoch; the last update of an epoch may be smaller.
+  /// Rows are shuffled anew each epoch; the last update of an epoch may be smaller. num_epochs may
+  /// be a fraction. Sizes below 1, or epochs that are not a positive number, are kUsage errors; no
+  /// rows a kData one.
   Sampler(std::int64_t num_rows,
           std::int64_t train_batch_size,
           std::int64_t micro_batch_size,

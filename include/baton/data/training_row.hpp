@@ -12,13 +12,16 @@ namespace baton::data {
 enum class RowRole { kPositive, kRehearsal, kGeneral };
 
 struct TrainingRow {
-  std::vector<tokenizer::TokenId> tokens;  // prompt, then target; target = indicator [answer] end-of-answer
-  std::int64_t prompt_length = 0;          // tokens [0, prompt_length) carry no loss
+  std::vector<tokenizer::TokenId>
+      tokens;                      // prompt, then target; target = indicator [answer] end-of-answer
+  std::int64_t prompt_length = 0;  // tokens [0, prompt_length) carry no loss
   RowRole role = RowRole::kPositive;
-  std::string task;                        // the task the row was taken from ("" for general rows)
-  std::int64_t row_index = 0;              // position in the expert's reconstructed training set: keys dropout
+  std::string task;            // the task the row was taken from ("" for general rows)
+  std::int64_t row_index = 0;  // position in the expert's reconstructed training set: keys dropout
 
-  std::int64_t num_target_tokens() const { return static_cast<std::int64_t>(tokens.size()) - prompt_length; }
+  std::int64_t num_target_tokens() const {
+    return static_cast<std::int64_t>(tokens.size()) - prompt_length;
+  }
 };
 
 }  // namespace baton::data

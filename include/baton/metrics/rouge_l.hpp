@@ -1,7 +1,8 @@
 #pragma once
-// ROUGE-L F-measure of one prediction, 0-100, equal to the Python package rouge-score 0.1.2 (no stemming):
-// lower case, every run of characters outside [a-z0-9] separates tokens, F = 2PR/(P+R) over the longest common
-// subsequence. Lin 2004, "ROUGE: A Package for Automatic Evaluation of Summaries".
+// ROUGE-L F-measure of one prediction, 0-100, equal to the Python package rouge-score 0.1.2 (no
+// stemming): lower case, every run of characters outside [a-z0-9] separates tokens, F = 2PR/(P+R)
+// over the longest common subsequence. Lin 2004, "ROUGE: A Package for Automatic Evaluation of
+// Summaries".
 
 #include <span>
 #include <string>

@@ -1,5 +1,6 @@
 #pragma once
-// accept_threshold = auto: an expert's threshold from margins of rows held out of its training. Pure.
+// accept_threshold = auto: an expert's threshold from margins of rows held out of its training.
+// Pure.
 
 #include <span>
 #include <vector>
@@ -14,8 +15,12 @@ struct Calibration {
   std::vector<expert::RocPoint> roc;
 };
 
-/// The threshold with the best balanced accuracy; on ties the middle of the widest gap between neighbouring
-/// margins that reaches it. Without rows on either side the threshold is 0.
+/// The threshold with the best balanced accuracy; on ties the middle of the widest gap between
+/// neighbouring margins that reaches it (of equal gaps the one nearest to 0, then the lower).
+/// Candidates are the middles of all gaps and, for "accept all" and "pass all", 1 below the
+/// smallest and 1 above the largest margin; these two count as gaps of width 0. roc holds one point
+/// per candidate, thresholds ascending. Without rows on either side: threshold 0, balanced accuracy
+/// 0 (unknown), no ROC points. A margin that is not finite is a kNonFinite error.
 Calibration calibrate(std::span<const double> own_margins, std::span<const double> foreign_margins);
 
 }  // namespace baton::route

@@ -1,7 +1,7 @@
 #pragma once
-// Who answers a query. A router sees the query and a panel of experts it may ask, and answers an ordered list
-// of answerers with weights (one answerer for the sequential ensemble and the oracle). Routers are equals:
-// make_router is the explicit list. Nothing here knows a model.
+// Who answers a query. A router sees the query and a panel of experts it may ask, and answers an
+// ordered list of answerers with weights (one answerer for the sequential ensemble and the oracle).
+// Routers are equals: make_router is the explicit list. Nothing here knows a model.
 
 #include <memory>
 #include <string>
@@ -50,7 +50,8 @@ class Router {
 };
 
 /// "sequential": newest first, the first expert with margin > threshold answers, else the base.
-/// "oracle": the expert of the true task without asking, else the base. Unknown names: kUsage, nearest name.
+/// "oracle": the expert of the true task without asking, else the base. Unknown names: kUsage,
+/// nearest name.
 std::unique_ptr<Router> make_router(const std::string& name);
 
 }  // namespace baton::route

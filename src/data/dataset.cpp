@@ -1,0 +1,259 @@
+#include "baton/data/dataset.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <set>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "baton/base/error.hpp"
+#include "baton/base/log.hpp"
+#include "baton/base/seed.hpp"
+#include "baton/base/text.hpp"
+#include "baton/data/layout.hpp"
+#include "baton/data/row_file.hpp"
+
+namespace baton::data {
+
+namespace {
+
+constexpr std::string_view kArea = "data";
+constexpr std::uint64_t kSplitSeed = 42;  // fixed: a file splits alike in every run
+constexpr std::int64_t kMaxUsualEvalRows = 500;
+
+enum class Split { kTrain, kEval };
+
+bool is_blank(const std::string& text) {
+  return base::trim(text).empty();
+}
+
+void check_entry(const DatasetEntry& entry, const Layout& layout) {
+  if (!entry.unreadable.empty()) {
+    refuse_row(entry.origin, "this task cannot be read",
+               "\"file_name\", or \"train_file\" and \"eval_file\"", entry.unreadable,
+               "fetch the rows into the folder and name their files");
+  }
+  if (!entry.unknown_keys.empty()) {
+    const std::vector<std::string> keys{"file_name", "train_file", "eval_file", "formatting",
+                                        "columns",   "train_rows", "eval_rows", "instruction"};
+    const std::optional<std::string> nearest = base::nearest_name(entry.unknown_keys.front(), keys);
+    refuse_row(entry.origin, "a task has a key that is not known", base::join(keys, ", "),
+               "\"" + entry.unknown_keys.front() + "\"",
+               nearest ? "did you mean \"" + *nearest + "\"?" : "remove it");
+  }
+  if (entry.file_name.empty() == entry.train_file.empty() ||
+      (!entry.file_name.empty() && !entry.eval_file.empty())) {
+    refuse_row(entry.origin, "it is not clear which files hold this task's rows",
+               "either \"file_name\" alone, or \"train_file\" with \"eval_file\"",
+               entry.file_name.empty() ? "no file of train rows" : "more than one kind",
+               "name the files as data/README.md shows");
+  }
+  if (entry.file_name.empty() && (entry.train_rows || entry.eval_rows)) {
+    refuse_row(entry.origin, "\"train_rows\" and \"eval_rows\" say how one file is split",
+               "\"file_name\" beside them", "\"train_file\"",
+               "limit separate files by data.max_train_samples and data.max_eval_samples");
+  }
+  if (entry.instruction && !layout.reads_instruction) {
+    refuse_row(entry.origin, "\"instruction\" has no effect on this layout",
+               "formatting \"bigbench\"", "\"" + layout.name + "\"", "remove it");
+  }
+  std::vector<std::string> names;
+  for (const auto& [column, field] : layout.columns) {
+    names.push_back(column);
+  }
+  for (const auto& [column, field] : entry.columns) {
+    if (!layout.columns.contains(column)) {
+      const std::optional<std::string> nearest = base::nearest_name(column, names);
+      refuse_row(entry.origin + ", key \"columns\"", "the layout has no column of this name",
+                 names.empty() ? "no columns" : base::join(names, ", "), "\"" + column + "\"",
+                 nearest ? "did you mean \"" + *nearest + "\"?" : "remove it");
+    }
+  }
+}
+
+// The name becomes a file name of the run folder and an item of a comma-separated list.
+void check_name(const DatasetEntry& entry) {
+  const bool good = !entry.name.empty() && entry.name.front() != '.' &&
+                    std::none_of(entry.name.begin(), entry.name.end(), [](char c) {
+                      return c == '/' || c == '\\' || c == ',' ||
+                             static_cast<unsigned char>(c) <= ' ' || c == '\x7F';
+                    });
+  if (!good || entry.name.size() > 100) {
+    refuse_row(
+        entry.origin, "a task's name cannot be used as a file name",
+        "up to 100 characters without space, comma, slash or backslash, not starting with a dot",
+        good ? fmt::format("{} bytes", entry.name.size()) : "another character",
+        "give the task another name");
+  }
+}
+
+void check_rows(std::vector<Example>& examples, Split split) {
+  std::unordered_map<std::string, std::string> origin_of;
+  std::int64_t num_empty = 0;
+  for (std::size_t i = 0; i < examples.size(); ++i) {
+    Example& example = examples[i];
+    if (example.id.empty()) {
+      example.id = fmt::format("row-{}", i + 1);
+    }
+    const auto [place, is_new] = origin_of.try_emplace(example.id, example.origin);
+    if (!is_new) {
+      refuse_row(example.origin, "two rows have the same id", "ids that differ within a file",
+                 "the id of " + place->second,
+                 "remove one of the rows, or leave the ids out: rows are then numbered");
+    }
+    for (const tokenizer::Message& message : example.conversation) {
+      if (message.text.find('\0') != std::string::npos) {
+        refuse_row(example.origin, "a text holds a NUL character", "text", "\\u0000",
+                   "remove it from this row");
+      }
+    }
+    if (is_blank(example.conversation.back().text)) {
+      refuse_row(example.origin, "the prompt is empty", "text for the model to answer",
+                 "no text or white space only", "remove this row");
+    }
+    if (is_blank(example.references.front())) {
+      if (split == Split::kTrain) {
+        refuse_row(example.origin, "the answer of a train row is empty", "text to learn",
+                   "no text or white space only", "remove this row");
+      }
+      ++num_empty;
+    }
+  }
+  if (num_empty > 0) {
+    base::log_warning(
+        kArea, fmt::format(
+                   "{} of {} eval rows have an empty answer and can score nothing (first file: {})",
+                   num_empty, examples.size(), examples.front().origin));
+  }
+}
+
+struct SplitSizes {
+  std::size_t num_train = 0;
+  std::size_t num_eval = 0;
+};
+
+SplitSizes split_sizes(const DatasetEntry& entry, std::size_t num_rows) {
+  const auto rows = static_cast<std::int64_t>(num_rows);
+  const std::int64_t usual = std::clamp<std::int64_t>((rows + 2) / 5, 1, kMaxUsualEvalRows);
+  const std::int64_t num_eval = entry.eval_rows.value_or(usual);
+  const std::int64_t num_train = entry.train_rows.value_or(rows - num_eval);
+  if (num_train < 1 || num_eval > rows || num_train > rows - num_eval) {
+    refuse_row(entry.origin, "the file holds too few rows for this split",
+               entry.train_rows
+                   ? fmt::format("{} train and {} eval rows", num_train, num_eval)
+                   : fmt::format("more than {} rows, that many are for evaluation", num_eval),
+               fmt::format("{} rows", rows), "lower \"train_rows\" or \"eval_rows\"");
+  }
+  return {static_cast<std::size_t>(num_train), static_cast<std::size_t>(num_eval)};
+}
+
+// Eval rows are drawn first, so that train_rows does not move them. Both stay in the drawn order:
+// files are often sorted, and the first rows of a split should be a fair sample of it.
+void split_rows(const DatasetEntry& entry, std::vector<Example> examples, TaskData& task) {
+  const SplitSizes sizes = split_sizes(entry, examples.size());
+  std::vector<std::size_t> order;
+  for (std::size_t i = 0; i < examples.size(); ++i) {
+    order.push_back(i);
+  }
+  base::Random random(base::seed_for(kSplitSeed, {"data", "split"}));
+  random.shuffle(std::span<std::size_t>(order));
+  for (std::size_t i = 0; i < sizes.num_eval + sizes.num_train; ++i) {
+    (i < sizes.num_eval ? task.eval : task.train).push_back(std::move(examples[order[i]]));
+  }
+}
+
+void limit_rows(std::vector<Example>& examples, std::int64_t max_rows) {
+  if (max_rows > 0 && static_cast<std::size_t>(max_rows) < examples.size()) {
+    examples.erase(examples.begin() + static_cast<std::ptrdiff_t>(max_rows), examples.end());
+  }
+}
+
+std::string prompt_key(const Example& example) {
+  std::string key;
+  for (const tokenizer::Message& message : example.conversation) {
+    key += message.role + '\0' + message.text + '\0';
+  }
+  return key;
+}
+
+void warn_of_shared_prompts(const TaskData& task) {
+  std::unordered_set<std::string> train_prompts;
+  for (const Example& example : task.train) {
+    train_prompts.insert(prompt_key(example));
+  }
+  const auto num_shared = std::count_if(
+      task.eval.begin(), task.eval.end(),
+      [&](const Example& example) { return train_prompts.contains(prompt_key(example)); });
+  if (num_shared > 0) {
+    base::log_warning(kArea, fmt::format("task {}: {} of {} eval prompts are also train prompts",
+                                         task.name, num_shared, task.eval.size()));
+  }
+}
+
+}  // namespace
+
+Dataset::Dataset(const std::filesystem::path& dataset_dir)
+    : dataset_dir_(dataset_dir), entries_(read_dataset_info(dataset_dir)) {}
+
+std::vector<std::string> Dataset::task_names() const {
+  std::vector<std::string> names;
+  for (const DatasetEntry& entry : entries_) {
+    names.push_back(entry.name);
+  }
+  return names;
+}
+
+const DatasetEntry& Dataset::find_entry(const std::string& name) const {
+  for (const DatasetEntry& entry : entries_) {
+    if (entry.name == name) {
+      return entry;
+    }
+  }
+  const std::vector<std::string> names = task_names();
+  const std::optional<std::string> nearest = base::nearest_name(name, names);
+  throw base::Error(
+      base::ErrorKind::kUsage, "the dataset folder has no task of this name",
+      {.where = dataset_dir_.string(),
+       .expected = base::join(names, ", "),
+       .found = "\"" + name + "\"",
+       .fix = nearest ? "did you mean \"" + *nearest + "\"?"
+                      : "name one of these tasks, or add yours to dataset_info.json"});
+}
+
+TaskData Dataset::read_task(const std::string& name, const ReadLimits& limits) const {
+  const DatasetEntry& entry = find_entry(name);
+  check_name(entry);
+  const Layout& layout = find_layout(entry.formatting, entry.origin);
+  check_entry(entry, layout);
+  if (!entry.note.empty()) {
+    base::log_warning(kArea, fmt::format("task {}: {}", name, entry.note));
+  }
+  ReadRequest request{.path = {}, .columns = layout.columns, .instruction = entry.instruction};
+  for (const auto& [column, field] : entry.columns) {
+    request.columns[column] = field;
+  }
+  const auto read_checked = [&](const std::string& file, Split split) {
+    request.path = dataset_dir_ / file;
+    std::vector<Example> examples = layout.read(request);
+    check_rows(examples, split);
+    return examples;
+  };
+  TaskData task;
+  task.name = name;
+  if (!entry.file_name.empty()) {
+    split_rows(entry, read_checked(entry.file_name, Split::kTrain), task);
+  } else {
+    task.train = read_checked(entry.train_file, Split::kTrain);
+    if (!entry.eval_file.empty()) {
+      task.eval = read_checked(entry.eval_file, Split::kEval);
+    }
+  }
+  limit_rows(task.train, limits.max_train_samples);
+  limit_rows(task.eval, limits.max_eval_samples);
+  warn_of_shared_prompts(task);
+  return task;
+}
+
+}  // namespace baton::data
