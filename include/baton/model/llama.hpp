@@ -13,6 +13,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "baton/model/adapter.hpp"
@@ -71,6 +72,11 @@ class Llama {
   at::Tensor logits(const at::Tensor& hidden) const;
   /// [M, D] -> fp32 logits [M, n] of these tokens only, computed in fp32.
   at::Tensor logits_of(const at::Tensor& hidden, std::span<const std::int64_t> token_ids) const;
+  /// sum_m weights[m] * -log softmax(head hidden[m])[targets[m]]: hidden [M, D], targets [M] int64, weights [M]
+  /// fp32 -> scalar fp32. Differentiable in `hidden`; the logits exist a piece at a time.
+  at::Tensor target_loss(const at::Tensor& hidden, const at::Tensor& targets, const at::Tensor& weights) const;
+  /// Shapes of the seven linears of a layer as (out, in), in the order of expert::lora_target_names().
+  static std::vector<std::pair<std::int64_t, std::int64_t>> linear_shapes(const weights::LlamaConfig& config);
 
  private:
   Llama();

@@ -1,0 +1,91 @@
+#include "attention.hpp"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <optional>
+
+#include "cache_access.hpp"
+
+namespace baton::model {
+
+namespace {
+
+// [N, K, E] -> [N, H, E]: each key/value head serves H / K query heads.
+at::Tensor repeat_heads(const at::Tensor& x, std::int64_t num_heads) {
+  const std::int64_t num_kv_heads = x.size(1);
+  if (num_kv_heads == num_heads) {
+    return x;
+  }
+  return x.unsqueeze(2)
+      .expand({x.size(0), num_kv_heads, num_heads / num_kv_heads, x.size(2)})
+      .reshape({x.size(0), num_heads, x.size(2)});
+}
+
+}  // namespace
+
+at::Tensor attend_rows(const AttentionWeights& weights,
+                       const AttentionSizes& sizes,
+                       const at::Tensor& x,
+                       const RopeAngles& angles,
+                       const LayerContext& context,
+                       KvCache* cache) {
+  const std::int64_t num_tokens = x.size(0);
+  const at::Tensor q = apply_rope(
+      apply_linear(weights.q, x, context, 0).view({num_tokens, sizes.num_heads, sizes.head_dim}), angles);
+  const at::Tensor k = apply_rope(
+      apply_linear(weights.k, x, context, 1).view({num_tokens, sizes.num_kv_heads, sizes.head_dim}), angles);
+  const at::Tensor v =
+      apply_linear(weights.v, x, context, 2).view({num_tokens, sizes.num_kv_heads, sizes.head_dim});
+  if (cache != nullptr) {
+    CacheAccess::store(*cache, context.layer, k, v);
+  }
+  const at::Tensor all_k = repeat_heads(k, sizes.num_heads);  // [N, H, E]
+  const at::Tensor all_v = repeat_heads(v, sizes.num_heads);
+
+  const std::vector<std::int64_t>& offsets = *context.offsets;
+  std::vector<at::Tensor> rows;
+  rows.reserve(offsets.size());
+  for (std::size_t row = 0; row + 1 < offsets.size(); ++row) {
+    const std::int64_t length = offsets[row + 1] - offsets[row];
+    const auto of_row = [&](const at::Tensor& tensor) {
+      return tensor.narrow(0, offsets[row], length).transpose(0, 1).unsqueeze(0);  // [1, H, T, E]
+    };
+    const at::Tensor attended = at::scaled_dot_product_attention(
+        of_row(q), of_row(all_k), of_row(all_v), std::nullopt, 0.0, /*is_causal=*/true);
+    rows.push_back(attended.squeeze(0).transpose(0, 1).reshape({length, sizes.num_heads * sizes.head_dim}));
+  }
+  return apply_linear(weights.o, rows.size() == 1 ? rows[0] : at::cat(rows), context, 3);
+}
+
+at::Tensor attend_step(const AttentionWeights& weights,
+                       const AttentionSizes& sizes,
+                       const at::Tensor& x,
+                       const RopeAngles& angles,
+                       const LayerContext& context,
+                       KvCache& cache,
+                       const at::Tensor& mask) {
+  const std::int64_t num_rows = x.size(0);
+  const std::int64_t per_kv_head = sizes.num_heads / sizes.num_kv_heads;
+  const at::Tensor q = apply_rope(
+      apply_linear(weights.q, x, context, 0).view({num_rows, sizes.num_heads, sizes.head_dim}), angles);
+  const at::Tensor k = apply_rope(
+      apply_linear(weights.k, x, context, 1).view({num_rows, sizes.num_kv_heads, sizes.head_dim}), angles);
+  const at::Tensor v =
+      apply_linear(weights.v, x, context, 2).view({num_rows, sizes.num_kv_heads, sizes.head_dim});
+  CacheAccess::append(cache, context.layer, k, v);
+
+  // The H / K query heads of one key/value head stand in the query position's place: no copy of the cache.
+  const std::int64_t longest = mask.size(-1);
+  const at::Tensor attended = at::scaled_dot_product_attention(
+      q.view({num_rows, sizes.num_kv_heads, per_kv_head, sizes.head_dim}),
+      CacheAccess::keys(cache, context.layer).narrow(2, 0, longest),
+      CacheAccess::values(cache, context.layer).narrow(2, 0, longest),
+      mask,
+      0.0,
+      /*is_causal=*/false);
+  return apply_linear(
+      weights.o, attended.reshape({num_rows, sizes.num_heads * sizes.head_dim}), context, 3);
+}
+
+}  // namespace baton::model

@@ -1,0 +1,44 @@
+#pragma once
+// Causal self-attention with grouped key/value heads (arXiv 2305.13245), over packed rows or over a cache.
+
+#include <cstdint>
+#include <vector>
+
+#include "baton/model/kv_cache.hpp"
+#include "lora_linear.hpp"
+#include "rope.hpp"
+
+namespace baton::model {
+
+struct AttentionWeights {
+  FrozenLinear q;  // [H*E, D]
+  FrozenLinear k;  // [K*E, D]
+  FrozenLinear v;  // [K*E, D]
+  FrozenLinear o;  // [D, H*E]
+};
+
+struct AttentionSizes {
+  std::int64_t num_heads = 0;     // H
+  std::int64_t num_kv_heads = 0;  // K
+  std::int64_t head_dim = 0;      // E
+};
+
+/// x [N, D] of packed rows -> [N, D]; with a cache its layer `context.layer` is filled.
+at::Tensor attend_rows(const AttentionWeights& weights,
+                       const AttentionSizes& sizes,
+                       const at::Tensor& x,
+                       const RopeAngles& angles,
+                       const LayerContext& context,
+                       KvCache* cache);
+
+/// x [B, D], one new token a row -> [B, D]; reads and extends layer `context.layer` of the cache. `mask`
+/// [B, 1, 1, longest] is 0 where a row has a key and -inf where it has none, the new token included.
+at::Tensor attend_step(const AttentionWeights& weights,
+                       const AttentionSizes& sizes,
+                       const at::Tensor& x,
+                       const RopeAngles& angles,
+                       const LayerContext& context,
+                       KvCache& cache,
+                       const at::Tensor& mask);
+
+}  // namespace baton::model

@@ -1,0 +1,184 @@
+#include "baton/model/llama.hpp"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <utility>
+
+#include "baton/base/error.hpp"
+#include "base_weights.hpp"
+#include "cache_access.hpp"
+#include "head_loss.hpp"
+#include "rms_norm.hpp"
+
+namespace baton::model {
+
+struct Llama::Parts {
+  weights::LlamaConfig config;
+  weights::ModelWeights files;  // keeps the mapping alive that the tensors look into
+  std::string fingerprint;
+  BaseWeights base;
+  RopeTable rope;
+  AttentionSizes sizes;
+  at::ScalarType dtype;
+  at::Device device;
+};
+
+PackedRows pack_rows(std::span<const std::vector<std::int32_t>> rows, const at::Device& device) {
+  PackedRows packed;
+  packed.offsets.push_back(0);
+  std::vector<std::int64_t> tokens;
+  for (const std::vector<std::int32_t>& row : rows) {
+    BATON_ASSERT(!row.empty(), "an empty row cannot be packed");
+    tokens.insert(tokens.end(), row.begin(), row.end());
+    packed.offsets.push_back(static_cast<std::int64_t>(tokens.size()));
+  }
+  packed.tokens = at::tensor(tokens, at::kLong).to(device);
+  return packed;
+}
+
+namespace {
+
+at::Tensor row_positions(const std::vector<std::int64_t>& offsets, const at::Device& device) {
+  std::vector<std::int64_t> positions;
+  positions.reserve(static_cast<std::size_t>(offsets.back()));
+  for (std::size_t row = 0; row + 1 < offsets.size(); ++row) {
+    for (std::int64_t i = 0; i < offsets[row + 1] - offsets[row]; ++i) {
+      positions.push_back(i);
+    }
+  }
+  return at::tensor(positions, at::kLong).to(device);
+}
+
+// 0 where the row has a key, the token being appended included; -inf beyond. [B, 1, 1, longest + 1].
+at::Tensor step_mask(const std::vector<std::int64_t>& lengths, at::ScalarType dtype, const at::Device& device) {
+  const std::int64_t longest = *std::max_element(lengths.begin(), lengths.end()) + 1;
+  const auto num_rows = static_cast<std::int64_t>(lengths.size());
+  at::Tensor mask = at::zeros({num_rows, 1, 1, longest}, at::kFloat);
+  for (std::int64_t row = 0; row < num_rows; ++row) {
+    const std::int64_t used = lengths[static_cast<std::size_t>(row)] + 1;
+    if (used < longest) {
+      mask.select(0, row).narrow(-1, used, longest - used).fill_(-std::numeric_limits<float>::infinity());
+    }
+  }
+  return mask.to(device, dtype);
+}
+
+}  // namespace
+
+Llama::Llama() = default;
+Llama::~Llama() = default;
+
+std::unique_ptr<Llama> Llama::load(const std::filesystem::path& folder,
+                                   at::ScalarType dtype,
+                                   const at::Device& device) {
+  const weights::LlamaConfig config = weights::read_llama_config(folder);
+  weights::ModelWeights files(folder);
+  BaseWeights base = read_base_weights(files, config, dtype, device);
+  std::string fingerprint = files.fingerprint();
+  std::unique_ptr<Llama> model(new Llama());
+  model->parts_ = std::make_unique<Parts>(
+      Parts{config,
+            std::move(files),
+            std::move(fingerprint),
+            std::move(base),
+            RopeTable(config, device),
+            {config.num_attention_heads, config.num_key_value_heads, config.head_dim},
+            dtype,
+            device});
+  return model;
+}
+
+const weights::LlamaConfig& Llama::config() const { return parts_->config; }
+at::ScalarType Llama::dtype() const { return parts_->dtype; }
+const at::Device& Llama::device() const { return parts_->device; }
+const std::string& Llama::fingerprint() const { return parts_->fingerprint; }
+
+at::Tensor Llama::head_rows(std::span<const std::int64_t> token_ids) const {
+  const at::Tensor index =
+      at::tensor(std::vector<std::int64_t>(token_ids.begin(), token_ids.end()), at::kLong).to(parts_->device);
+  return parts_->base.head.index_select(0, index).to(at::kFloat);
+}
+
+at::Tensor Llama::embed(const at::Tensor& tokens) const {
+  return parts_->base.embedding.index_select(0, tokens);
+}
+
+at::Tensor Llama::forward_hidden(const at::Tensor& embedded,
+                                 const PackedRows& rows,
+                                 const AdapterSet* adapters,
+                                 KvCache* cache,
+                                 const DropoutKey* dropout) const {
+  const Parts& parts = *parts_;
+  const RopeAngles angles = parts.rope.angles(row_positions(rows.offsets, parts.device));
+  if (cache != nullptr) {
+    std::vector<std::int64_t> lengths;
+    for (std::size_t row = 0; row + 1 < rows.offsets.size(); ++row) {
+      lengths.push_back(rows.offsets[row + 1] - rows.offsets[row]);
+    }
+    CacheAccess::start(*cache, lengths, parts.base.layers.size());
+  }
+  at::Tensor x = embedded;  // [N, D]
+  LayerContext context{adapters, 0, dropout, &rows.offsets};
+  for (const DecoderLayer& layer : parts.base.layers) {
+    x = x + attend_rows(layer.attention,
+                        parts.sizes,
+                        rms_norm(x, layer.attention_norm, parts.config.rms_norm_eps),
+                        angles,
+                        context,
+                        cache);
+    x = x + feed_forward(layer.feed_forward,
+                         rms_norm(x, layer.feed_forward_norm, parts.config.rms_norm_eps),
+                         context);
+    ++context.layer;
+  }
+  return rms_norm(x, parts.base.final_norm, parts.config.rms_norm_eps);
+}
+
+at::Tensor Llama::forward_step(const at::Tensor& tokens, const AdapterSet* adapters, KvCache& cache) const {
+  const Parts& parts = *parts_;
+  const RopeAngles angles = parts.rope.angles(at::tensor(cache.lengths(), at::kLong).to(parts.device));
+  const at::Tensor mask = step_mask(cache.lengths(), parts.dtype, parts.device);
+  at::Tensor x = embed(tokens);  // [B, D]
+  LayerContext context{adapters, 0, nullptr, nullptr};
+  for (const DecoderLayer& layer : parts.base.layers) {
+    x = x + attend_step(layer.attention,
+                        parts.sizes,
+                        rms_norm(x, layer.attention_norm, parts.config.rms_norm_eps),
+                        angles,
+                        context,
+                        cache,
+                        mask);
+    x = x + feed_forward(layer.feed_forward,
+                         rms_norm(x, layer.feed_forward_norm, parts.config.rms_norm_eps),
+                         context);
+    ++context.layer;
+  }
+  CacheAccess::advance(cache);
+  return rms_norm(x, parts.base.final_norm, parts.config.rms_norm_eps);
+}
+
+at::Tensor Llama::logits(const at::Tensor& hidden) const {
+  return at::linear(hidden, parts_->base.head).to(at::kFloat);
+}
+
+at::Tensor Llama::logits_of(const at::Tensor& hidden, std::span<const std::int64_t> token_ids) const {
+  return at::mm(hidden.to(at::kFloat), head_rows(token_ids).t());
+}
+
+at::Tensor Llama::target_loss(const at::Tensor& hidden, const at::Tensor& targets, const at::Tensor& weights) const {
+  return weighted_cross_entropy(hidden, parts_->base.head, targets, weights);
+}
+
+std::vector<std::pair<std::int64_t, std::int64_t>> Llama::linear_shapes(const weights::LlamaConfig& config) {
+  const std::int64_t width = config.hidden_size;
+  const std::int64_t q_width = config.num_attention_heads * config.head_dim;
+  const std::int64_t kv_width = config.num_key_value_heads * config.head_dim;
+  const std::int64_t wide = config.intermediate_size;
+  return {{q_width, width}, {kv_width, width}, {kv_width, width}, {width, q_width},
+          {wide, width}, {wide, width}, {width, wide}};
+}
+
+}  // namespace baton::model
