@@ -1,0 +1,103 @@
+#pragma once
+// Trains one expert on one group of ranks: cross entropy on the target tokens only, normalised by the global
+// count of target tokens of the update, AdamW over the adapter. Writes no files and starts no groups. The
+// result does not depend on the group's size when `deterministic`.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "baton/comm/communicator.hpp"
+#include "baton/data/sampler.hpp"
+#include "baton/data/training_row.hpp"
+#include "baton/model/adapter.hpp"
+#include "baton/model/llama.hpp"
+#include "baton/train/gradient_reducer.hpp"
+#include "baton/train/lr_schedule.hpp"
+#include "baton/train/optimizer.hpp"
+
+namespace baton::train {
+
+/// Which rows form each update, and in which slots: a pure function, the same on every rank.
+struct UpdateSource {
+  std::int64_t num_updates = 0;
+  std::function<data::Update(std::int64_t step)> update;  // step in [0, num_updates)
+};
+
+struct TrainerOptions {
+  std::int64_t train_batch_size = 8;   // rows per update over the whole group
+  std::int64_t micro_batch_size = 4;   // rows of a slot
+  double num_train_epochs = 3;
+  double learning_rate = 1e-3;
+  std::string lr_scheduler_type = "cosine";
+  double warmup_ratio = 0;
+  double weight_decay = 0;
+  double max_grad_norm = 1.0;
+  double indicator_loss_weight = 1.0;  // weight of a target's first token
+  bool deterministic = true;
+  std::uint64_t seed = 0;              // of this expert: order and dropout
+  /// Instead of data::Sampler's order (batch sizes and epochs are then unused): for comparisons with other
+  /// programs on the same batches.
+  std::optional<UpdateSource> updates = {};
+};
+
+struct StepRecord {
+  std::int64_t step = 0;  // counted from 1
+  double loss = 0;        // mean over the update's target tokens
+  double gradient_norm = 0;  // before clipping
+  double learning_rate = 0;
+  std::int64_t num_rows = 0;
+  std::int64_t num_tokens = 0;         // without padding: there is none
+  std::int64_t num_target_tokens = 0;
+};
+
+class Trainer {
+ public:
+  /// `adapter` (all factors on the model's device) is trained in place of a copy. The references must outlive it.
+  Trainer(const model::Llama& model,
+          comm::Communicator& group,
+          std::vector<data::TrainingRow> rows,
+          const model::Adapter& adapter,
+          const TrainerOptions& options);
+  ~Trainer();
+
+  std::int64_t num_updates() const { return updates_.num_updates; }
+  std::int64_t num_steps() const { return step_; }
+  bool done() const { return step_ == num_updates(); }
+
+  /// Collective over the group. A rank that fails takes the others with it: all throw its error, none waits.
+  /// A loss or gradient that is not finite is a kNonFinite error before the update.
+  StepRecord train_step();
+
+  const model::Adapter& adapter() const { return adapter_; }
+
+ private:
+  void compute_slot(const std::vector<std::int64_t>& slot, double total_weight);
+  void compute_round(const data::Update& update, std::int64_t slot_index, double total_weight);
+  void copy_to_host();
+  void copy_to_device();
+  StepRecord facts_of(const data::Update& update) const;
+  double total_weight_of(const data::Update& update) const;
+  void check_finite(const StepRecord& record, const data::Update& update) const;
+
+  const model::Llama& model_;
+  comm::Communicator& group_;
+  std::vector<data::TrainingRow> rows_;
+  TrainerOptions options_;
+  UpdateSource updates_;
+  LrSchedule schedule_;
+  model::Adapter adapter_;       // views of parameters_
+  at::Tensor parameters_;        // [P] fp32
+  at::Tensor gradient_;          // [P + 1]: the factors' gradients point in here; the last value is the loss
+  at::Tensor host_gradient_;     // gradient_ itself on a CPU
+  std::unique_ptr<AdamW> optimizer_;
+  std::unique_ptr<GradientReducer> reducer_;
+  std::int64_t step_ = 0;
+};
+
+}  // namespace baton::train
