@@ -1,0 +1,124 @@
+#include "experiment.hpp"
+
+#include <fmt/format.h>
+
+#include "baton/base/error.hpp"
+#include "baton/base/sha256.hpp"
+#include "baton/data/dataset.hpp"
+
+namespace baton::app {
+
+std::vector<data::Example> read_general_rows(const config::Config& config) {
+  std::vector<data::Example> rows;
+  if (config.data.general.empty()) {
+    return rows;
+  }
+  const data::Dataset dataset(config.data.dataset_dir);
+  for (const std::string& name : config.data.general) {
+    data::TaskData task = dataset.read_task(name, {.max_train_samples = 0, .max_eval_samples = 1});
+    rows.insert(rows.end(),
+                std::make_move_iterator(task.train.begin()),
+                std::make_move_iterator(task.train.end()));
+  }
+  const std::int64_t wanted = config.data.general_samples;
+  return wanted > 0 ? data::choose_general(rows, wanted, config.train.seed) : rows;
+}
+
+std::string rows_fingerprint(const std::vector<data::Example>& rows) {
+  base::Sha256 hash;
+  for (const data::Example& row : rows) {
+    hash.add_field(row.id);
+    hash.add_field(std::to_string(row.conversation.size()));
+    for (const tokenizer::Message& message : row.conversation) {
+      hash.add_field(message.role).add_field(message.text);
+    }
+    hash.add_field(std::to_string(row.references.size()));
+    for (const std::string& reference : row.references) {
+      hash.add_field(reference);
+    }
+  }
+  return hash.hex();
+}
+
+expert::Identity identity_of(const config::Config& config,
+                             const Workspace& workspace,
+                             const std::vector<TaskRows>& tasks,
+                             std::size_t index,
+                             const std::vector<data::Example>& general_rows) {
+  expert::Identity identity;
+  for (const auto& [key, value] : config::identity_facts(config)) {
+    identity.set(key, value);
+  }
+  identity.set("model.dtype", workspace.dtype);
+  identity.set("data.template", workspace.prompt_template->name());
+  identity.set("base", workspace.model->fingerprint());
+  identity.set("tokenizer", workspace.tokenizer->fingerprint());
+  identity.set("accept_token_id", std::to_string(workspace.indicators.accept));
+  identity.set("pass_token_id", std::to_string(workspace.indicators.pass));
+  identity.set("task", tasks[index].name);
+  if (tasks[index].train) {
+    identity.set("task_rows", rows_fingerprint(*tasks[index].train));
+  }
+  for (std::size_t earlier = 0; earlier < index; ++earlier) {
+    identity.set(fmt::format("buffer {:02d} {}", earlier + 1, tasks[earlier].name),
+                 tasks[earlier].buffer.fingerprint());
+  }
+  if (!general_rows.empty()) {
+    identity.set("general_rows", rows_fingerprint(general_rows));
+  }
+  return identity;
+}
+
+std::int64_t PreparedExpert::num_tokens() const {
+  std::int64_t count = 0;
+  for (const data::TrainingRow& row : training) {
+    count += static_cast<std::int64_t>(row.tokens.size());
+  }
+  return count;
+}
+
+PreparedExpert prepare_expert(const config::Config& config,
+                              const data::RowEncoder& encoder,
+                              const std::vector<TaskRows>& tasks,
+                              std::size_t index,
+                              const std::vector<data::Example>& general_rows) {
+  BATON_ASSERT(tasks[index].train.has_value(), tasks[index].name);
+  std::vector<data::RehearsalBuffer> earlier;
+  for (std::size_t i = 0; i < index; ++i) {
+    earlier.push_back(tasks[i].buffer);
+  }
+  data::ReconstructionOptions options;
+  options.negative_ratio = config.method.negative_ratio;
+  options.calibration_ratio =
+      config.method.accept_threshold.is_auto ? config.method.calibration_ratio : 0.0;
+  options.run_seed = config.train.seed;
+  const data::Reconstruction set =
+      data::reconstruct(tasks[index].name, *tasks[index].train, earlier, general_rows, options);
+
+  PreparedExpert prepared;
+  prepared.task_index = index;
+  prepared.num_positive = set.num_positive;
+  prepared.num_negative = set.num_negative;
+  prepared.warnings = set.warnings;
+  data::EncodingCounts counts;
+  prepared.training = encoder.encode(set.training, counts);
+  prepared.held_out = encoder.encode(set.held_out, counts);
+  const std::string& name = tasks[index].name;
+  if (counts.num_rows_cut > 0) {
+    prepared.warnings.push_back(fmt::format("{}: the user text of {} rows was cut to data.cutoff_len = {} ({} tokens in all)",
+                                            name, counts.num_rows_cut, config.data.cutoff_len, counts.num_tokens_cut));
+  }
+  if (counts.num_rows_over > 0) {
+    prepared.warnings.push_back(fmt::format("{}: {} rows are longer than data.cutoff_len = {} without any user text; kept whole",
+                                            name, counts.num_rows_over, config.data.cutoff_len));
+  }
+  if (counts.num_answers_with_indicator > 0) {
+    prepared.warnings.push_back(
+        fmt::format("{}: {} answers contain an indicator token, which is never generated inside an answer; consider "
+                    "other indicators",
+                    name, counts.num_answers_with_indicator));
+  }
+  return prepared;
+}
+
+}  // namespace baton::app
