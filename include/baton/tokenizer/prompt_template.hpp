@@ -31,7 +31,7 @@ class PromptTemplate {
 
   virtual const std::string& name() const = 0;
 
-  /// The ids of the conversation, ready for the answer. When they would be more than `max_tokens`, the text of
+  /// The ids of the conversation, ready for the answer. No message or an unknown role is a kData error. When they would be more than `max_tokens`, the text of
   /// the last user message is cut at its end (never below zero tokens); template parts are never cut.
   /// max_tokens <= 0: no limit.
   virtual EncodedPrompt encode(std::span<const Message> conversation, std::int64_t max_tokens) const = 0;
@@ -47,7 +47,9 @@ class PromptTemplate {
   virtual std::string render(std::span<const Message> conversation) const = 0;
 };
 
-/// Makes a template by name. "auto" recognises the folder's own chat template (chat_template.jinja or
+/// Makes a template by name. "none": BOS if the model's files ask for one, then the texts, several messages joined
+/// by a blank line; the answer ends with the model's eos. "chatml": <|im_start|>role, text, <|im_end|>; a default
+/// system message only where the folder's own template has one. "auto" recognises the folder's own chat template (chat_template.jinja or
 /// tokenizer_config.json) when it is one of the known kinds; otherwise a kModel error lists the known names.
 /// The template keeps a reference to the tokenizer.
 std::unique_ptr<PromptTemplate> make_template(const std::string& name,

@@ -1,6 +1,7 @@
 #pragma once
 // Text to token ids and back, behind one interface; the kinds of tokenizer.json are implementations.
-// Used by data (training rows) and eval (prompts, answers). Knows no template and no model.
+// Used by data (training rows) and eval (prompts, answers). Knows no template and no model. All functions of a
+// tokenizer may be called by several threads at once.
 
 #include <cstdint>
 #include <filesystem>
@@ -33,7 +34,12 @@ class Tokenizer {
   virtual std::optional<TokenId> token_to_id(std::string_view token) const = 0;
   /// The vocabulary spelling of an id; empty when there is none.
   virtual std::string id_to_token(TokenId id) const = 0;
+  /// One past the highest id, added tokens included.
   virtual std::int64_t vocabulary_size() const = 0;
+
+  /// The special tokens (BOS) that the file's post-processor puts before a single text; `encode` does not
+  /// add them. Templates decide.
+  virtual std::vector<TokenId> leading_ids() const { return {}; }
 
   /// SHA-256 of the file it was made from: part of an expert's identity.
   virtual const std::string& fingerprint() const = 0;

@@ -1,0 +1,98 @@
+#pragma once
+// The "model" part of tokenizer.json: a byte-level BPE vocabulary and its merges. Turns one piece
+// of text into ids; knows neither pieces nor added tokens.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "baton/tokenizer/tokenizer.hpp"
+#include "json_part.hpp"
+
+namespace baton::tokenizer {
+
+/// Lets a map of strings be asked with a view.
+struct TextHash {
+  using is_transparent = void;
+  std::size_t operator()(std::string_view text) const {
+    return std::hash<std::string_view>{}(text);
+  }
+};
+
+template <typename Value>
+using TextMap = std::unordered_map<std::string, Value, TextHash, std::equal_to<>>;
+
+/// Merges by the pair of ids they join: open addressing, built once.
+class MergeTable {
+ public:
+  struct Entry {
+    std::uint64_t pair = 0;
+    std::int32_t rank = -1;  // below zero: an empty slot
+    TokenId merged = 0;
+  };
+
+  explicit MergeTable(std::size_t num_merges);
+
+  /// A pair named twice keeps the later rank.
+  void insert(TokenId left, TokenId right, std::int32_t rank, TokenId merged);
+  const Entry* find(TokenId left, TokenId right) const;
+
+ private:
+  std::size_t slot_of(std::uint64_t pair) const;
+
+  std::vector<Entry> slots_;
+  std::size_t mask_;
+};
+
+class BpeModel {
+ public:
+  /// A wrong type, an id out of range or used twice, a merge of unknown tokens: a kModel error.
+  explicit BpeModel(const JsonPart& part);
+  ~BpeModel();
+
+  /// Appends the ids of one piece (raw bytes). O(n log n) in its length. Thread-safe: the cache of
+  /// words takes its own lock.
+  void encode_piece(std::string_view piece, std::vector<TokenId>& ids) const;
+
+  std::optional<TokenId> token_to_id(std::string_view token) const;
+  /// Null when no token has this id.
+  const std::string* id_to_token(TokenId id) const;
+  std::size_t num_tokens() const { return vocabulary_.size(); }
+  /// One past the highest id.
+  std::int64_t id_limit() const { return static_cast<std::int64_t>(tokens_.size()); }
+
+  /// Ids are below this in every file that is accepted.
+  static constexpr std::int64_t kMaxIds = std::int64_t{1} << 22;
+
+ private:
+  class WordCache;
+  /// What a byte becomes before merging: ids, or a share in an unknown token.
+  struct ByteIds {
+    std::vector<TokenId> ids;
+    bool is_unknown = false;
+  };
+
+  void read_vocabulary(const JsonPart& part);
+  void read_merges(const JsonPart& part);
+  void read_byte_ids(bool uses_byte_fallback);
+  std::pair<std::string, std::string> merge_sides(const base::Json& merge,
+                                                  const JsonPart& part,
+                                                  std::size_t index) const;
+  std::vector<TokenId> start_symbols(std::string_view piece) const;
+  std::vector<TokenId> merge(const std::vector<TokenId>& symbols) const;
+
+  TextMap<TokenId> vocabulary_;
+  std::vector<std::string> tokens_;  // by id; empty where there is none
+  std::vector<ByteIds> byte_ids_;    // 256
+  std::optional<TokenId> unknown_id_;
+  bool fuses_unknown_ = false;
+  bool ignores_merges_ = false;
+  MergeTable merges_;
+  std::unique_ptr<WordCache> cache_;
+};
+
+}  // namespace baton::tokenizer

@@ -1,0 +1,170 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "added_tokens.hpp"
+#include "baton/base/file.hpp"
+#include "baton/base/json.hpp"
+#include "baton/base/sha256.hpp"
+#include "baton/base/text.hpp"
+#include "baton/tokenizer/tokenizer.hpp"
+#include "bpe_model.hpp"
+#include "decoder.hpp"
+#include "normalizer.hpp"
+#include "pre_tokenizer.hpp"
+
+namespace baton::tokenizer {
+namespace {
+
+constexpr std::uint64_t kMaxFileBytes = std::uint64_t{256} << 20;
+
+// The special tokens that a TemplateProcessing post-processor puts before a single text.
+std::vector<TokenId> read_leading_ids(const JsonPart& part, const AddedTokens& added) {
+  std::vector<TokenId> ids;
+  if (part.is_null()) {
+    return ids;
+  }
+  if (part.type() == "Sequence") {
+    for (const JsonPart& element : part.at("processors").elements()) {
+      const auto found = read_leading_ids(element, added);
+      ids.insert(ids.begin(), found.begin(), found.end());
+    }
+    return ids;
+  }
+  if (part.type() != "TemplateProcessing") {
+    return ids;
+  }
+  for (const JsonPart& element : part.at("single").elements()) {
+    const JsonPart special = element.at("SpecialToken");
+    if (special.is_null()) {
+      break;
+    }
+    const std::string content = special.at("id").text();
+    const AddedToken* token = added.find(content);
+    if (token == nullptr) {
+      special.at("id").refuse("one of added_tokens", "\"" + content + "\"");
+    }
+    ids.push_back(token->id);
+  }
+  return ids;
+}
+
+class ByteLevelTokenizer : public Tokenizer {
+ public:
+  ByteLevelTokenizer(const JsonPart& root, std::string fingerprint)
+      : normalizer_(Normalizer::from_json(root.at("normalizer"))),
+        pre_tokenizer_(PreTokenizer::from_json(root.at("pre_tokenizer"))),
+        model_(root.at("model")),
+        added_(root.at("added_tokens"), model_, normalizer_),
+        decoder_(Decoder::from_json(root.at("decoder"))),
+        leading_ids_(read_leading_ids(root.at("post_processor"), added_)),
+        fingerprint_(std::move(fingerprint)) {}
+
+  std::vector<TokenId> encode(std::string_view text) const override {
+    return encode_text(text, true);
+  }
+
+  std::vector<TokenId> encode_with_special(std::string_view text) const override {
+    return encode_text(text, false);
+  }
+
+  std::string decode(const std::vector<TokenId>& ids, bool skip_special) const override {
+    std::vector<std::string> tokens;
+    tokens.reserve(ids.size());
+    for (const TokenId id : ids) {
+      const AddedToken* added = added_.find(id);
+      if (added != nullptr) {
+        if (!(skip_special && added->is_special)) {
+          tokens.push_back(added->spelling);
+        }
+      } else if (const std::string* token = model_.id_to_token(id)) {
+        tokens.push_back(*token);
+      }
+    }
+    return decoder_.decode(std::move(tokens));
+  }
+
+  std::optional<TokenId> token_to_id(std::string_view token) const override {
+    const AddedToken* added = added_.find(token);
+    return added != nullptr ? std::optional(added->id) : model_.token_to_id(token);
+  }
+
+  std::string id_to_token(TokenId id) const override {
+    if (const AddedToken* added = added_.find(id)) {
+      return added->spelling;
+    }
+    const std::string* token = model_.id_to_token(id);
+    return token != nullptr ? *token : std::string();
+  }
+
+  std::int64_t vocabulary_size() const override {
+    return std::max(model_.id_limit(), added_.id_limit());
+  }
+
+  std::vector<TokenId> leading_ids() const override { return leading_ids_; }
+
+  const std::string& fingerprint() const override { return fingerprint_; }
+
+ private:
+  // Added tokens are looked for in the text as it is, then in what normalising makes of the rest.
+  std::vector<TokenId> encode_text(std::string_view text, bool keeps_special_as_text) const {
+    if (const auto offset = base::find_invalid_utf8(text)) {
+      throw base::Error(
+          base::ErrorKind::kData, "the text is not UTF-8",
+          {.where = fmt::format("byte {} of a text of {} bytes", *offset, text.size()),
+           .expected = "valid UTF-8",
+           .found = fmt::format("byte 0x{:02X}", static_cast<unsigned char>(text[*offset])),
+           .fix = "convert the file to UTF-8"});
+    }
+    std::vector<TokenId> ids;
+    for (const auto& raw : added_.raw_matcher().split(text, keeps_special_as_text)) {
+      if (raw.token != nullptr) {
+        ids.push_back(raw.token->id);
+        continue;
+      }
+      std::string composed;
+      std::string_view normalized = raw.text;
+      if (!normalizer_.is_identity()) {
+        composed = normalizer_.apply(raw.text);
+        normalized = composed;
+      }
+      for (const auto& piece :
+           added_.normalized_matcher().split(normalized, keeps_special_as_text)) {
+        if (piece.token != nullptr) {
+          ids.push_back(piece.token->id);
+        } else {
+          encode_ordinary(piece.text, ids);
+        }
+      }
+    }
+    return ids;
+  }
+
+  void encode_ordinary(std::string_view text, std::vector<TokenId>& ids) const {
+    const Pieces pieces = pre_tokenizer_.split(text);
+    for (const std::string_view piece : pieces.views) {
+      model_.encode_piece(piece, ids);
+    }
+  }
+
+  Normalizer normalizer_;
+  PreTokenizer pre_tokenizer_;
+  BpeModel model_;
+  AddedTokens added_;
+  Decoder decoder_;
+  std::vector<TokenId> leading_ids_;
+  std::string fingerprint_;
+};
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& folder) {
+  const auto path = folder / "tokenizer.json";
+  const std::string content = base::read_file(path, base::ErrorKind::kModel, kMaxFileBytes);
+  const base::Json json = base::parse_json(content, base::ErrorKind::kModel, path.string());
+  const JsonPart root(json, path.string(), "");
+  return std::make_unique<ByteLevelTokenizer>(root, base::sha256_hex(content));
+}
+
+}  // namespace baton::tokenizer

@@ -1,0 +1,29 @@
+#pragma once
+// The "decoder" part of tokenizer.json: token spellings back to text. ByteLevel, alone or in a
+// Sequence with ByteFallback, Fuse and Replace (of a literal text).
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "json_part.hpp"
+
+namespace baton::tokenizer {
+
+class Decoder {
+ public:
+  /// Other kinds are a kModel error.
+  static Decoder from_json(const JsonPart& part);
+
+  /// Always valid UTF-8.
+  std::string decode(std::vector<std::string> tokens) const;
+
+ private:
+  using Step = std::function<std::vector<std::string>(std::vector<std::string>)>;
+
+  void add(const JsonPart& part);
+
+  std::vector<Step> steps_;
+};
+
+}  // namespace baton::tokenizer

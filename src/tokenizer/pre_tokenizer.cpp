@@ -1,0 +1,159 @@
+#include "pre_tokenizer.hpp"
+
+#include <optional>
+#include <utility>
+
+#include "regex.hpp"
+#include "utf8.hpp"
+
+namespace baton::tokenizer {
+namespace {
+
+constexpr std::string_view kGpt2Pattern =
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+
+void append_spans(std::string_view text, const std::vector<Span>& spans, Pieces& result) {
+  for (const Span& span : spans) {
+    result.views.push_back(text.substr(span.begin, span.end - span.begin));
+  }
+}
+
+class DigitsStep : public PreTokenizer::Step {
+ public:
+  explicit DigitsStep(const JsonPart& part)
+      : individual_(part.at("individual_digits").flag_or(false)) {}
+
+  void apply(std::string_view piece, Pieces& result) const override {
+    std::size_t begin = 0;
+    bool was_digit = false;
+    for (std::size_t position = 0; position < piece.size();) {
+      const std::size_t start = position;
+      const bool is_digit = is_numeric(next_code_point(piece, position));
+      const bool is_border = is_digit != was_digit || (is_digit && individual_);
+      if (is_border && start > begin) {
+        result.views.push_back(piece.substr(begin, start - begin));
+        begin = start;
+      }
+      was_digit = is_digit;
+    }
+    if (begin < piece.size()) {
+      result.views.push_back(piece.substr(begin));
+    }
+  }
+
+ private:
+  bool individual_;
+};
+
+class SplitStep : public PreTokenizer::Step {
+ public:
+  explicit SplitStep(const JsonPart& part) {
+    const JsonPart pattern = part.at("pattern");
+    if (!pattern.at("Regex").is_null()) {
+      regex_.emplace(pattern.at("Regex").text(), pattern.at("Regex"));
+    } else {
+      literal_ = pattern.at("String").text();
+      if (literal_.empty()) {
+        pattern.refuse("a text to split at", "an empty one");
+      }
+    }
+    const std::string behavior = part.at("behavior").text();
+    const bool is_inverted = part.at("invert").flag_or(false);
+    if (behavior == "Removed") {
+      keeps_matches_ = is_inverted;
+      keeps_gaps_ = !is_inverted;
+    } else if (behavior != "Isolated") {
+      part.at("behavior").refuse("Isolated or Removed", behavior);
+    }
+  }
+
+  void apply(std::string_view piece, Pieces& result) const override {
+    auto spans = regex_ ? regex_->split(piece) : split_at_literal(piece, literal_);
+    std::erase_if(spans,
+                  [&](const Span& span) { return span.is_match ? !keeps_matches_ : !keeps_gaps_; });
+    append_spans(piece, spans, result);
+  }
+
+ private:
+  std::optional<Regex> regex_;
+  std::string literal_;
+  bool keeps_matches_ = true;
+  bool keeps_gaps_ = true;
+};
+
+class ByteLevelStep : public PreTokenizer::Step {
+ public:
+  explicit ByteLevelStep(const JsonPart& part)
+      : adds_space_(part.at("add_prefix_space").flag_or(true)) {
+    if (part.at("use_regex").flag_or(true)) {
+      regex_.emplace(kGpt2Pattern, part);
+    }
+  }
+
+  void apply(std::string_view piece, Pieces& result) const override {
+    if (adds_space_ && !piece.starts_with(' ')) {
+      piece = result.owned.emplace_back(1, ' ').append(piece);
+    }
+    if (regex_) {
+      append_spans(piece, regex_->split(piece), result);
+    } else {
+      result.views.push_back(piece);
+    }
+  }
+
+ private:
+  bool adds_space_;
+  std::optional<Regex> regex_;
+};
+
+std::unique_ptr<PreTokenizer::Step> make_step(const JsonPart& part, bool is_last) {
+  const std::string type = part.type();
+  if ((type == "ByteLevel") != is_last) {
+    part.refuse("ByteLevel as the last step, and only there", "type " + type);
+  }
+  if (type == "ByteLevel") {
+    return std::make_unique<ByteLevelStep>(part);
+  }
+  if (type == "Digits") {
+    return std::make_unique<DigitsStep>(part);
+  }
+  if (type == "Split") {
+    return std::make_unique<SplitStep>(part);
+  }
+  part.refuse("ByteLevel, Digits, Split or a Sequence of these", "type " + type);
+}
+
+}  // namespace
+
+PreTokenizer PreTokenizer::from_json(const JsonPart& part) {
+  PreTokenizer result;
+  if (part.is_null()) {
+    part.refuse("ByteLevel or a Sequence that ends with it", "nothing");
+  }
+  if (part.type() != "Sequence") {
+    result.steps_.push_back(make_step(part, true));
+    return result;
+  }
+  const auto elements = part.at("pretokenizers").elements();
+  if (elements.empty()) {
+    part.refuse("a Sequence that ends with ByteLevel", "an empty one");
+  }
+  for (std::size_t i = 0; i < elements.size(); ++i) {
+    result.steps_.push_back(make_step(elements[i], i + 1 == elements.size()));
+  }
+  return result;
+}
+
+Pieces PreTokenizer::split(std::string_view text) const {
+  Pieces pieces;
+  pieces.views.push_back(text);
+  for (const auto& step : steps_) {
+    std::vector<std::string_view> inputs = std::exchange(pieces.views, {});
+    for (const std::string_view input : inputs) {
+      step->apply(input, pieces);
+    }
+  }
+  return pieces;
+}
+
+}  // namespace baton::tokenizer
