@@ -21,9 +21,12 @@ struct ControlMessage {
 
 class ProcessWorld {
  public:
-  /// Starts MPI (thread level checked). Call once, from main.
+  /// Starts MPI (thread level checked) where a launcher started this process; otherwise a world of one in
+  /// which MPI is never touched. Call once, from main. kCommunication when the launcher announced more ranks
+  /// than meet.
   ProcessWorld(int* argc, char*** argv);
-  /// Ends MPI unless that was done; never communicates after an abort.
+  /// Ends MPI unless that was done. Not while an exception passes through: the peers may never arrive, so
+  /// the process then ends without it and the launcher ends the others.
   ~ProcessWorld();
   ProcessWorld(const ProcessWorld&) = delete;
   ProcessWorld& operator=(const ProcessWorld&) = delete;
@@ -42,7 +45,8 @@ class ProcessWorld {
   /// gives the group this rank is in, or nothing for a rank in none. Group rank = position in the list.
   std::unique_ptr<Communicator> split(const std::vector<std::vector<int>>& members);
 
-  /// Control plane: small byte messages on a communicator of their own. Sending does not block.
+  /// Control plane: small byte messages on a communicator of their own. Sending does not block; messages
+  /// between two ranks arrive in order.
   void send_control(int to_rank, const std::string& bytes);
   std::optional<ControlMessage> poll_control();
 
@@ -54,7 +58,7 @@ class ProcessWorld {
 
   /// Ends all processes at once with this exit code; does not return.
   [[noreturn]] void abort(int code) noexcept;
-  /// Collective: the orderly end.
+  /// Collective: the orderly end. Control messages nobody polled are dropped with a warning.
   void close();
 
  private:
@@ -64,8 +68,11 @@ class ProcessWorld {
 
 /// Facts of the launch read from the environment, in one place.
 struct LaunchFacts {
-  std::string launcher;        // "mpirun", "srun" or "none"
-  int announced_size = 1;      // what the launcher says the world should be
+  std::string launcher = "none";   // "mpirun", "srun" or "none"
+  int announced_size = 1;          // what the launcher says the world should be
+  int announced_rank = 0;          // this process's place in it
+  int announced_local_size = 1;    // ranks on this machine, as far as the launcher says
+  bool can_meet_peers = false;     // the launcher left the address by which MPI finds the other ranks
 };
 LaunchFacts launch_facts();
 

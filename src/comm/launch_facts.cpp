@@ -1,0 +1,68 @@
+// The one place that reads the launcher's environment variables.
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "baton/comm/process_world.hpp"
+
+namespace baton::comm {
+namespace {
+
+/// The leading number of a variable: "4" gives 4, Slurm's "2(x3),1" gives 2.
+std::optional<int> number_of(const char* name) {
+  const char* text = std::getenv(name);
+  int value = 0;
+  if (text == nullptr || std::from_chars(text, text + std::strlen(text), value).ec != std::errc{}) {
+    return std::nullopt;
+  }
+  return value;
+}
+
+bool any_set(std::initializer_list<const char*> names) {
+  for (const char* name : names) {
+    if (std::getenv(name) != nullptr) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+LaunchFacts launch_facts() {
+  LaunchFacts facts;
+  facts.can_meet_peers = any_set({"PMIX_RANK", "PMI_RANK", "PMI_FD"});
+  // mpirun inside a Slurm job starts its ranks through srun: its own variables come first.
+  if (const auto size = number_of("OMPI_COMM_WORLD_SIZE")) {
+    facts.launcher = "mpirun";
+    facts.announced_size = *size;
+    facts.announced_rank = number_of("OMPI_COMM_WORLD_RANK").value_or(0);
+    facts.announced_local_size = number_of("OMPI_COMM_WORLD_LOCAL_SIZE").value_or(1);
+    return facts;
+  }
+  // A batch script's own shell has SLURM_NTASKS but is no step: only a step's variables count.
+  const auto step_size = number_of("SLURM_STEP_NUM_TASKS");
+  if (step_size && any_set({"SLURM_STEP_ID"}) && any_set({"SLURM_PROCID"})) {
+    facts.launcher = "srun";
+    facts.announced_size = *step_size;
+    facts.announced_rank = number_of("SLURM_PROCID").value_or(0);
+    facts.announced_local_size = number_of("SLURM_STEP_TASKS_PER_NODE").value_or(1);
+    return facts;
+  }
+  if (const auto size = number_of("PMI_SIZE")) {  // another MPI's mpiexec
+    facts.launcher = "mpirun";
+    facts.announced_size = *size;
+    facts.announced_rank = number_of("PMI_RANK").value_or(0);
+    facts.announced_local_size = number_of("MPI_LOCALNRANKS").value_or(1);
+  } else if (any_set({"PMIX_RANK"})) {  // a PMIx launcher that names no size
+    facts.launcher = "mpirun";
+    facts.announced_rank = number_of("PMIX_RANK").value_or(0);
+  }
+  return facts;
+}
+
+}  // namespace baton::comm

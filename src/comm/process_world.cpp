@@ -1,0 +1,347 @@
+#include "baton/comm/process_world.hpp"
+
+#include <fmt/format.h>
+#include <mpi.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <deque>
+#include <exception>
+#include <iostream>
+#include <limits>
+#include <list>
+#include <map>
+#include <thread>
+#include <utility>
+
+#include "agreement.hpp"
+#include "baton/base/log.hpp"
+#include "baton/base/sha256.hpp"
+#include "baton/device/cpu_facts.hpp"
+#include "mpi_check.hpp"
+#include "mpi_communicator.hpp"
+
+namespace baton::comm {
+namespace {
+
+constexpr int kControlTag = 1;
+
+struct PendingSend {
+  std::string bytes;
+  MPI_Request request = MPI_REQUEST_NULL;
+};
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  return gethostname(name.data(), name.size() - 1) == 0 && name[0] != '\0' ? name.data() : "localhost";
+}
+
+/// srun without an MPI plugin starts every rank alone; Open MPI's own start would end the process with a
+/// text about its build, so this is found out before.
+void check_launch(const LaunchFacts& facts) {
+  if (facts.launcher == "srun" && facts.announced_size > 1 && !facts.can_meet_peers) {
+    throw base::Error(base::ErrorKind::kCommunication, "the ranks that srun started cannot find one another",
+                      {.where = fmt::format("rank {} on {}", facts.announced_rank, host_name()),
+                       .expected = fmt::format("{} ranks in one MPI world", facts.announced_size),
+                       .found = "no PMIx or PMI address in the environment",
+                       .fix = "start with srun --mpi=pmix (srun --mpi=list shows what is there), or with mpirun"});
+  }
+}
+
+void check_size(const LaunchFacts& facts, int size) {
+  if (facts.announced_size > 1 && size == 1) {
+    throw base::Error(base::ErrorKind::kCommunication, "this rank is alone though more were started",
+                      {.where = fmt::format("rank {} on {}", facts.announced_rank, host_name()),
+                       .expected = fmt::format("{} ranks ({} announced them)", facts.announced_size, facts.launcher),
+                       .found = "an MPI world of 1",
+                       .fix = "use the mpirun of the Open MPI that this program was built with, or srun --mpi=pmix"});
+  }
+}
+
+void start_mpi(const LaunchFacts& facts, int* argc, char*** argv) {
+  int started = 0;
+  MPI_Initialized(&started);
+  BATON_ASSERT(started == 0, std::string("MPI was started before"));
+  if (facts.announced_local_size > device::usable_cores()) {
+    // Ranks that spin while they wait would take the cores from those that work.
+    setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
+  }
+  int provided = MPI_THREAD_SINGLE;
+  BATON_MPI(MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &provided));
+  BATON_MPI(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN));
+  if (provided < MPI_THREAD_FUNNELED) {
+    throw base::Error(base::ErrorKind::kCommunication, "this MPI does not work in a program with threads",
+                      {.expected = "thread level FUNNELED or better",
+                       .found = fmt::format("level {}", provided),
+                       .fix = "build with an MPI that has thread support"});
+  }
+}
+
+}  // namespace
+
+struct ProcessWorld::State {
+  bool uses_mpi = false;
+  bool ended = false;
+  int exceptions_at_start = std::uncaught_exceptions();
+  int rank = 0;
+  int size = 1;
+  int local_rank = 0;
+  int local_size = 1;
+  std::string host = host_name();
+  std::vector<int> node_of_rank{0};
+  MpiCommHandle control;
+  std::unique_ptr<MpiCommunicator> agreement;  // never used for data
+  std::list<PendingSend> sends;
+  std::deque<ControlMessage> inbox;            // of a world without MPI
+
+  State() = default;
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  ~State() { control.release(); }  // freeing it is collective: only close() does that
+
+  void find_nodes();
+  void forget_finished_sends();
+  std::optional<ControlMessage> receive();
+  void drain_control();
+};
+
+void ProcessWorld::State::find_nodes() {
+  const std::vector<std::string> hosts = agreement->all_gather_bytes(host);
+  std::map<std::string, int> numbers;
+  node_of_rank.clear();
+  for (const std::string& name : hosts) {
+    const auto next = static_cast<int>(numbers.size());
+    node_of_rank.push_back(numbers.try_emplace(name, next).first->second);
+  }
+  const auto me = node_of_rank.begin() + rank;
+  local_rank = static_cast<int>(std::count(node_of_rank.begin(), me, *me));
+  local_size = static_cast<int>(std::count(node_of_rank.begin(), node_of_rank.end(), *me));
+}
+
+void ProcessWorld::State::forget_finished_sends() {
+  for (auto send = sends.begin(); send != sends.end();) {
+    int done = 0;
+    BATON_MPI(MPI_Test(&send->request, &done, MPI_STATUS_IGNORE));
+    send = done != 0 ? sends.erase(send) : std::next(send);
+  }
+}
+
+std::optional<ControlMessage> ProcessWorld::State::receive() {
+  int there = 0;
+  MPI_Message handle = MPI_MESSAGE_NULL;
+  MPI_Status status{};
+  BATON_MPI(MPI_Improbe(MPI_ANY_SOURCE, kControlTag, control.get(), &there, &handle, &status));
+  if (there == 0) {
+    return std::nullopt;
+  }
+  int count = 0;
+  BATON_MPI(MPI_Get_count(&status, MPI_BYTE, &count));
+  ControlMessage message{status.MPI_SOURCE, std::string(static_cast<std::size_t>(count), '\0')};
+  BATON_MPI(MPI_Mrecv(message.bytes.data(), count, MPI_BYTE, &handle, MPI_STATUS_IGNORE));
+  return message;
+}
+
+/// Sends are synchronous (finished = received), so a rank joins the barrier once its own have arrived, and
+/// the barrier's end means that none is under way anywhere.
+void ProcessWorld::State::drain_control() {
+  std::size_t num_dropped = 0;
+  MPI_Request barrier = MPI_REQUEST_NULL;
+  for (bool in_barrier = false;;) {
+    while (receive()) {
+      ++num_dropped;
+    }
+    if (!in_barrier) {
+      forget_finished_sends();
+      if (sends.empty()) {
+        BATON_MPI(MPI_Ibarrier(control.get(), &barrier));
+        in_barrier = true;
+      }
+    } else {
+      int done = 0;
+      BATON_MPI(MPI_Test(&barrier, &done, MPI_STATUS_IGNORE));
+      if (done != 0) {
+        break;
+      }
+    }
+    std::this_thread::yield();
+  }
+  if (num_dropped > 0) {
+    base::log_warning("comm", fmt::format("{} control messages were never read", num_dropped));
+  }
+}
+
+ProcessWorld::ProcessWorld(int* argc, char*** argv) : state_(std::make_unique<State>()) {
+  const LaunchFacts facts = launch_facts();
+  check_launch(facts);
+  if (facts.launcher == "none" || (facts.launcher == "srun" && facts.announced_size == 1)) {
+    return;
+  }
+  start_mpi(facts, argc, argv);
+  State& state = *state_;
+  state.uses_mpi = true;
+  BATON_MPI(MPI_Comm_rank(MPI_COMM_WORLD, &state.rank));
+  BATON_MPI(MPI_Comm_size(MPI_COMM_WORLD, &state.size));
+  check_size(facts, state.size);
+  state.control = duplicate(MPI_COMM_WORLD);
+  state.agreement = std::make_unique<MpiCommunicator>(duplicate(MPI_COMM_WORLD));
+  state.find_nodes();
+}
+
+ProcessWorld::~ProcessWorld() {
+  State& state = *state_;
+  if (!state.uses_mpi || state.ended) {
+    return;
+  }
+  if (std::uncaught_exceptions() > state.exceptions_at_start) {
+    state.agreement->abort("left by an exception");
+    state.control.release();
+    return;
+  }
+  try {
+    close();
+  } catch (const std::exception& error) {
+    base::log(base::LogLevel::kError, "comm", std::string("the world did not end well: ") + error.what());
+    abort(base::exit_code(base::ErrorKind::kCommunication));
+  }
+}
+
+int ProcessWorld::rank() const { return state_->rank; }
+int ProcessWorld::size() const { return state_->size; }
+int ProcessWorld::local_rank() const { return state_->local_rank; }
+int ProcessWorld::local_size() const { return state_->local_size; }
+const std::string& ProcessWorld::host() const { return state_->host; }
+const std::vector<int>& ProcessWorld::node_of_rank() const { return state_->node_of_rank; }
+
+std::unique_ptr<Communicator> ProcessWorld::make_world_group() {
+  BATON_ASSERT(!state_->ended, std::string("the world was closed"));
+  if (!state_->uses_mpi) {
+    return make_single_communicator();
+  }
+  return std::make_unique<MpiCommunicator>(duplicate(MPI_COMM_WORLD));
+}
+
+std::unique_ptr<Communicator> ProcessWorld::split(const std::vector<std::vector<int>>& members) {
+  State& state = *state_;
+  BATON_ASSERT(!state.ended, std::string("the world was closed"));
+  const GroupPlace place = find_place(members, state.rank, state.size);
+  if (!state.uses_mpi) {
+    return place.group_index < 0 ? nullptr : make_single_communicator();
+  }
+  // Ranks with different lists would wait for one another for ever.
+  base::Sha256 digest;
+  for (const std::vector<int>& group : members) {
+    for (const int member : group) {
+      digest.add_field(std::to_string(member));
+    }
+    digest.add_field("/");
+  }
+  const std::string mine = digest.hex();
+  const std::vector<std::string> all = state.agreement->all_gather_bytes(mine);
+  for (std::size_t r = 0; r < all.size(); ++r) {
+    BATON_ASSERT(all[r] == all[0], fmt::format("ranks 0 and {} ask for different groups", r));
+  }
+  MPI_Comm group = MPI_COMM_NULL;
+  BATON_MPI(MPI_Comm_split(MPI_COMM_WORLD, place.group_index < 0 ? MPI_UNDEFINED : place.group_index,
+                           place.position, &group));
+  if (group == MPI_COMM_NULL) {
+    return nullptr;
+  }
+  MpiCommHandle handle(group);
+  BATON_MPI(MPI_Comm_set_errhandler(group, MPI_ERRORS_RETURN));
+  return std::make_unique<MpiCommunicator>(std::move(handle));
+}
+
+void ProcessWorld::send_control(int to_rank, const std::string& bytes) {
+  State& state = *state_;
+  BATON_ASSERT(to_rank >= 0 && to_rank < state.size, fmt::format("rank {} of {}", to_rank, state.size));
+  BATON_ASSERT(std::cmp_less_equal(bytes.size(), std::numeric_limits<int>::max()),
+               fmt::format("control message of {} bytes", bytes.size()));
+  if (!state.uses_mpi) {
+    state.inbox.push_back({0, bytes});
+    return;
+  }
+  state.forget_finished_sends();
+  PendingSend& send = state.sends.emplace_back();
+  send.bytes = bytes;
+  BATON_MPI(MPI_Issend(send.bytes.data(), static_cast<int>(bytes.size()), MPI_BYTE, to_rank, kControlTag,
+                       state.control.get(), &send.request));
+}
+
+std::optional<ControlMessage> ProcessWorld::poll_control() {
+  State& state = *state_;
+  if (state.uses_mpi) {
+    state.forget_finished_sends();
+    return state.receive();
+  }
+  if (state.inbox.empty()) {
+    return std::nullopt;
+  }
+  ControlMessage message = std::move(state.inbox.front());
+  state.inbox.pop_front();
+  return message;
+}
+
+void ProcessWorld::agree(const std::optional<base::Error>& mine) {
+  State& state = *state_;
+  if (!state.uses_mpi) {
+    if (mine) {
+      throw *mine;
+    }
+    return;
+  }
+  if (state.agreement->all_reduce_max(mine ? 1 : 0) == 0) {
+    return;
+  }
+  const std::vector<std::string> all = state.agreement->all_gather_bytes(mine ? error_to_bytes(*mine) : "");
+  for (std::size_t r = 0; r < all.size(); ++r) {
+    if (!all[r].empty()) {
+      throw error_from_bytes(all[r], static_cast<int>(r));
+    }
+  }
+  BATON_ASSERT(false, std::string("an error was announced and none was sent"));
+}
+
+void ProcessWorld::together(const std::function<void()>& work) {
+  std::optional<base::Error> mine;
+  try {
+    work();
+  } catch (const base::Error& error) {
+    mine = error;
+  } catch (const std::exception& error) {
+    mine = base::Error(base::ErrorKind::kInternal, error.what());
+  } catch (...) {
+    mine = base::Error(base::ErrorKind::kInternal, "an exception of an unknown type");
+  }
+  agree(mine);
+}
+
+void ProcessWorld::abort(int code) noexcept {
+  std::cout.flush();
+  std::cerr.flush();
+  std::fflush(nullptr);
+  if (state_->uses_mpi && mpi_is_running()) {
+    MPI_Abort(MPI_COMM_WORLD, code);
+  }
+  std::_Exit(code);
+}
+
+void ProcessWorld::close() {
+  State& state = *state_;
+  if (state.ended) {
+    return;
+  }
+  std::cout.flush();
+  std::fflush(nullptr);
+  if (state.uses_mpi) {
+    state.drain_control();
+    state.agreement->close();
+    state.control.reset();
+    BATON_MPI(MPI_Finalize());
+  }
+  state.ended = true;
+}
+
+}  // namespace baton::comm

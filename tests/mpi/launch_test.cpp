@@ -1,0 +1,116 @@
+// How the processes of a run begin and end: alone, under mpirun, with a launcher that promised more, and when one
+// rank fails while others wait. Each case starts a program with a time limit of its own.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <string>
+
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+struct Outcome {
+  int exit_code = -1;
+  std::string text;  // stdout and stderr together
+  double seconds = 0;
+};
+
+Outcome run(const std::string& command) {
+  // A launcher's variables around this test must not reach the programs it starts.
+  const std::string whole = "env -u OMPI_COMM_WORLD_SIZE -u PMIX_RANK -u PMI_RANK -u PMI_SIZE -u SLURM_STEP_ID timeout -k 2 30 env " +
+                            command + " 2>&1";
+  Outcome outcome;
+  const auto start = std::chrono::steady_clock::now();
+  FILE* pipe = popen(whole.c_str(), "r");
+  if (pipe == nullptr) {
+    return outcome;
+  }
+  std::array<char, 4096> block{};
+  for (std::size_t n = 0; (n = fread(block.data(), 1, block.size(), pipe)) > 0;) {
+    outcome.text.append(block.data(), n);
+  }
+  const int status = pclose(pipe);
+  outcome.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return outcome;
+}
+
+std::string mpirun(int num_ranks, const std::string& mode) {
+  return std::string(BATON_MPIRUN) + " -n " + std::to_string(num_ranks) + " " + BATON_PROBE + " " + mode;
+}
+
+std::string alone(const std::string& mode) { return std::string(BATON_PROBE) + " " + mode; }
+
+TEST(Launch, APlainStartIsAWorldOfOneWithoutMpi) {
+  const Outcome outcome = run(alone("facts"));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
+  EXPECT_EQ(outcome.text, "rank 0 of 1, mpi untouched\nbackend single\n");
+  EXPECT_LT(outcome.seconds, 2.0);
+}
+
+TEST(Launch, AOneTaskStepIsAWorldOfOne) {
+  const Outcome outcome = run("SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=1 SLURM_PROCID=0 " + alone("facts"));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
+  EXPECT_THAT(outcome.text, HasSubstr("rank 0 of 1, mpi untouched"));
+}
+
+TEST(Launch, RanksStartedWithoutAMeetingPlaceAreAnError) {
+  const Outcome outcome = run("SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=4 SLURM_PROCID=2 " + alone("facts"));
+  EXPECT_EQ(outcome.exit_code, 6) << outcome.text;
+  EXPECT_THAT(outcome.text, HasSubstr("4 ranks"));
+  EXPECT_THAT(outcome.text, HasSubstr("--mpi=pmix"));
+}
+
+TEST(Launch, AnotherMpisLauncherIsAnError) {
+  // What mpiexec of another MPI leaves: a size, and nobody to meet.
+  const Outcome outcome = run("PMI_SIZE=4 PMI_RANK=2 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 " +
+                              alone("facts"));
+  EXPECT_EQ(outcome.exit_code, 6) << outcome.text;
+  EXPECT_THAT(outcome.text, HasSubstr("alone though more were started"));
+  EXPECT_THAT(outcome.text, HasSubstr("MPI world of 1"));
+}
+
+TEST(Launch, MpirunGivesOneWorld) {
+  const Outcome outcome = run(mpirun(3, "facts"));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
+  for (const char* line : {"rank 0 of 3, mpi started", "rank 1 of 3, mpi started", "rank 2 of 3, mpi started"}) {
+    EXPECT_THAT(outcome.text, HasSubstr(line));
+  }
+}
+
+TEST(Launch, AThrowingRankEndsThoseThatWait) {
+  const Outcome outcome = run(mpirun(3, "throw"));
+  EXPECT_EQ(outcome.exit_code, 7) << outcome.text;  // of kNonFinite, as given to abort
+  EXPECT_THAT(outcome.text, HasSubstr("the loss is not finite"));
+  EXPECT_THAT(outcome.text, Not(HasSubstr("passed")));
+  EXPECT_LT(outcome.seconds, 10.0);
+}
+
+TEST(Launch, AnExceptionThroughTheWorldEndsThoseThatWait) {
+  const Outcome outcome = run(mpirun(3, "unwind"));
+  EXPECT_NE(outcome.exit_code, 0);
+  EXPECT_NE(outcome.exit_code, 124) << "still running after the time limit";
+  EXPECT_THAT(outcome.text, HasSubstr("the loss is not finite"));
+  EXPECT_LT(outcome.seconds, 10.0);
+}
+
+TEST(Launch, AWorldThatIsNotClosedEndsInOrder) {
+  const Outcome outcome = run(mpirun(2, "no_close"));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
+  EXPECT_THAT(outcome.text, HasSubstr("without close()"));
+  EXPECT_THAT(outcome.text, HasSubstr("never read"));
+}
+
+TEST(Launch, AGroupMayOutliveTheWorldAndIsOfNoUse) {
+  const Outcome outcome = run(mpirun(2, "outlive"));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
+  EXPECT_THAT(outcome.text, HasSubstr("refused after the end"));
+}
+
+}  // namespace

@@ -1,0 +1,112 @@
+#include "baton/device/device.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "baton/device/cpu_facts.hpp"
+
+namespace baton::device {
+namespace {
+
+using ::testing::HasSubstr;
+
+class CgroupTest : public ::testing::Test {
+ protected:
+  CgroupTest() {
+    std::string name = (std::filesystem::temp_directory_path() / "cgroupXXXXXX").string();
+    root_ = mkdtemp(name.data());
+  }
+  ~CgroupTest() override { std::filesystem::remove_all(root_); }
+
+  void write(const std::string& path, const std::string& text) const {
+    std::filesystem::create_directories((root_ / path).parent_path());
+    std::ofstream(root_ / path) << text;
+  }
+
+  std::filesystem::path root_;
+};
+
+TEST_F(CgroupTest, NoQuotaIsNothing) {
+  EXPECT_FALSE(cgroup_cores(root_, "0::/a/b\n"));
+  write("a/cpu.max", "max 100000\n");
+  EXPECT_FALSE(cgroup_cores(root_, "0::/a/b\n"));
+  EXPECT_FALSE(cgroup_cores(root_, "nonsense"));
+}
+
+TEST_F(CgroupTest, TheTightestEnclosingQuotaCounts) {
+  write("a/cpu.max", "150000 100000\n");
+  write("a/b/cpu.max", "400000 100000\n");
+  EXPECT_DOUBLE_EQ(cgroup_cores(root_, "0::/a/b\n").value(), 1.5);
+}
+
+TEST_F(CgroupTest, APathOfAnotherNamespaceFallsBackToTheRoot) {
+  write("cpu.max", "200000 100000");
+  EXPECT_DOUBLE_EQ(cgroup_cores(root_, "0::/docker/0123\n").value(), 2.0);
+}
+
+TEST_F(CgroupTest, VersionOne) {
+  write("cpu/job/cpu.cfs_quota_us", "250000\n");
+  write("cpu/job/cpu.cfs_period_us", "100000\n");
+  write("cpu/cpu.cfs_quota_us", "-1\n");
+  write("cpu/cpu.cfs_period_us", "100000\n");
+  EXPECT_DOUBLE_EQ(cgroup_cores(root_, "5:memory:/x\n4:cpu,cpuacct:/job\n").value(), 2.5);
+}
+
+TEST(CpuFacts, UsableCoresFollowTheSchedulingMask) {
+  cpu_set_t before;
+  ASSERT_EQ(sched_getaffinity(0, sizeof before, &before), 0);
+  std::size_t first = 0;
+  while (!CPU_ISSET(first, &before)) {
+    ++first;
+  }
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(first, &one);
+  ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+  EXPECT_EQ(cpu_facts().affinity_cores, 1);
+  EXPECT_EQ(usable_cores(), 1);
+  ASSERT_EQ(sched_setaffinity(0, sizeof before, &before), 0);
+  EXPECT_EQ(cpu_facts().affinity_cores, CPU_COUNT(&before));
+  EXPECT_LE(usable_cores(), CPU_COUNT(&before));
+}
+
+TEST(CpuFacts, InstructionSetNames) {
+  EXPECT_EQ(instruction_set_from_flags("fpu sse2"), "generic");
+  EXPECT_EQ(instruction_set_from_flags("fpu avx2 fma"), "avx2");
+  EXPECT_EQ(instruction_set_from_flags("amx_bf16 avx512f avx2 avx512_bf16 amx_tile"),
+            "avx2+avx512+avx512_bf16+amx_bf16");
+  EXPECT_EQ(instruction_set_from_flags("avx512fx avx22"), "generic");  // whole words only
+}
+
+TEST(CpuFacts, FastBf16MeansTheInstructionIsThere) {
+  const std::string names = cpu_facts().instruction_set;
+  EXPECT_EQ(has_fast_bf16(), names.find("bf16") != std::string::npos && names.find("neon_bf16") == std::string::npos);
+}
+
+TEST(Device, TheCpuIsDescribed) {
+  const Device device = cpu_device();
+  EXPECT_EQ(device.kind, DeviceKind::kCpu);
+  EXPECT_THAT(device.description, HasSubstr("usable cores"));
+  EXPECT_THAT(device.description, HasSubstr(cpu_facts().instruction_set));
+}
+
+TEST(Device, WithoutAGpuTheReasonIsSaid) {
+  if (num_gpus() > 0) {
+    EXPECT_EQ(choose_device(0).kind, DeviceKind::kCuda);
+    EXPECT_EQ(gpu_absence_reason(), "");
+    return;
+  }
+  const Device device = choose_device(3);
+  EXPECT_EQ(device.kind, DeviceKind::kCpu);
+  EXPECT_FALSE(gpu_absence_reason().empty());
+  EXPECT_THAT(device.description, HasSubstr(gpu_absence_reason()));
+}
+
+}  // namespace
+}  // namespace baton::device
