@@ -21,10 +21,14 @@ struct TaskFrame {
   bool append_choices = true;
 };
 
+// Some published files write the flag as a string.
 bool flag_of(const JsonRow& file, const std::string& field, bool usual) {
   const auto place = file.value.find(field);
   if (place == file.value.end() || place->is_null()) {
     return usual;
+  }
+  if (*place == "true" || *place == "True" || *place == "false" || *place == "False") {
+    return *place == "true" || *place == "True";
   }
   if (!place->is_boolean()) {
     refuse_row(file.origin, fmt::format("\"{}\" has the wrong type", field), "true or false",

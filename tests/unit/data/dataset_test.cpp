@@ -154,7 +154,8 @@ TEST_F(DatasetTest, PairsBesideATableAreTasksUnlessTheTableNamesThem) {
   write("b.eval.json", ssr_row("1", "other"));
   write(
       "dataset_info.json",
-      R"({"renamed": {"formatting": "ssr", "train_file": "b.train.json", "eval_file": "b.eval.json"}})");
+      R"({"renamed": {"formatting": "ssr", "train_file": "b.train.json",
+                         "eval_file": "b.eval.json"}})");
   EXPECT_THAT(Dataset(folder_).task_names(), ElementsAre("a", "renamed"));
 }
 
@@ -372,11 +373,28 @@ TEST_F(DatasetTest, BigBenchTargetsAndChoices) {
   EXPECT_THAT(rows[3].references, ElementsAre("t"));
 }
 
+TEST_F(DatasetTest, BigBenchFlagsMayBeStrings) {
+  const auto text_with = [&](const std::string& flag) {
+    return read_as("bigbench", R"({"append_choices_to_input": )" + flag +
+                                   R"(, "examples": [{"input": "i", "target_scores": {"a": 1}}]})")
+        .train.at(0)
+        .conversation.at(0)
+        .text;
+  };
+  for (const std::string flag : {"false", R"("false")", R"("False")"}) {
+    EXPECT_EQ(text_with(flag), "i");
+  }
+  for (const std::string flag : {"true", R"("True")", "null"}) {
+    EXPECT_EQ(text_with(flag), "i\n  choice: a");
+  }
+}
+
 TEST_F(DatasetTest, BigBenchFrameComesFromTheFileOrTheTable) {
   write(
       "task.json",
       R"({"task_prefix": "long", "example_input_prefix": "In: ", "example_output_prefix": "\nOut: ",
-      "choice_prefix": " | ", "append_choices_to_input": true, "examples": [{"input": "i", "target_scores": {"b": 1, "a": 0}}]})");
+      "choice_prefix": " | ", "append_choices_to_input": true,
+      "examples": [{"input": "i", "target_scores": {"b": 1, "a": 0}}]})");
   const auto text_with = [&](const std::string& keys) {
     write("dataset_info.json",
           R"({"t": {"train_file": "task.json", "formatting": "bigbench")" + keys + "}}");
