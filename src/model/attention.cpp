@@ -44,16 +44,21 @@ at::Tensor attend_rows(const AttentionWeights& weights,
   const at::Tensor all_v = repeat_heads(v, sizes.num_heads);
 
   const std::vector<std::int64_t>& offsets = *context.offsets;
-  std::vector<at::Tensor> rows;
-  rows.reserve(offsets.size());
+  std::vector<std::int64_t> lengths;
   for (std::size_t row = 0; row + 1 < offsets.size(); ++row) {
-    const std::int64_t length = offsets[row + 1] - offsets[row];
-    const auto of_row = [&](const at::Tensor& tensor) {
-      return tensor.narrow(0, offsets[row], length).transpose(0, 1).unsqueeze(0);  // [1, H, T, E]
-    };
+    lengths.push_back(offsets[row + 1] - offsets[row]);
+  }
+  // Splitting (not slicing): its gradient is one concatenation instead of one full-size tensor a row.
+  const std::vector<at::Tensor> q_rows = q.split_with_sizes(lengths);
+  const std::vector<at::Tensor> k_rows = all_k.split_with_sizes(lengths);
+  const std::vector<at::Tensor> v_rows = all_v.split_with_sizes(lengths);
+  std::vector<at::Tensor> rows;
+  rows.reserve(lengths.size());
+  const auto as_heads = [](const at::Tensor& row) { return row.transpose(0, 1).unsqueeze(0); };  // [1, H, T, E]
+  for (std::size_t row = 0; row < lengths.size(); ++row) {
     const at::Tensor attended = at::scaled_dot_product_attention(
-        of_row(q), of_row(all_k), of_row(all_v), std::nullopt, 0.0, /*is_causal=*/true);
-    rows.push_back(attended.squeeze(0).transpose(0, 1).reshape({length, sizes.num_heads * sizes.head_dim}));
+        as_heads(q_rows[row]), as_heads(k_rows[row]), as_heads(v_rows[row]), std::nullopt, 0.0, /*is_causal=*/true);
+    rows.push_back(attended.squeeze(0).transpose(0, 1).reshape({lengths[row], sizes.num_heads * sizes.head_dim}));
   }
   return apply_linear(weights.o, rows.size() == 1 ? rows[0] : at::cat(rows), context, 3);
 }

@@ -1,11 +1,13 @@
 #include "rope.hpp"
 
-#include <torch/csrc/autograd/custom_function.h>
 #include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 #include <cmath>
 #include <numbers>
 #include <vector>
+
+#include "row_kernels.hpp"
 
 namespace baton::model {
 
@@ -32,19 +34,19 @@ float scale_llama3(float frequency, const weights::Llama3RopeScaling& scaling) {
   return static_cast<float>((1.0 - blend) * stretched + blend * static_cast<double>(frequency));
 }
 
-at::Tensor rotate(const at::Tensor& x, const at::Tensor& cosines, const at::Tensor& sines) {
+// By the angles, or back by them (direction -1).
+at::Tensor rotate(const at::Tensor& x, const at::Tensor& cosines, const at::Tensor& sines, float direction) {
+  if (has_row_kernels(x)) {
+    at::Tensor rotated = at::empty_like(x);
+    rope_rows(x, cosines, sines, direction, rotated);
+    return rotated;
+  }
   const std::int64_t half = x.size(-1) / 2;
   const at::Tensor wide = x.to(at::kFloat);
   const at::Tensor first = wide.narrow(-1, 0, half);
   const at::Tensor second = wide.narrow(-1, half, half);
-  at::Tensor rotated = at::empty(x.sizes(), x.options().dtype(at::kFloat));
-  at::Tensor low = rotated.narrow(-1, 0, half);
-  at::Tensor high = rotated.narrow(-1, half, half);
-  at::mul_out(low, first, cosines);
-  low.addcmul_(second, sines, -1);
-  at::mul_out(high, second, cosines);
-  high.addcmul_(first, sines);
-  return rotated.to(x.scalar_type());
+  const at::Tensor s = sines * direction;
+  return at::cat({first * cosines - second * s, second * cosines + first * s}, -1).to(x.scalar_type());
 }
 
 class RopeFunction : public torch::autograd::Function<RopeFunction> {
@@ -54,13 +56,13 @@ class RopeFunction : public torch::autograd::Function<RopeFunction> {
                             const at::Tensor& cosines,
                             const at::Tensor& sines) {
     context->save_for_backward({cosines, sines});
-    return rotate(x, cosines, sines);
+    return rotate(x, cosines, sines, 1.0F);
   }
 
   // The transpose of a rotation is the rotation back.
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const variable_list saved = context->get_saved_variables();
-    return {rotate(gradients[0], saved[0], saved[1].neg()), at::Tensor(), at::Tensor()};
+    return {rotate(gradients[0].contiguous(), saved[0], saved[1], -1.0F), at::Tensor(), at::Tensor()};
   }
 };
 
@@ -85,11 +87,11 @@ RopeTable::RopeTable(const weights::LlamaConfig& config, const at::Device& devic
 
 RopeAngles RopeTable::angles(const at::Tensor& positions) const {
   const at::Tensor angles = positions.to(at::kFloat).unsqueeze(-1) * inverse_frequencies_;  // [N, E/2]
-  return {angles.cos().unsqueeze(1), angles.sin().unsqueeze(1)};
+  return {angles.cos().unsqueeze(1).contiguous(), angles.sin().unsqueeze(1).contiguous()};
 }
 
 at::Tensor apply_rope(const at::Tensor& x, const RopeAngles& angles) {
-  return RopeFunction::apply(x, angles.cosines, angles.sines);
+  return RopeFunction::apply(x.contiguous(), angles.cosines, angles.sines);
 }
 
 }  // namespace baton::model
