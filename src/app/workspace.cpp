@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <malloc.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -33,6 +34,13 @@ void resolve_dtype(const std::string& asked, Workspace& workspace) {
     workspace.dtype = "float32";
     workspace.dtype_reason = "auto: this CPU has no fast bf16 products";
   }
+}
+
+// Activations of a few megabytes come and go by the thousand: without this glibc maps and unmaps each of them, and
+// the kernel's zeroing of fresh pages takes a good part of a step.
+void keep_freed_memory() {
+  mallopt(M_MMAP_THRESHOLD, 512 << 20);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
 }
 
 tokenizer::TokenId resolve_indicator(const std::string& value,
@@ -117,6 +125,7 @@ int set_threads(const config::ClusterConfig& cluster, int local_rank, int local_
   const int threads = cluster.threads_per_rank ? static_cast<int>(*cluster.threads_per_rank)
                                                : std::max(1, cores / local_size);
   at::set_num_threads(threads);
+  keep_freed_memory();
   if (local_rank == 0 && threads * local_size > cores) {
     base::log_warning("main",
                       fmt::format("{} ranks of {} threads on this machine, which has {} cores for them: expect it to be slow",
