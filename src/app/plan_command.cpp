@@ -18,7 +18,8 @@ coordinator::PlanRequest request_of(const PlanInputs& inputs) {
   coordinator::PlanRequest request;
   for (const PlanTask& task : inputs.tasks) {
     if (!task.is_trained) {
-      request.experts.push_back({task.name, task.tokens_per_epoch * task.num_epochs, task.max_useful_ranks});
+      request.experts.push_back(
+          {task.name, task.tokens_per_epoch * task.num_epochs, task.max_useful_ranks});
     }
   }
   const int per_node = inputs.ranks_per_node > 0 ? inputs.ranks_per_node : inputs.num_ranks;
@@ -34,10 +35,12 @@ std::string tasks_table(const std::vector<PlanTask>& tasks) {
   std::vector<std::vector<std::string>> rows;
   for (std::size_t i = 0; i < tasks.size() && i < kMaxShownTasks; ++i) {
     const PlanTask& task = tasks[i];
-    rows.push_back({task.name, std::to_string(task.num_rows), fmt::format("{:.0f}", task.tokens_per_epoch),
-                    std::to_string(task.num_steps), task.is_trained ? "trained already" : "to train"});
+    rows.push_back({task.name, std::to_string(task.num_rows),
+                    fmt::format("{:.0f}", task.tokens_per_epoch), std::to_string(task.num_steps),
+                    task.is_trained ? "trained already" : "to train"});
   }
-  std::string text = base::format_table({"expert", "rows", "tokens an epoch", "steps", "state"}, rows);
+  std::string text =
+      base::format_table({"expert", "rows", "tokens an epoch", "steps", "state"}, rows);
   if (!text.empty() && text.back() != '\n') {
     text += '\n';
   }
@@ -57,17 +60,19 @@ base::OrderedJson memory_json(const coordinator::MemoryEstimate& estimate) {
 
 int run_plan(const PlanInputs& inputs, std::ostream& out) {
   if (inputs.num_ranks < 1 || inputs.ranks_per_node < 0) {
-    throw base::Error(base::ErrorKind::kUsage, "a plan needs ranks",
-                      {.where = "--ranks, --ranks-per-node",
-                       .expected = "whole numbers from 1 on",
-                       .found = fmt::format("{} ranks, {} per node", inputs.num_ranks, inputs.ranks_per_node),
-                       .fix = "for example --ranks 8 --ranks-per-node 4"});
+    throw base::Error(
+        base::ErrorKind::kUsage, "a plan needs ranks",
+        {.where = "--ranks, --ranks-per-node",
+         .expected = "whole numbers from 1 on",
+         .found = fmt::format("{} ranks, {} per node", inputs.num_ranks, inputs.ranks_per_node),
+         .fix = "for example --ranks 8 --ranks-per-node 4"});
   }
   const coordinator::PlanRequest request = request_of(inputs);
   const coordinator::GroupPlan plan = coordinator::make_group_plan(request);
   coordinator::MemoryRequest memory = inputs.memory;
-  memory.ranks_on_node =
-      inputs.ranks_per_node > 0 ? std::min(inputs.ranks_per_node, inputs.num_ranks) : inputs.num_ranks;
+  memory.ranks_on_node = inputs.ranks_per_node > 0
+                             ? std::min(inputs.ranks_per_node, inputs.num_ranks)
+                             : inputs.num_ranks;
   const coordinator::MemoryEstimate estimate = coordinator::estimate_memory(memory);
   if (inputs.as_json) {
     base::OrderedJson json = coordinator::plan_json(plan, request);
@@ -83,7 +88,8 @@ int run_plan(const PlanInputs& inputs, std::ostream& out) {
     out << json.dump(2) << "\n";
     return 0;
   }
-  out << tasks_table(inputs.tasks) << "\n" << coordinator::plan_text(plan, request) << "\n"
+  out << tasks_table(inputs.tasks) << "\n"
+      << coordinator::plan_text(plan, request) << "\n"
       << coordinator::memory_text(estimate);
   return 0;
 }

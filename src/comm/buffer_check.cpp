@@ -9,7 +9,8 @@
 namespace baton::comm {
 
 void check_host_buffer(const FloatBuffer& buffer, const char* operation, const char* backend) {
-  BATON_ASSERT(buffer.data != nullptr || buffer.count == 0, fmt::format("null buffer of {}", buffer.count));
+  BATON_ASSERT(buffer.data != nullptr || buffer.count == 0,
+               fmt::format("null buffer of {}", buffer.count));
   if (buffer.on_gpu) {
     throw base::Error(base::ErrorKind::kCommunication,
                       fmt::format("the {} backend moves host memory only", backend),
@@ -21,8 +22,9 @@ void check_host_buffer(const FloatBuffer& buffer, const char* operation, const c
 }
 
 void check_gather_sizes(const FloatBuffer& mine, const FloatBuffer& received, int size) {
-  BATON_ASSERT(std::cmp_greater(size, 0) && received.count == mine.count * static_cast<std::size_t>(size),
-               fmt::format("{} values gathered from {} ranks into {}", mine.count, size, received.count));
+  BATON_ASSERT(
+      std::cmp_greater(size, 0) && received.count == mine.count * static_cast<std::size_t>(size),
+      fmt::format("{} values gathered from {} ranks into {}", mine.count, size, received.count));
 }
 
 }  // namespace baton::comm

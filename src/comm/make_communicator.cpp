@@ -23,7 +23,8 @@ std::string local_obstacle(const device::Device& device) {
   return device.kind == device::DeviceKind::kCuda ? "" : "has no GPU: " + device.description;
 }
 
-/// Collective. Why the group cannot use NCCL, the same text on every rank; empty when it can. Each rank brings
+/// Collective. Why the group cannot use NCCL, the same text on every rank; empty when it can. Each
+/// rank brings
 /// "-reason" or "+host and GPU".
 std::string group_obstacle(Communicator& host, const device::Device& device) {
   std::array<char, 256> name{};
@@ -38,7 +39,8 @@ std::string group_obstacle(Communicator& host, const device::Device& device) {
     }
     const auto [owner, is_new] = owners.try_emplace(all[r], r);
     if (!is_new) {
-      return fmt::format("group ranks {} and {} share one GPU ({})", owner->second, r, all[r].substr(1));
+      return fmt::format("group ranks {} and {} share one GPU ({})", owner->second, r,
+                         all[r].substr(1));
     }
   }
   return "";
@@ -55,17 +57,19 @@ Backend backend_from_name(const std::string& name) {
     }
   }
   const auto nearest = base::nearest_name(name, names);
-  throw base::Error(base::ErrorKind::kUsage, "unknown backend",
-                    {.where = "cluster.backend",
-                     .expected = "auto, mpi or nccl",
-                     .found = "\"" + name + "\"",
-                     .fix = nearest ? "did you mean \"" + *nearest + "\"?" : "choose one of the three"});
+  throw base::Error(
+      base::ErrorKind::kUsage, "unknown backend",
+      {.where = "cluster.backend",
+       .expected = "auto, mpi or nccl",
+       .found = "\"" + name + "\"",
+       .fix = nearest ? "did you mean \"" + *nearest + "\"?" : "choose one of the three"});
 }
 
 std::unique_ptr<Communicator> make_communicator(std::unique_ptr<Communicator> host,
                                                 const CommunicatorRequest& request) {
   BATON_ASSERT(host != nullptr, std::string("no host group"));
-  if (request.backend == Backend::kMpi || (request.backend == Backend::kAuto && host->size() == 1)) {
+  if (request.backend == Backend::kMpi ||
+      (request.backend == Backend::kAuto && host->size() == 1)) {
     return host;
   }
   const std::string obstacle = group_obstacle(*host, request.device);
@@ -84,7 +88,8 @@ std::unique_ptr<Communicator> make_communicator(std::unique_ptr<Communicator> ho
                     {.where = "cluster.backend = nccl",
                      .expected = "a GPU of its own for every rank, and a build with NCCL",
                      .found = obstacle,
-                     .fix = "use backend = mpi or auto, start one rank a GPU, or build with a CUDA toolkit and NCCL"});
+                     .fix = "use backend = mpi or auto, start one rank a GPU, or build with a CUDA "
+                            "toolkit and NCCL"});
 }
 
 }  // namespace baton::comm

@@ -16,12 +16,13 @@ void check_mpi(int status, const char* expression, std::source_location place) {
   std::array<char, MPI_MAX_ERROR_STRING + 1> text{};
   int length = 0;
   const bool known = MPI_Error_string(status, text.data(), &length) == MPI_SUCCESS;
-  throw base::Error(base::ErrorKind::kCommunication, "an MPI call failed",
-                    {.where = fmt::format("{} at {}:{}", expression, place.file_name(), place.line()),
-                     .expected = "MPI_SUCCESS",
-                     .found = known ? fmt::format("status {}: {}", status, text.data())
-                                    : fmt::format("status {}", status),
-                     .fix = "look at the other ranks' last lines; start the job again, finished work is kept"});
+  throw base::Error(
+      base::ErrorKind::kCommunication, "an MPI call failed",
+      {.where = fmt::format("{} at {}:{}", expression, place.file_name(), place.line()),
+       .expected = "MPI_SUCCESS",
+       .found = known ? fmt::format("status {}: {}", status, text.data())
+                      : fmt::format("status {}", status),
+       .fix = "look at the other ranks' last lines; start the job again, finished work is kept"});
 }
 
 void FreeMpiCommunicator::operator()(MPI_Comm communicator) const noexcept {

@@ -1,5 +1,6 @@
 #pragma once
-// MPI status -> Error, in every build. BATON_MPI(call) names the call, its place and the library's own text.
+// MPI status -> Error, in every build. BATON_MPI(call) names the call, its place and the library's
+// own text.
 
 #include <mpi.h>
 

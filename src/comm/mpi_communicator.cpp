@@ -24,14 +24,15 @@ void in_pieces(std::size_t total, std::size_t limit, Piece piece) {
   }
 }
 
-/// `count` floats that follow one another every `stride_count` floats: lets one MPI_Allgather put the pieces
-/// of all ranks at their places in the whole.
+/// `count` floats that follow one another every `stride_count` floats: lets one MPI_Allgather put
+/// the pieces of all ranks at their places in the whole.
 MpiTypeHandle strided_piece(int count, std::size_t stride_count) {
   MPI_Datatype contiguous = MPI_DATATYPE_NULL;
   BATON_MPI(MPI_Type_contiguous(count, MPI_FLOAT, &contiguous));
   const MpiTypeHandle owned_contiguous(contiguous);
   MPI_Datatype resized = MPI_DATATYPE_NULL;
-  BATON_MPI(MPI_Type_create_resized(contiguous, 0, static_cast<MPI_Aint>(stride_count * sizeof(float)), &resized));
+  BATON_MPI(MPI_Type_create_resized(contiguous, 0,
+                                    static_cast<MPI_Aint>(stride_count * sizeof(float)), &resized));
   MpiTypeHandle owned_resized(resized);
   BATON_MPI(MPI_Type_commit(&resized));
   return owned_resized;
@@ -49,7 +50,8 @@ MpiCommunicator::~MpiCommunicator() {
   if (handle_) {
     handle_.release();
     if (ended_because_.empty()) {
-      base::log_warning("comm", fmt::format("a group of {} ranks was dropped without close()", size_));
+      base::log_warning("comm",
+                        fmt::format("a group of {} ranks was dropped without close()", size_));
     }
   }
 }
@@ -105,7 +107,8 @@ void MpiCommunicator::all_gather(FloatBuffer mine, FloatBuffer received) {
   check_gather_sizes(mine, received, size_);
   in_pieces(mine.count, piece_limit_, [&](std::size_t offset, int count) {
     const MpiTypeHandle piece = strided_piece(count, mine.count);
-    BATON_MPI(MPI_Allgather(mine.data + offset, count, MPI_FLOAT, received.data + offset, 1, piece.get(), group));
+    BATON_MPI(MPI_Allgather(mine.data + offset, count, MPI_FLOAT, received.data + offset, 1,
+                            piece.get(), group));
   });
 }
 
@@ -116,10 +119,12 @@ std::vector<std::string> MpiCommunicator::all_gather_bytes(const std::string& mi
   BATON_MPI(MPI_Allgather(&my_length, 1, MPI_INT64_T, lengths.data(), 1, MPI_INT64_T, group));
 
   std::vector<std::string> all(lengths.size());
-  const auto total = static_cast<std::size_t>(std::accumulate(lengths.begin(), lengths.end(), std::int64_t{0}));
+  const auto total =
+      static_cast<std::size_t>(std::accumulate(lengths.begin(), lengths.end(), std::int64_t{0}));
   if (total > piece_limit_) {
     for (std::size_t r = 0; r < all.size(); ++r) {
-      all[r] = std::cmp_equal(r, rank_) ? mine : std::string(static_cast<std::size_t>(lengths[r]), '\0');
+      all[r] =
+          std::cmp_equal(r, rank_) ? mine : std::string(static_cast<std::size_t>(lengths[r]), '\0');
       broadcast_pieces(all[r].data(), all[r].size(), static_cast<int>(r));
     }
     return all;
@@ -128,10 +133,11 @@ std::vector<std::string> MpiCommunicator::all_gather_bytes(const std::string& mi
   std::vector<int> offsets(counts.size(), 0);
   std::exclusive_scan(counts.begin(), counts.end(), offsets.begin(), 0);
   std::string joined(total, '\0');
-  BATON_MPI(MPI_Allgatherv(mine.data(), static_cast<int>(mine.size()), MPI_BYTE, joined.data(), counts.data(),
-                           offsets.data(), MPI_BYTE, group));
+  BATON_MPI(MPI_Allgatherv(mine.data(), static_cast<int>(mine.size()), MPI_BYTE, joined.data(),
+                           counts.data(), offsets.data(), MPI_BYTE, group));
   for (std::size_t r = 0; r < all.size(); ++r) {
-    all[r] = joined.substr(static_cast<std::size_t>(offsets[r]), static_cast<std::size_t>(counts[r]));
+    all[r] =
+        joined.substr(static_cast<std::size_t>(offsets[r]), static_cast<std::size_t>(counts[r]));
   }
   return all;
 }
@@ -153,7 +159,9 @@ void MpiCommunicator::broadcast_pieces(char* bytes, std::size_t count, int root)
   });
 }
 
-void MpiCommunicator::barrier() { BATON_MPI(MPI_Barrier(usable())); }
+void MpiCommunicator::barrier() {
+  BATON_MPI(MPI_Barrier(usable()));
+}
 
 void MpiCommunicator::close() {
   usable();
@@ -164,13 +172,15 @@ void MpiCommunicator::close() {
 void MpiCommunicator::abort(const std::string& reason) noexcept {
   try {
     ended_because_ = reason.empty() ? "no reason given" : reason;
-    base::log(base::LogLevel::kError, "comm", fmt::format("group of {} ranks aborted: {}", size_, reason));
+    base::log(base::LogLevel::kError, "comm",
+              fmt::format("group of {} ranks aborted: {}", size_, reason));
   } catch (...) {  // logging is a courtesy on this path
   }
 }
 
 void MpiCommunicator::set_piece_limit(std::size_t max_elements) {
-  BATON_ASSERT(max_elements > 0 && max_elements <= kMaxMpiCount, fmt::format("limit {}", max_elements));
+  BATON_ASSERT(max_elements > 0 && max_elements <= kMaxMpiCount,
+               fmt::format("limit {}", max_elements));
   piece_limit_ = max_elements;
 }
 

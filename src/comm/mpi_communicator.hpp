@@ -1,5 +1,6 @@
 #pragma once
-// A group over MPI: host memory only. Counts above the piece limit (MPI counts are int) go in pieces.
+// A group over MPI: host memory only. Counts above the piece limit (MPI counts are int) go in
+// pieces.
 
 #include <mpi.h>
 
@@ -33,12 +34,12 @@ class MpiCommunicator final : public Communicator {
   std::string broadcast_bytes(const std::string& mine, int root) override;
   void barrier() override;
   void close() override;
-  /// MPI cannot end one group alone: this marks it as ended here; peers that wait in it are ended by
-  /// ProcessWorld::abort, which the caller's error path reaches next.
+  /// MPI cannot end one group alone: this marks it as ended here; peers that wait in it are ended
+  /// by ProcessWorld::abort, which the caller's error path reaches next.
   void abort(const std::string& reason) noexcept override;
 
-  /// Elements (floats or bytes) of the largest single MPI call. Tests lower it to reach the pieces; all ranks
-  /// of the group must use the same value.
+  /// Elements (floats or bytes) of the largest single MPI call. Tests lower it to reach the pieces;
+  /// all ranks of the group must use the same value.
   void set_piece_limit(std::size_t max_elements);
 
  private:

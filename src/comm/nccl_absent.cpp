@@ -4,9 +4,13 @@
 
 namespace baton::comm {
 
-bool nccl_compiled_in() noexcept { return false; }
+bool nccl_compiled_in() noexcept {
+  return false;
+}
 
-std::string nccl_version_text() { return "not compiled in"; }
+std::string nccl_version_text() {
+  return "not compiled in";
+}
 
 std::unique_ptr<Communicator> make_nccl_communicator(std::unique_ptr<Communicator>, NcclOptions) {
   throw base::Error(base::ErrorKind::kUsage, "the nccl backend is not compiled in",

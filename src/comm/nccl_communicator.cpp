@@ -39,7 +39,8 @@ base::Error library_error(const char* library,
                           const char* expression,
                           const std::string& text,
                           std::source_location place) {
-  return {base::ErrorKind::kCommunication, fmt::format("a {} call failed", library),
+  return {base::ErrorKind::kCommunication,
+          fmt::format("a {} call failed", library),
           {.where = fmt::format("{} at {}:{}", expression, place.file_name(), place.line()),
            .found = text,
            .fix = "run with NCCL_DEBUG=INFO to see NCCL's own account; finished work is kept"}};
@@ -53,15 +54,16 @@ void check_cuda(cudaError_t status,
   }
 }
 
-/// `communicator` may be null; it gives the longer text. "In progress" is the usual answer of a communicator
-/// that does not block.
+/// `communicator` may be null; it gives the longer text. "In progress" is the usual answer of a
+/// communicator that does not block.
 void check_nccl(ncclResult_t status,
                 ncclComm_t communicator,
                 const char* expression,
                 std::source_location place = std::source_location::current()) {
   if (status != ncclSuccess && status != ncclInProgress) {
-    throw library_error("NCCL", expression,
-                        fmt::format("{}; {}", ncclGetErrorString(status), ncclGetLastError(communicator)), place);
+    throw library_error(
+        "NCCL", expression,
+        fmt::format("{}; {}", ncclGetErrorString(status), ncclGetLastError(communicator)), place);
   }
 }
 
@@ -78,13 +80,15 @@ int loaded_version() {
   return code;
 }
 
-/// Two NCCLs in one process share symbol names and then hang: the library loaded must be the one meant.
+/// Two NCCLs in one process share symbol names and then hang: the library loaded must be the one
+/// meant.
 void check_version() {
   if (loaded_version() != NCCL_VERSION_CODE) {
-    throw base::Error(base::ErrorKind::kCommunication, "another NCCL was loaded than this program was built with",
-                      {.expected = version_words(NCCL_VERSION_CODE),
-                       .found = version_words(loaded_version()),
-                       .fix = "take other NCCL folders out of LD_LIBRARY_PATH and LD_PRELOAD, or build again"});
+    throw base::Error(
+        base::ErrorKind::kCommunication, "another NCCL was loaded than this program was built with",
+        {.expected = version_words(NCCL_VERSION_CODE),
+         .found = version_words(loaded_version()),
+         .fix = "take other NCCL folders out of LD_LIBRARY_PATH and LD_PRELOAD, or build again"});
   }
 }
 
@@ -98,7 +102,8 @@ class NcclCommunicator final : public Communicator {
 
   ~NcclCommunicator() override {
     if (nccl_) {
-      base::log_warning("comm", fmt::format("an NCCL group of {} ranks was dropped without close()", size_));
+      base::log_warning(
+          "comm", fmt::format("an NCCL group of {} ranks was dropped without close()", size_));
     }
     nccl_.reset();  // before the stream it uses
   }
@@ -115,7 +120,8 @@ class NcclCommunicator final : public Communicator {
       return;
     }
     run("ncclAllReduce", [&] {
-      return ncclAllReduce(buffer.data, buffer.data, buffer.count, ncclFloat32, ncclSum, nccl_.get(), stream_.get());
+      return ncclAllReduce(buffer.data, buffer.data, buffer.count, ncclFloat32, ncclSum,
+                           nccl_.get(), stream_.get());
     });
   }
 
@@ -126,19 +132,22 @@ class NcclCommunicator final : public Communicator {
     }
     BATON_ASSERT(root >= 0 && root < size_, fmt::format("root {} of {}", root, size_));
     run("ncclBroadcast", [&] {
-      return ncclBroadcast(buffer.data, buffer.data, buffer.count, ncclFloat32, root, nccl_.get(), stream_.get());
+      return ncclBroadcast(buffer.data, buffer.data, buffer.count, ncclFloat32, root, nccl_.get(),
+                           stream_.get());
     });
   }
 
   void all_gather(FloatBuffer mine, FloatBuffer received) override {
     check_gather_sizes(mine, received, size_);
-    BATON_ASSERT(mine.on_gpu == received.on_gpu, std::string("one buffer on the GPU, one on the host"));
+    BATON_ASSERT(mine.on_gpu == received.on_gpu,
+                 std::string("one buffer on the GPU, one on the host"));
     if (!mine.on_gpu) {
       host_->all_gather(mine, received);
       return;
     }
     run("ncclAllGather", [&] {
-      return ncclAllGather(mine.data, received.data, mine.count, ncclFloat32, nccl_.get(), stream_.get());
+      return ncclAllGather(mine.data, received.data, mine.count, ncclFloat32, nccl_.get(),
+                           stream_.get());
     });
   }
 
@@ -196,7 +205,8 @@ class NcclCommunicator final : public Communicator {
       throw *mine;
     }
     if (failed) {
-      throw base::Error(base::ErrorKind::kCommunication, "another rank of the group could not start NCCL",
+      throw base::Error(base::ErrorKind::kCommunication,
+                        "another rank of the group could not start NCCL",
                         {.where = fmt::format("group rank {} of {}", rank_, size_),
                          .fix = "the other rank's own message says why"});
     }
@@ -207,7 +217,8 @@ class NcclCommunicator final : public Communicator {
     if (rank_ == 0) {
       BATON_NCCL_CHECK(ncclGetUniqueId(&id), nullptr);
     }
-    const std::string bytes = host_->broadcast_bytes(std::string(id.internal, sizeof id.internal), 0);
+    const std::string bytes =
+        host_->broadcast_bytes(std::string(id.internal, sizeof id.internal), 0);
     std::memcpy(id.internal, bytes.data(), sizeof id.internal);
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
     config.blocking = 0;
@@ -218,7 +229,8 @@ class NcclCommunicator final : public Communicator {
     wait_until_ready(options_.first_timeout_seconds, "ncclCommInitRankConfig");
   }
 
-  /// One operation: after what the compute stream holds, before what it will hold, waited for by polling.
+  /// One operation: after what the compute stream holds, before what it will hold, waited for by
+  /// polling.
   template <typename Operation>
   void run(const char* name, Operation operation) {
     check_open();
@@ -258,9 +270,10 @@ class NcclCommunicator final : public Communicator {
       ncclResult_t state = ncclSuccess;
       BATON_NCCL_CHECK(ncclCommGetAsyncError(nccl_.get(), &state), nccl_.get());
       if (state != ncclSuccess && state != ncclInProgress) {
-        const base::Error error =
-            library_error("NCCL", name, fmt::format("{}; {}", ncclGetErrorString(state), ncclGetLastError(nccl_.get())),
-                          std::source_location::current());
+        const base::Error error = library_error(
+            "NCCL", name,
+            fmt::format("{}; {}", ncclGetErrorString(state), ncclGetLastError(nccl_.get())),
+            std::source_location::current());
         abort(error.summary());
         throw error;
       }
@@ -272,7 +285,8 @@ class NcclCommunicator final : public Communicator {
         throw base::Error(base::ErrorKind::kHang, "a group of GPUs made no progress",
                           {.where = fmt::format("{} on group rank {} of {}", name, rank_, size_),
                            .expected = fmt::format("an end within {} s", limit_seconds),
-                           .fix = "look for a rank that stopped; raise cluster.timeout_seconds if it is merely slow"});
+                           .fix = "look for a rank that stopped; raise cluster.timeout_seconds if "
+                                  "it is merely slow"});
       }
       // Short operations are met by yielding, long ones without keeping a core busy.
       if (round < 1000) {
@@ -296,13 +310,17 @@ class NcclCommunicator final : public Communicator {
 
 }  // namespace
 
-bool nccl_compiled_in() noexcept { return true; }
-
-std::string nccl_version_text() {
-  return fmt::format("NCCL {} (compiled {})", version_words(loaded_version()), version_words(NCCL_VERSION_CODE));
+bool nccl_compiled_in() noexcept {
+  return true;
 }
 
-std::unique_ptr<Communicator> make_nccl_communicator(std::unique_ptr<Communicator> host, NcclOptions options) {
+std::string nccl_version_text() {
+  return fmt::format("NCCL {} (compiled {})", version_words(loaded_version()),
+                     version_words(NCCL_VERSION_CODE));
+}
+
+std::unique_ptr<Communicator> make_nccl_communicator(std::unique_ptr<Communicator> host,
+                                                     NcclOptions options) {
   BATON_ASSERT(host != nullptr, std::string("no host group"));
   return std::make_unique<NcclCommunicator>(std::move(host), options);
 }

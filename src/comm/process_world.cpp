@@ -36,28 +36,34 @@ struct PendingSend {
 
 std::string host_name() {
   std::array<char, 256> name{};
-  return gethostname(name.data(), name.size() - 1) == 0 && name[0] != '\0' ? name.data() : "localhost";
+  return gethostname(name.data(), name.size() - 1) == 0 && name[0] != '\0' ? name.data()
+                                                                           : "localhost";
 }
 
-/// srun without an MPI plugin starts every rank alone; Open MPI's own start would end the process with a
-/// text about its build, so this is found out before.
+/// srun without an MPI plugin starts every rank alone; Open MPI's own start would end the process
+/// with a text about its build, so this is found out before.
 void check_launch(const LaunchFacts& facts) {
   if (facts.launcher == "srun" && facts.announced_size > 1 && !facts.can_meet_peers) {
-    throw base::Error(base::ErrorKind::kCommunication, "the ranks that srun started cannot find one another",
-                      {.where = fmt::format("rank {} on {}", facts.announced_rank, host_name()),
-                       .expected = fmt::format("{} ranks in one MPI world", facts.announced_size),
-                       .found = "no PMIx or PMI address in the environment",
-                       .fix = "start with srun --mpi=pmix (srun --mpi=list shows what is there), or with mpirun"});
+    throw base::Error(
+        base::ErrorKind::kCommunication, "the ranks that srun started cannot find one another",
+        {.where = fmt::format("rank {} on {}", facts.announced_rank, host_name()),
+         .expected = fmt::format("{} ranks in one MPI world", facts.announced_size),
+         .found = "no PMIx or PMI address in the environment",
+         .fix =
+             "start with srun --mpi=pmix (srun --mpi=list shows what is there), or with mpirun"});
   }
 }
 
 void check_size(const LaunchFacts& facts, int size) {
   if (facts.announced_size > 1 && size == 1) {
-    throw base::Error(base::ErrorKind::kCommunication, "this rank is alone though more were started",
-                      {.where = fmt::format("rank {} on {}", facts.announced_rank, host_name()),
-                       .expected = fmt::format("{} ranks ({} announced them)", facts.announced_size, facts.launcher),
-                       .found = "an MPI world of 1",
-                       .fix = "use the mpirun of the Open MPI that this program was built with, or srun --mpi=pmix"});
+    throw base::Error(
+        base::ErrorKind::kCommunication, "this rank is alone though more were started",
+        {.where = fmt::format("rank {} on {}", facts.announced_rank, host_name()),
+         .expected =
+             fmt::format("{} ranks ({} announced them)", facts.announced_size, facts.launcher),
+         .found = "an MPI world of 1",
+         .fix = "use the mpirun of the Open MPI that this program was built with, or srun "
+                "--mpi=pmix"});
   }
 }
 
@@ -73,7 +79,8 @@ void start_mpi(const LaunchFacts& facts, int* argc, char*** argv) {
   BATON_MPI(MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &provided));
   BATON_MPI(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN));
   if (provided < MPI_THREAD_FUNNELED) {
-    throw base::Error(base::ErrorKind::kCommunication, "this MPI does not work in a program with threads",
+    throw base::Error(base::ErrorKind::kCommunication,
+                      "this MPI does not work in a program with threads",
                       {.expected = "thread level FUNNELED or better",
                        .found = fmt::format("level {}", provided),
                        .fix = "build with an MPI that has thread support"});
@@ -95,7 +102,7 @@ struct ProcessWorld::State {
   MpiCommHandle control;
   std::unique_ptr<MpiCommunicator> agreement;  // never used for data
   std::list<PendingSend> sends;
-  std::deque<ControlMessage> inbox;            // of a world without MPI
+  std::deque<ControlMessage> inbox;  // of a world without MPI
 
   State() = default;
   State(const State&) = delete;
@@ -144,8 +151,8 @@ std::optional<ControlMessage> ProcessWorld::State::receive() {
   return message;
 }
 
-/// Sends are synchronous (finished = received), so a rank joins the barrier once its own have arrived, and
-/// the barrier's end means that none is under way anywhere.
+/// Sends are synchronous (finished = received), so a rank joins the barrier once its own have
+/// arrived, and the barrier's end means that none is under way anywhere.
 void ProcessWorld::State::drain_control() {
   std::size_t num_dropped = 0;
   MPI_Request barrier = MPI_REQUEST_NULL;
@@ -203,17 +210,30 @@ ProcessWorld::~ProcessWorld() {
   try {
     close();
   } catch (const std::exception& error) {
-    base::log(base::LogLevel::kError, "comm", std::string("the world did not end well: ") + error.what());
+    base::log(base::LogLevel::kError, "comm",
+              std::string("the world did not end well: ") + error.what());
     abort(base::exit_code(base::ErrorKind::kCommunication));
   }
 }
 
-int ProcessWorld::rank() const { return state_->rank; }
-int ProcessWorld::size() const { return state_->size; }
-int ProcessWorld::local_rank() const { return state_->local_rank; }
-int ProcessWorld::local_size() const { return state_->local_size; }
-const std::string& ProcessWorld::host() const { return state_->host; }
-const std::vector<int>& ProcessWorld::node_of_rank() const { return state_->node_of_rank; }
+int ProcessWorld::rank() const {
+  return state_->rank;
+}
+int ProcessWorld::size() const {
+  return state_->size;
+}
+int ProcessWorld::local_rank() const {
+  return state_->local_rank;
+}
+int ProcessWorld::local_size() const {
+  return state_->local_size;
+}
+const std::string& ProcessWorld::host() const {
+  return state_->host;
+}
+const std::vector<int>& ProcessWorld::node_of_rank() const {
+  return state_->node_of_rank;
+}
 
 std::unique_ptr<Communicator> ProcessWorld::make_world_group() {
   BATON_ASSERT(!state_->ended, std::string("the world was closed"));
@@ -244,7 +264,8 @@ std::unique_ptr<Communicator> ProcessWorld::split(const std::vector<std::vector<
     BATON_ASSERT(all[r] == all[0], fmt::format("ranks 0 and {} ask for different groups", r));
   }
   MPI_Comm group = MPI_COMM_NULL;
-  BATON_MPI(MPI_Comm_split(MPI_COMM_WORLD, place.group_index < 0 ? MPI_UNDEFINED : place.group_index,
+  BATON_MPI(MPI_Comm_split(MPI_COMM_WORLD,
+                           place.group_index < 0 ? MPI_UNDEFINED : place.group_index,
                            place.position, &group));
   if (group == MPI_COMM_NULL) {
     return nullptr;
@@ -256,7 +277,8 @@ std::unique_ptr<Communicator> ProcessWorld::split(const std::vector<std::vector<
 
 void ProcessWorld::send_control(int to_rank, const std::string& bytes) {
   State& state = *state_;
-  BATON_ASSERT(to_rank >= 0 && to_rank < state.size, fmt::format("rank {} of {}", to_rank, state.size));
+  BATON_ASSERT(to_rank >= 0 && to_rank < state.size,
+               fmt::format("rank {} of {}", to_rank, state.size));
   BATON_ASSERT(std::cmp_less_equal(bytes.size(), std::numeric_limits<int>::max()),
                fmt::format("control message of {} bytes", bytes.size()));
   if (!state.uses_mpi) {
@@ -266,8 +288,8 @@ void ProcessWorld::send_control(int to_rank, const std::string& bytes) {
   state.forget_finished_sends();
   PendingSend& send = state.sends.emplace_back();
   send.bytes = bytes;
-  BATON_MPI(MPI_Issend(send.bytes.data(), static_cast<int>(bytes.size()), MPI_BYTE, to_rank, kControlTag,
-                       state.control.get(), &send.request));
+  BATON_MPI(MPI_Issend(send.bytes.data(), static_cast<int>(bytes.size()), MPI_BYTE, to_rank,
+                       kControlTag, state.control.get(), &send.request));
 }
 
 std::optional<ControlMessage> ProcessWorld::poll_control() {
@@ -295,7 +317,8 @@ void ProcessWorld::agree(const std::optional<base::Error>& mine) {
   if (state.agreement->all_reduce_max(mine ? 1 : 0) == 0) {
     return;
   }
-  const std::vector<std::string> all = state.agreement->all_gather_bytes(mine ? error_to_bytes(*mine) : "");
+  const std::vector<std::string> all =
+      state.agreement->all_gather_bytes(mine ? error_to_bytes(*mine) : "");
   for (std::size_t r = 0; r < all.size(); ++r) {
     if (!all[r].empty()) {
       throw error_from_bytes(all[r], static_cast<int>(r));

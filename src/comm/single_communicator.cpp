@@ -68,7 +68,8 @@ class SingleCommunicator final : public Communicator {
   }
   void check(const FloatBuffer& buffer) const {
     check_open();
-    BATON_ASSERT(buffer.data != nullptr || buffer.count == 0, fmt::format("null buffer of {}", buffer.count));
+    BATON_ASSERT(buffer.data != nullptr || buffer.count == 0,
+                 fmt::format("null buffer of {}", buffer.count));
   }
 
   bool ended_ = false;
@@ -76,6 +77,8 @@ class SingleCommunicator final : public Communicator {
 
 }  // namespace
 
-std::unique_ptr<Communicator> make_single_communicator() { return std::make_unique<SingleCommunicator>(); }
+std::unique_ptr<Communicator> make_single_communicator() {
+  return std::make_unique<SingleCommunicator>();
+}
 
 }  // namespace baton::comm

@@ -9,9 +9,9 @@
 namespace baton::coordinator {
 namespace {
 
-/// Shares of `total` in proportion to `weights`, each at least one, by largest quotient: the next unit goes to
-/// the entry with the most weight per unit held, the earlier one on a tie. Never more units than weight while
-/// total <= sum of weights.
+/// Shares of `total` in proportion to `weights`, each at least one, by largest quotient: the next
+/// unit goes to the entry with the most weight per unit held, the earlier one on a tie. Never more
+/// units than weight while total <= sum of weights.
 std::vector<int> proportional_shares(const std::vector<int>& weights, int total) {
   std::vector<int> shares(weights.size(), 1);
   for (int given = static_cast<int>(weights.size()); given < total; ++given) {
@@ -52,11 +52,13 @@ std::vector<int> flatten(const RankLists& lists) {
 
 /// Nodes with few ranks are joined to the group that has fewest ranks so far, biggest node first.
 RankLists join_nodes(RankLists nodes, int num_groups) {
-  std::stable_sort(nodes.begin(), nodes.end(), [](const auto& a, const auto& b) { return a.size() > b.size(); });
+  std::stable_sort(nodes.begin(), nodes.end(),
+                   [](const auto& a, const auto& b) { return a.size() > b.size(); });
   RankLists groups(static_cast<std::size_t>(num_groups));
   for (const std::vector<int>& node : nodes) {
-    const auto smallest = std::min_element(groups.begin(), groups.end(),
-                                           [](const auto& a, const auto& b) { return a.size() < b.size(); });
+    const auto smallest =
+        std::min_element(groups.begin(), groups.end(),
+                         [](const auto& a, const auto& b) { return a.size() < b.size(); });
     smallest->insert(smallest->end(), node.begin(), node.end());
   }
   return groups;

@@ -16,8 +16,8 @@ RankLists even_layout(const std::vector<int>& node_of_rank, int num_groups);
 /// No group spans more nodes than it must; sizes follow the nodes. 1 <= num_groups <= ranks.
 RankLists node_layout(const std::vector<int>& node_of_rank, int num_groups);
 
-/// `num_groups` groups of `group_size` ranks, first those that fit inside a node, then from what is left in node
-/// order. num_groups * group_size <= ranks.
+/// `num_groups` groups of `group_size` ranks, first those that fit inside a node, then from what is
+/// left in node order. num_groups * group_size <= ranks.
 RankLists fixed_size_layout(const std::vector<int>& node_of_rank, int num_groups, int group_size);
 
 }  // namespace baton::coordinator

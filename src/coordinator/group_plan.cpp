@@ -15,8 +15,9 @@
 namespace baton::coordinator {
 namespace {
 
-constexpr double kNodeBorderPrice = 1.1;   // how much longer a plan on node borders may take
-constexpr double kWorthMentioning = 0.9;   // another number of groups is named when it needs less than this
+constexpr double kNodeBorderPrice = 1.1;  // how much longer a plan on node borders may take
+constexpr double kWorthMentioning =
+    0.9;  // another number of groups is named when it needs less than this
 
 /// Token-steps until a group of `num_ranks` has trained an expert.
 double training_time(const ExpertCost& expert, int num_ranks) {
@@ -39,7 +40,8 @@ void assign_experts(const std::vector<ExpertCost>& experts, std::vector<PlannedG
     PlannedGroup* best = nullptr;
     double best_end = 0;
     for (PlannedGroup& group : groups) {
-      const double end = group.token_steps + training_time(expert, static_cast<int>(group.ranks.size()));
+      const double end =
+          group.token_steps + training_time(expert, static_cast<int>(group.ranks.size()));
       if (best == nullptr || end < best_end) {
         best = &group;
         best_end = end;
@@ -79,17 +81,20 @@ double makespan_of(const std::vector<PlannedGroup>& groups) {
 
 /// All ranks in `num_groups` groups: on node borders unless that costs too much.
 std::vector<PlannedGroup> spread_all_ranks(const PlanRequest& request, int num_groups) {
-  std::vector<PlannedGroup> by_node = groups_from(node_layout(request.node_of_rank, num_groups), request);
-  std::vector<PlannedGroup> even = groups_from(even_layout(request.node_of_rank, num_groups), request);
+  std::vector<PlannedGroup> by_node =
+      groups_from(node_layout(request.node_of_rank, num_groups), request);
+  std::vector<PlannedGroup> even =
+      groups_from(even_layout(request.node_of_rank, num_groups), request);
   return makespan_of(by_node) <= kNodeBorderPrice * makespan_of(even) ? by_node : even;
 }
 
 [[noreturn]] void refuse(const std::string& found, const std::string& fix, int num_ranks) {
-  throw base::Error(base::ErrorKind::kUsage, "the ranks cannot form the groups asked for",
-                    {.where = "cluster.groups, cluster.ranks_per_group",
-                     .expected = fmt::format("groups x ranks_per_group of at most {} ranks", num_ranks),
-                     .found = found,
-                     .fix = fix});
+  throw base::Error(
+      base::ErrorKind::kUsage, "the ranks cannot form the groups asked for",
+      {.where = "cluster.groups, cluster.ranks_per_group",
+       .expected = fmt::format("groups x ranks_per_group of at most {} ranks", num_ranks),
+       .found = found,
+       .fix = fix});
 }
 
 void check_request(const PlanRequest& request) {
@@ -102,24 +107,30 @@ void check_request(const PlanRequest& request) {
   const auto& groups = request.groups;
   const auto& size = request.ranks_per_group;
   if ((groups && *groups < 1) || (size && *size < 1)) {
-    refuse(fmt::format("groups = {}, ranks_per_group = {}", groups ? std::to_string(*groups) : "auto",
-                       size ? std::to_string(*size) : "auto"),
-           "give numbers from 1 on, or auto", num_ranks);
+    refuse(
+        fmt::format("groups = {}, ranks_per_group = {}", groups ? std::to_string(*groups) : "auto",
+                    size ? std::to_string(*size) : "auto"),
+        "give numbers from 1 on, or auto", num_ranks);
   }
   if (groups && *groups > num_ranks) {
     refuse(fmt::format("groups = {}", *groups),
-           fmt::format("use groups = {} or less, or start {} ranks", num_ranks, *groups), num_ranks);
+           fmt::format("use groups = {} or less, or start {} ranks", num_ranks, *groups),
+           num_ranks);
   }
   if (size && *size > num_ranks) {
     refuse(fmt::format("ranks_per_group = {}", *size),
-           fmt::format("use ranks_per_group = {} or less, or start {} ranks", num_ranks, *size), num_ranks);
+           fmt::format("use ranks_per_group = {} or less, or start {} ranks", num_ranks, *size),
+           num_ranks);
   }
   if (groups && size && std::int64_t{*groups} * *size > num_ranks) {
-    refuse(fmt::format("{} groups of {} ranks need {}", *groups, *size, std::int64_t{*groups} * *size),
-           fmt::format("use groups = {} with ranks_per_group = {}, or groups = {} with ranks_per_group = {}, or "
-                       "start {} ranks",
-                       num_ranks / *size, *size, *groups, num_ranks / *groups, std::int64_t{*groups} * *size),
-           num_ranks);
+    refuse(
+        fmt::format("{} groups of {} ranks need {}", *groups, *size, std::int64_t{*groups} * *size),
+        fmt::format("use groups = {} with ranks_per_group = {}, or groups = {} with "
+                    "ranks_per_group = {}, or "
+                    "start {} ranks",
+                    num_ranks / *size, *size, *groups, num_ranks / *groups,
+                    std::int64_t{*groups} * *size),
+        num_ranks);
   }
 }
 
@@ -135,8 +146,9 @@ double lower_bound_of(const std::vector<ExpertCost>& experts, int num_ranks) {
 
 void warn(GroupPlan& plan, const PlanRequest& request) {
   if (!plan.idle_ranks.empty()) {
-    plan.warnings.push_back(fmt::format("{} of {} ranks are left over and only wait: {}", plan.idle_ranks.size(),
-                                        request.node_of_rank.size(), format_ranks(plan.idle_ranks)));
+    plan.warnings.push_back(fmt::format("{} of {} ranks are left over and only wait: {}",
+                                        plan.idle_ranks.size(), request.node_of_rank.size(),
+                                        format_ranks(plan.idle_ranks)));
   }
   std::vector<std::string> empty;
   std::vector<std::string> spanning;
@@ -172,9 +184,10 @@ void warn(GroupPlan& plan, const PlanRequest& request) {
                                         fmt::join(spanning, ", ")));
   }
   if (!waiting.empty()) {
-    plan.warnings.push_back(fmt::format("groups with more ranks than micro-batches in an update, so that some "
-                                        "ranks wait: {}",
-                                        fmt::join(waiting, ", ")));
+    plan.warnings.push_back(
+        fmt::format("groups with more ranks than micro-batches in an update, so that some "
+                    "ranks wait: {}",
+                    fmt::join(waiting, ", ")));
   }
 }
 
@@ -193,8 +206,9 @@ void note_quicker(GroupPlan& plan, const PlanRequest& request) {
     }
   }
   if (best_groups > 0) {
-    plan.notes.push_back(fmt::format("groups = {} is estimated to take {:.0f} % of this plan's time", best_groups,
-                                     100 * best / plan.makespan));
+    plan.notes.push_back(
+        fmt::format("groups = {} is estimated to take {:.0f} % of this plan's time", best_groups,
+                    100 * best / plan.makespan));
   }
 }
 
@@ -216,7 +230,8 @@ GroupPlan make_group_plan(const PlanRequest& request) {
     const int num_groups = request.groups.value_or(std::min(num_experts, num_ranks / size));
     plan.groups = groups_from(fixed_size_layout(request.node_of_rank, num_groups, size), request);
   } else {
-    plan.groups = spread_all_ranks(request, request.groups.value_or(std::min(num_experts, num_ranks)));
+    plan.groups =
+        spread_all_ranks(request, request.groups.value_or(std::min(num_experts, num_ranks)));
   }
   std::vector<bool> busy(request.node_of_rank.size(), false);
   for (const PlannedGroup& group : plan.groups) {

@@ -11,7 +11,8 @@
 namespace baton::coordinator {
 namespace {
 
-constexpr std::uint64_t kProgramBytes = std::uint64_t{300} << 20;  // code, LibTorch, MPI and buffers of theirs
+constexpr std::uint64_t kProgramBytes = std::uint64_t{300}
+                                        << 20;  // code, LibTorch, MPI and buffers of theirs
 constexpr std::uint64_t kFloatBytes = 4;
 
 std::uint64_t unsigned_of(std::int64_t value) {
@@ -19,15 +20,18 @@ std::uint64_t unsigned_of(std::int64_t value) {
   return static_cast<std::uint64_t>(value);
 }
 
-/// What autograd keeps of one token in one layer, in values: the two norms' inputs and outputs (4 D), q before
-/// and after RoPE and the attention's result (3 H E), k and v with k rotated (3 K E), gate, up, silu(gate) and
-/// their product (4 F), and the adapters' inner values. Attention itself keeps no score matrix.
+/// What autograd keeps of one token in one layer, in values: the two norms' inputs and outputs (4
+/// D), q before and after RoPE and the attention's result (3 H E), k and v with k rotated (3 K E),
+/// gate, up, silu(gate) and their product (4 F), and the adapters' inner values. Attention itself
+/// keeps no score matrix.
 std::uint64_t kept_values_per_token(const MemoryRequest& request) {
   const ModelSizes& model = request.model;
-  const std::int64_t head_values = model.head_dim * (3 * model.num_heads + 3 * model.num_key_value_heads);
+  const std::int64_t head_values =
+      model.head_dim * (3 * model.num_heads + 3 * model.num_key_value_heads);
   const auto adapter_values =
       static_cast<std::int64_t>(request.lora_targets.size()) * std::int64_t{request.lora_rank};
-  return unsigned_of(4 * model.hidden_size + head_values + 4 * model.intermediate_size + adapter_values);
+  return unsigned_of(4 * model.hidden_size + head_values + 4 * model.intermediate_size +
+                     adapter_values);
 }
 
 std::uint64_t sum_of(const std::vector<MemoryEntry>& entries, bool shared_too) {
@@ -56,7 +60,9 @@ std::string phase_table(const std::string& title, const std::vector<MemoryEntry>
 
 }  // namespace
 
-std::uint64_t lora_parameters(const ModelSizes& model, int lora_rank, const std::vector<std::string>& targets) {
+std::uint64_t lora_parameters(const ModelSizes& model,
+                              int lora_rank,
+                              const std::vector<std::string>& targets) {
   const std::int64_t width = model.hidden_size;
   const std::int64_t inner = model.intermediate_size;
   const std::int64_t queries = model.num_heads * model.head_dim;
@@ -74,8 +80,8 @@ std::uint64_t lora_parameters(const ModelSizes& model, int lora_rank, const std:
                                        {"down_proj", inner + width}}};
   std::int64_t sum = 0;
   for (const std::string& target : targets) {
-    const auto* linear =
-        std::find_if(linears.begin(), linears.end(), [&](const Linear& known) { return target == known.name; });
+    const auto* linear = std::find_if(linears.begin(), linears.end(),
+                                      [&](const Linear& known) { return target == known.name; });
     if (linear == linears.end()) {
       throw base::Error(base::ErrorKind::kUsage, "unknown LoRA target",
                         {.where = "lora.lora_target",
@@ -91,7 +97,8 @@ std::uint64_t lora_parameters(const ModelSizes& model, int lora_rank, const std:
 MemoryEstimate estimate_memory(const MemoryRequest& request) {
   const ModelSizes& model = request.model;
   const auto bytes_per_value = unsigned_of(request.compute_bytes);
-  const std::uint64_t adapter = kFloatBytes * lora_parameters(model, request.lora_rank, request.lora_targets);
+  const std::uint64_t adapter =
+      kFloatBytes * lora_parameters(model, request.lora_rank, request.lora_targets);
   const std::uint64_t rows = unsigned_of(request.micro_batch_rows);
   const std::uint64_t tokens = rows * unsigned_of(request.max_tokens_per_row);
   const MemoryEntry program{"program and libraries", kProgramBytes};
@@ -105,14 +112,17 @@ MemoryEstimate estimate_memory(const MemoryRequest& request) {
       {"adapter", adapter},
       {"optimizer moments", 2 * adapter},
       {"gradients", adapter * (1 + unsigned_of(request.gradient_slots))},
-      {"activations", bytes_per_value * tokens * unsigned_of(model.num_layers) * kept_values_per_token(request)},
+      {"activations",
+       bytes_per_value * tokens * unsigned_of(model.num_layers) * kept_values_per_token(request)},
       // Logits, their log-softmax and their gradient, all in fp32, at labelled positions only.
-      {"logits", 3 * kFloatBytes * rows * unsigned_of(request.labels_per_row) * unsigned_of(model.vocab_size)}};
+      {"logits", 3 * kFloatBytes * rows * unsigned_of(request.labels_per_row) *
+                     unsigned_of(model.vocab_size)}};
 
   const std::uint64_t eval_rows = unsigned_of(request.eval_rows);
   const std::uint64_t length = unsigned_of(request.max_tokens_per_row + request.max_new_tokens);
   const std::uint64_t per_token =
-      2 * unsigned_of(model.num_layers * model.num_key_value_heads * model.head_dim) * bytes_per_value;
+      2 * unsigned_of(model.num_layers * model.num_key_value_heads * model.head_dim) *
+      bytes_per_value;
   estimate.evaluation = {
       program,
       weights,

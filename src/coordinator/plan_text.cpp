@@ -33,7 +33,8 @@ std::string format_ranks(const std::vector<int>& ranks) {
     while (last + 1 < ranks.size() && ranks[last + 1] == ranks[last] + 1) {
       ++last;
     }
-    parts.push_back(last == i ? std::to_string(ranks[i]) : fmt::format("{}-{}", ranks[i], ranks[last]));
+    parts.push_back(last == i ? std::to_string(ranks[i])
+                              : fmt::format("{}-{}", ranks[i], ranks[last]));
     i = last + 1;
   }
   return fmt::format("{}", fmt::join(parts, ","));
@@ -43,12 +44,13 @@ std::string plan_text(const GroupPlan& plan, const PlanRequest& request) {
   std::vector<std::vector<std::string>> rows;
   for (std::size_t g = 0; g < plan.groups.size() && g < kMaxShownGroups; ++g) {
     const PlannedGroup& group = plan.groups[g];
-    rows.push_back({std::to_string(g), format_ranks(group.ranks), std::to_string(group.ranks.size()),
-                    std::to_string(group.num_nodes), std::to_string(group.experts.size()),
-                    fmt::format("{:.0f}", group.token_steps), shown_experts(group, request)});
+    rows.push_back({std::to_string(g), format_ranks(group.ranks),
+                    std::to_string(group.ranks.size()), std::to_string(group.num_nodes),
+                    std::to_string(group.experts.size()), fmt::format("{:.0f}", group.token_steps),
+                    shown_experts(group, request)});
   }
-  std::string text =
-      base::format_table({"group", "ranks", "size", "nodes", "experts", "token-steps", "trains, in order"}, rows);
+  std::string text = base::format_table(
+      {"group", "ranks", "size", "nodes", "experts", "token-steps", "trains, in order"}, rows);
   if (!text.empty() && text.back() != '\n') {
     text += '\n';
   }
@@ -61,8 +63,8 @@ std::string plan_text(const GroupPlan& plan, const PlanRequest& request) {
   for (const std::string& note : plan.notes) {
     text += "note: " + note + "\n";
   }
-  text += fmt::format("estimated time {:.0f} token-steps, no plan can need less than {:.0f}\n", plan.makespan,
-                      plan.lower_bound);
+  text += fmt::format("estimated time {:.0f} token-steps, no plan can need less than {:.0f}\n",
+                      plan.makespan, plan.lower_bound);
   return text;
 }
 

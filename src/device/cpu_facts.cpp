@@ -77,8 +77,8 @@ std::optional<double> quota_v1(const std::filesystem::path& folder) {
   return quota / period;
 }
 
-/// The tightest quota from `path` under `root` up to `root` itself. Inside a container the path may belong to
-/// a name space that is not visible; its missing folders then count as unlimited.
+/// The tightest quota from `path` under `root` up to `root` itself. Inside a container the path may
+/// belong to a name space that is not visible; its missing folders then count as unlimited.
 template <typename ReadQuota>
 std::optional<double> tightest(const std::filesystem::path& root,
                                const std::filesystem::path& path,
@@ -126,12 +126,13 @@ std::string instruction_set_from_flags(std::string_view flags) {
   std::istringstream words{std::string(flags)};
   const std::set<std::string> present{std::istream_iterator<std::string>(words),
                                       std::istream_iterator<std::string>()};
-  constexpr std::array<std::pair<const char*, const char*>, 6> kNames{{{"avx2", "avx2"},
-                                                                       {"avx512f", "avx512"},
-                                                                       {"avx512_bf16", "avx512_bf16"},
-                                                                       {"amx_bf16", "amx_bf16"},
-                                                                       {"asimd", "neon"},
-                                                                       {"bf16", "neon_bf16"}}};
+  constexpr std::array<std::pair<const char*, const char*>, 6> kNames{
+      {{"avx2", "avx2"},
+       {"avx512f", "avx512"},
+       {"avx512_bf16", "avx512_bf16"},
+       {"amx_bf16", "amx_bf16"},
+       {"asimd", "neon"},
+       {"bf16", "neon_bf16"}}};
   std::string result;
   for (const auto& [flag, name] : kNames) {
     if (present.contains(flag)) {
@@ -158,12 +159,15 @@ CpuFacts cpu_facts() {
   return facts;
 }
 
-int usable_cores() { return cpu_facts().usable_cores; }
+int usable_cores() {
+  return cpu_facts().usable_cores;
+}
 
 bool has_fast_bf16() {
   // "avx512_bf16", "amx_bf16"; the Arm name is left out, nothing was measured there.
   const std::string names = cpu_facts().instruction_set;
-  return names.find("avx512_bf16") != std::string::npos || names.find("amx_bf16") != std::string::npos;
+  return names.find("avx512_bf16") != std::string::npos ||
+         names.find("amx_bf16") != std::string::npos;
 }
 
 }  // namespace baton::device

@@ -10,8 +10,8 @@ Device cpu_device() {
   const CpuFacts facts = cpu_facts();
   Device device;
   device.name = facts.model_name.empty() ? "CPU" : facts.model_name;
-  device.description =
-      fmt::format("CPU: {}, {} usable cores, {}", device.name, facts.usable_cores, facts.instruction_set);
+  device.description = fmt::format("CPU: {}, {} usable cores, {}", device.name, facts.usable_cores,
+                                   facts.instruction_set);
   return device;
 }
 

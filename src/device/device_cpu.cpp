@@ -6,11 +6,17 @@
 
 namespace baton::device {
 
-bool cuda_compiled_in() noexcept { return false; }
+bool cuda_compiled_in() noexcept {
+  return false;
+}
 
-int num_gpus() noexcept { return 0; }
+int num_gpus() noexcept {
+  return 0;
+}
 
-std::string gpu_absence_reason() { return "this build has no GPU code"; }
+std::string gpu_absence_reason() {
+  return "this build has no GPU code";
+}
 
 Device choose_device(int local_rank) {
   BATON_ASSERT(local_rank >= 0, fmt::format("local_rank = {}", local_rank));

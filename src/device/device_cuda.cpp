@@ -28,9 +28,13 @@ GpuCount count_gpus() noexcept {
 
 }  // namespace
 
-bool cuda_compiled_in() noexcept { return true; }
+bool cuda_compiled_in() noexcept {
+  return true;
+}
 
-int num_gpus() noexcept { return count_gpus().count; }
+int num_gpus() noexcept {
+  return count_gpus().count;
+}
 
 std::string gpu_absence_reason() {
   const GpuCount gpus = count_gpus();
@@ -61,17 +65,18 @@ Device choose_device(int local_rank) {
     status = cudaDeviceGetPCIBusId(address.data(), static_cast<int>(address.size()), device.index);
   }
   if (status != cudaSuccess) {
-    throw base::Error(base::ErrorKind::kCommunication, "a GPU does not answer",
-                      {.where = fmt::format("GPU {} of {}", device.index, count),
-                       .found = cudaGetErrorString(status),
-                       .fix = "look at nvidia-smi; hide the GPU with CUDA_VISIBLE_DEVICES to go on without it"});
+    throw base::Error(
+        base::ErrorKind::kCommunication, "a GPU does not answer",
+        {.where = fmt::format("GPU {} of {}", device.index, count),
+         .found = cudaGetErrorString(status),
+         .fix = "look at nvidia-smi; hide the GPU with CUDA_VISIBLE_DEVICES to go on without it"});
   }
   device.name = properties.name;
   device.unique_id = address.data();
   device.memory_bytes = properties.totalGlobalMem;
-  device.description = fmt::format("GPU {} of {}: {}, {}, compute capability {}.{}", device.index, count,
-                                   device.name, base::format_bytes(device.memory_bytes), properties.major,
-                                   properties.minor);
+  device.description = fmt::format("GPU {} of {}: {}, {}, compute capability {}.{}", device.index,
+                                   count, device.name, base::format_bytes(device.memory_bytes),
+                                   properties.major, properties.minor);
   return device;
 }
 

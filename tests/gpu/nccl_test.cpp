@@ -1,4 +1,5 @@
-// The NCCL backend on a real GPU: the cases of the MPI tests that fit one process. Each has its twin on the CPU.
+// The NCCL backend on a real GPU: the cases of the MPI tests that fit one process. Each has its
+// twin on the CPU.
 
 #include <cuda_runtime_api.h>
 #include <gmock/gmock.h>
@@ -17,20 +18,24 @@ namespace {
 
 using namespace baton;
 
-// The next two run everywhere: they show that the GPU code is in the build and answers without a GPU.
+// The next two run everywhere: they show that the GPU code is in the build and answers without a
+// GPU.
 TEST(GpuBuild, GpuCodeIsCompiledInAndAnswers) {
   EXPECT_TRUE(device::cuda_compiled_in());
   EXPECT_EQ(device::num_gpus() == 0, !device::gpu_absence_reason().empty());
 }
 
-TEST(GpuBuild, TheVersionOfNcclIsKnown) { EXPECT_FALSE(comm::nccl_version_text().empty()); }
+TEST(GpuBuild, TheVersionOfNcclIsKnown) {
+  EXPECT_FALSE(comm::nccl_version_text().empty());
+}
 
 class Nccl : public ::testing::Test {
  protected:
   void SetUp() override {
     const char* required = std::getenv("BATON_REQUIRE_GPU");
     const bool is_required = required != nullptr && std::string(required) == "1";
-    const std::string reason = !comm::nccl_compiled_in() ? "NCCL is not compiled in" : device::gpu_absence_reason();
+    const std::string reason =
+        !comm::nccl_compiled_in() ? "NCCL is not compiled in" : device::gpu_absence_reason();
     if (!reason.empty()) {
       ASSERT_FALSE(is_required) << reason;
       GTEST_SKIP() << "no GPU: " << reason;
@@ -47,13 +52,16 @@ class Nccl : public ::testing::Test {
     void* data = nullptr;
     EXPECT_EQ(cudaMalloc(&data, values.size() * sizeof(float)), cudaSuccess);
     owned_.push_back(data);
-    EXPECT_EQ(cudaMemcpy(data, values.data(), values.size() * sizeof(float), cudaMemcpyHostToDevice), cudaSuccess);
+    EXPECT_EQ(
+        cudaMemcpy(data, values.data(), values.size() * sizeof(float), cudaMemcpyHostToDevice),
+        cudaSuccess);
     return {static_cast<float*>(data), values.size(), true};
   }
 
   static std::vector<float> on_host(const comm::FloatBuffer& buffer) {
     std::vector<float> values(buffer.count);
-    EXPECT_EQ(cudaMemcpy(values.data(), buffer.data, buffer.count * sizeof(float), cudaMemcpyDeviceToHost),
+    EXPECT_EQ(cudaMemcpy(values.data(), buffer.data, buffer.count * sizeof(float),
+                         cudaMemcpyDeviceToHost),
               cudaSuccess);
     return values;
   }

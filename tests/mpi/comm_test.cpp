@@ -1,5 +1,5 @@
-// Collectives, groups, agreement and control messages over real processes. Data are small whole numbers, so that
-// sums are exact in any order.
+// Collectives, groups, agreement and control messages over real processes. Data are small whole
+// numbers, so that sums are exact in any order.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -32,7 +32,9 @@ using baton::comm::MpiCommunicator;
 using baton::testing::world;
 using ::testing::HasSubstr;
 
-FloatBuffer buffer_of(std::vector<float>& values) { return {values.data(), values.size(), false}; }
+FloatBuffer buffer_of(std::vector<float>& values) {
+  return {values.data(), values.size(), false};
+}
 
 /// value(i) for i < count.
 template <typename Value>
@@ -44,7 +46,9 @@ std::vector<float> filled(std::size_t count, Value value) {
   return values;
 }
 
-int sum_of_ranks(int size) { return size * (size + 1) / 2; }  // of rank + 1
+int sum_of_ranks(int size) {
+  return size * (size + 1) / 2;
+}  // of rank + 1
 
 class AnyRanks : public baton::testing::MpiTest {
  protected:
@@ -59,7 +63,9 @@ class AnyRanks : public baton::testing::MpiTest {
     MpiTest::TearDown();
   }
   /// Pieces of `limit` elements instead of 2^31 - 1.
-  void lower_piece_limit(std::size_t limit) { dynamic_cast<MpiCommunicator&>(*group_).set_piece_limit(limit); }
+  void lower_piece_limit(std::size_t limit) {
+    dynamic_cast<MpiCommunicator&>(*group_).set_piece_limit(limit);
+  }
 
   std::unique_ptr<Communicator> group_;
 };
@@ -87,7 +93,8 @@ TEST_F(AnyRanks, WorldFactsAgreeWithTheLauncher) {
 
 TEST_F(AnyRanks, AllReduceSumsWholeNumbersExactly) {
   const int scale = sum_of_ranks(group_->size());
-  for (const std::size_t count : {std::size_t{0}, std::size_t{1}, std::size_t{7}, std::size_t{100003}}) {
+  for (const std::size_t count :
+       {std::size_t{0}, std::size_t{1}, std::size_t{7}, std::size_t{100003}}) {
     auto values = filled(count, [&](int i) { return (group_->rank() + 1) * (i % 1000 + 1); });
     group_->all_reduce_sum(buffer_of(values));
     EXPECT_EQ(values, filled(count, [&](int i) { return scale * (i % 1000 + 1); })) << count;
@@ -104,7 +111,8 @@ TEST_F(AnyRanks, AllReducePassesNaNAndInfinity) {
 }
 
 TEST_F(AnyRanks, NumbersAreSummedInRankOrder) {
-  // In doubles 1e16 + 1 = 1e16, so rank order gives 1e16, 1e16, 0 and 1; other orders give 1 or 2 instead.
+  // In doubles 1e16 + 1 = 1e16, so rank order gives 1e16, 1e16, 0 and 1; other orders give 1 or 2
+  // instead.
   const std::vector<double> terms{1e16, 1, -1e16, 1};
   double expected = 0;
   for (int r = 0; r < group_->size(); ++r) {
@@ -151,7 +159,9 @@ TEST_F(AnyRanks, LargeCountsGoInPieces) {
   group_->all_gather(buffer_of(mine), buffer_of(all));
   EXPECT_EQ(all, filled(all.size(), [](int i) { return 1 + i % 100 + 1000 * (i / 100); }));
 
-  const auto text_of = [](int rank) { return std::string(static_cast<std::size_t>(20 + rank), static_cast<char>('a' + rank)); };
+  const auto text_of = [](int rank) {
+    return std::string(static_cast<std::size_t>(20 + rank), static_cast<char>('a' + rank));
+  };
   const auto texts = group_->all_gather_bytes(text_of(group_->rank()));
   for (int r = 0; r < group_->size(); ++r) {
     EXPECT_EQ(texts[static_cast<std::size_t>(r)], text_of(r));
@@ -289,7 +299,8 @@ TEST_F(AnyRanks, BackendsAreChosenInOnePlace) {
     FAIL() << "accepted";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kUsage);
-    EXPECT_THAT(error.what(), HasSubstr(baton::comm::nccl_compiled_in() ? "has no GPU" : "not compiled in"));
+    EXPECT_THAT(error.what(),
+                HasSubstr(baton::comm::nccl_compiled_in() ? "has no GPU" : "not compiled in"));
   }
 }
 
@@ -309,7 +320,10 @@ TEST_F(FromTwoRanks, AnErrorOnOneRankReachesAll) {
     world().together([&] {
       if (world().rank() == failing) {
         throw Error(ErrorKind::kData, "a row is cut off",
-                    {.where = "qa.json line 3", .expected = "a brace", .found = "\xff", .fix = "write it again"});
+                    {.where = "qa.json line 3",
+                     .expected = "a brace",
+                     .found = "\xff",
+                     .fix = "write it again"});
       }
     });
     FAIL() << "no error";
@@ -326,7 +340,8 @@ TEST_F(FromTwoRanks, AnErrorOnOneRankReachesAll) {
 
 TEST_F(FromTwoRanks, TheLowestRanksErrorIsTheOneShown) {
   try {
-    world().together([] { throw std::runtime_error("from rank " + std::to_string(world().rank())); });
+    world().together(
+        [] { throw std::runtime_error("from rank " + std::to_string(world().rank())); });
     FAIL() << "no error";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kInternal);
@@ -345,8 +360,9 @@ TEST_F(FromTwoRanks, TheLowestRanksErrorIsTheOneShown) {
 
 TEST_F(FromTwoRanks, DifferentGroupListsAreFoundOut) {
   // A rank that asks for other groups than its peers must not leave them waiting.
-  const std::vector<std::vector<int>> mine =
-      world().rank() == 0 ? std::vector<std::vector<int>>{{0}, {1}} : std::vector<std::vector<int>>{{0, 1}};
+  const std::vector<std::vector<int>> mine = world().rank() == 0
+                                                 ? std::vector<std::vector<int>>{{0}, {1}}
+                                                 : std::vector<std::vector<int>>{{0, 1}};
   EXPECT_THROW(world().split(mine), Error);
   EXPECT_THROW(world().split({{0, 0}}), Error);
   EXPECT_THROW(world().split({{world().size()}}), Error);
@@ -363,7 +379,8 @@ TEST_F(FromTwoRanks, ARankInNoGroupGetsNothing) {
 }
 
 TEST_F(FromThreeRanks, UnequalGroupsWorkAtOnce) {
-  // {2, 0} and {1}: group ranks follow the list. Different numbers of operations in each: they may not meet.
+  // {2, 0} and {1}: group ranks follow the list. Different numbers of operations in each: they may
+  // not meet.
   auto group = world().split({{2, 0}, {1}});
   const bool in_pair = world().rank() == 0 || world().rank() == 2;
   if (world().rank() > 2) {

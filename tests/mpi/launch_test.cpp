@@ -1,5 +1,6 @@
-// How the processes of a run begin and end: alone, under mpirun, with a launcher that promised more, and when one
-// rank fails while others wait. Each case starts a program with a time limit of its own.
+// How the processes of a run begin and end: alone, under mpirun, with a launcher that promised
+// more, and when one rank fails while others wait. Each case starts a program with a time limit of
+// its own.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -23,8 +24,10 @@ struct Outcome {
 
 Outcome run(const std::string& command) {
   // A launcher's variables around this test must not reach the programs it starts.
-  const std::string whole = "env -u OMPI_COMM_WORLD_SIZE -u PMIX_RANK -u PMI_RANK -u PMI_SIZE -u SLURM_STEP_ID timeout -k 2 30 env " +
-                            command + " 2>&1";
+  const std::string whole =
+      "env -u OMPI_COMM_WORLD_SIZE -u PMIX_RANK -u PMI_RANK -u PMI_SIZE -u SLURM_STEP_ID timeout "
+      "-k 2 30 env " +
+      command + " 2>&1";
   Outcome outcome;
   const auto start = std::chrono::steady_clock::now();
   FILE* pipe = popen(whole.c_str(), "r");
@@ -42,10 +45,13 @@ Outcome run(const std::string& command) {
 }
 
 std::string mpirun(int num_ranks, const std::string& mode) {
-  return std::string(BATON_MPIRUN) + " -n " + std::to_string(num_ranks) + " " + BATON_PROBE + " " + mode;
+  return std::string(BATON_MPIRUN) + " -n " + std::to_string(num_ranks) + " " + BATON_PROBE + " " +
+         mode;
 }
 
-std::string alone(const std::string& mode) { return std::string(BATON_PROBE) + " " + mode; }
+std::string alone(const std::string& mode) {
+  return std::string(BATON_PROBE) + " " + mode;
+}
 
 TEST(Launch, APlainStartIsAWorldOfOneWithoutMpi) {
   const Outcome outcome = run(alone("facts"));
@@ -55,13 +61,15 @@ TEST(Launch, APlainStartIsAWorldOfOneWithoutMpi) {
 }
 
 TEST(Launch, AOneTaskStepIsAWorldOfOne) {
-  const Outcome outcome = run("SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=1 SLURM_PROCID=0 " + alone("facts"));
+  const Outcome outcome =
+      run("SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=1 SLURM_PROCID=0 " + alone("facts"));
   EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
   EXPECT_THAT(outcome.text, HasSubstr("rank 0 of 1, mpi untouched"));
 }
 
 TEST(Launch, RanksStartedWithoutAMeetingPlaceAreAnError) {
-  const Outcome outcome = run("SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=4 SLURM_PROCID=2 " + alone("facts"));
+  const Outcome outcome =
+      run("SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=4 SLURM_PROCID=2 " + alone("facts"));
   EXPECT_EQ(outcome.exit_code, 6) << outcome.text;
   EXPECT_THAT(outcome.text, HasSubstr("4 ranks"));
   EXPECT_THAT(outcome.text, HasSubstr("--mpi=pmix"));
@@ -69,8 +77,9 @@ TEST(Launch, RanksStartedWithoutAMeetingPlaceAreAnError) {
 
 TEST(Launch, AnotherMpisLauncherIsAnError) {
   // What mpiexec of another MPI leaves: a size, and nobody to meet.
-  const Outcome outcome = run("PMI_SIZE=4 PMI_RANK=2 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 " +
-                              alone("facts"));
+  const Outcome outcome =
+      run("PMI_SIZE=4 PMI_RANK=2 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 " +
+          alone("facts"));
   EXPECT_EQ(outcome.exit_code, 6) << outcome.text;
   EXPECT_THAT(outcome.text, HasSubstr("alone though more were started"));
   EXPECT_THAT(outcome.text, HasSubstr("MPI world of 1"));
@@ -79,7 +88,8 @@ TEST(Launch, AnotherMpisLauncherIsAnError) {
 TEST(Launch, MpirunGivesOneWorld) {
   const Outcome outcome = run(mpirun(3, "facts"));
   EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
-  for (const char* line : {"rank 0 of 3, mpi started", "rank 1 of 3, mpi started", "rank 2 of 3, mpi started"}) {
+  for (const char* line :
+       {"rank 0 of 3, mpi started", "rank 1 of 3, mpi started", "rank 2 of 3, mpi started"}) {
     EXPECT_THAT(outcome.text, HasSubstr(line));
   }
 }
@@ -111,6 +121,29 @@ TEST(Launch, AGroupMayOutliveTheWorldAndIsOfNoUse) {
   const Outcome outcome = run(mpirun(2, "outlive"));
   EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
   EXPECT_THAT(outcome.text, HasSubstr("refused after the end"));
+}
+
+Outcome run_judge(const std::string& test_case) {
+  return run("BATON_TEST_RANKS=3 BATON_TEST_LIMIT_S=2 " + std::string(BATON_MPIRUN) + " -n 3 " +
+             BATON_JUDGE + " --gtest_color=no --gtest_filter=Judge." + test_case);
+}
+
+TEST(Judge, OneFailingRankFailsTheCaseOnAll) {
+  const Outcome failing = run_judge("OneRankFails");
+  EXPECT_EQ(failing.exit_code, 1) << failing.text;
+  EXPECT_THAT(failing.text, HasSubstr("rank 2:"));  // a rank that saw nothing wrong itself
+  EXPECT_THAT(failing.text, HasSubstr("failed on rank 1"));
+  EXPECT_THAT(failing.text, HasSubstr("[  FAILED  ] Judge.OneRankFails"));  // rank 0's report
+  const Outcome throwing = run_judge("OneRankThrows");
+  EXPECT_EQ(throwing.exit_code, 1) << throwing.text;
+  EXPECT_THAT(throwing.text, HasSubstr("thrown by a case"));
+}
+
+TEST(Judge, AHangHasAName) {
+  const Outcome outcome = run_judge("OneRankHangs");
+  EXPECT_EQ(outcome.exit_code, 86) << outcome.text;
+  EXPECT_THAT(outcome.text, HasSubstr("[watchdog] Judge.OneRankHangs"));
+  EXPECT_LT(outcome.seconds, 15.0);
 }
 
 }  // namespace

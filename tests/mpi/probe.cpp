@@ -21,7 +21,8 @@ using baton::comm::ProcessWorld;
 void wait_for_peers(ProcessWorld& world) {
   auto group = world.make_world_group();
   if (world.rank() == 1) {
-    throw baton::base::Error(baton::base::ErrorKind::kNonFinite, "the loss is not finite", {.where = "rank 1"});
+    throw baton::base::Error(baton::base::ErrorKind::kNonFinite, "the loss is not finite",
+                             {.where = "rank 1"});
   }
   std::vector<float> values(1000, 1.0f);
   group->all_reduce_sum({values.data(), values.size(), false});
@@ -32,7 +33,8 @@ int run(const std::string& mode, ProcessWorld& world) {
   if (mode == "facts") {
     int started = 0;
     MPI_Initialized(&started);
-    std::printf("rank %d of %d, mpi %s\n", world.rank(), world.size(), started != 0 ? "started" : "untouched");
+    std::printf("rank %d of %d, mpi %s\n", world.rank(), world.size(),
+                started != 0 ? "started" : "untouched");
     auto group = world.make_world_group();
     std::printf("backend %s\n", group->backend());
     group->close();

@@ -38,13 +38,18 @@ int wrong_world(const comm::ProcessWorld& world) {
 
 }  // namespace
 
-comm::ProcessWorld& world() { return *shared_world; }
+comm::ProcessWorld& world() {
+  return *shared_world;
+}
 
 void MpiTest::SetUp() {
   const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
-  watchdog_ = std::make_unique<Watchdog>(std::string(info->test_suite_name()) + "." + info->name(), world().rank(),
-                                         std::chrono::seconds(60));
-  ASSERT_GE(world().size(), min_ranks()) << "this case needs more ranks; the filter should have left it out";
+  const char* limit = std::getenv("BATON_TEST_LIMIT_S");
+  watchdog_ = std::make_unique<Watchdog>(
+      std::string(info->test_suite_name()) + "." + info->name(), world().rank(),
+      std::chrono::seconds(limit != nullptr ? std::atoi(limit) : 60));
+  ASSERT_GE(world().size(), min_ranks())
+      << "this case needs more ranks; the filter should have left it out";
 }
 
 void MpiTest::TearDown() {
@@ -73,8 +78,8 @@ int main(int argc, char** argv) {
         class FailuresOnly : public ::testing::EmptyTestEventListener {
           void OnTestPartResult(const ::testing::TestPartResult& result) override {
             if (result.failed()) {
-              std::fprintf(stderr, "rank %d: %s:%d: %s\n", baton::testing::world().rank(), result.file_name(),
-                           result.line_number(), result.message());
+              std::fprintf(stderr, "rank %d: %s:%d: %s\n", baton::testing::world().rank(),
+                           result.file_name(), result.line_number(), result.message());
             }
           }
         };

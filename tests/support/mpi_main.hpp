@@ -1,8 +1,10 @@
 #pragma once
-// For tests that run under mpirun: the world they share and a fixture whose verdict all ranks agree on.
+// For tests that run under mpirun: the world they share and a fixture whose verdict all ranks agree
+// on.
 //
-// A program of such tests is started once for each number of ranks, with BATON_TEST_RANKS set to that number and
-// a filter that leaves out what needs more. It fails when the world has another size.
+// A program of such tests is started once for each number of ranks, with BATON_TEST_RANKS set to
+// that number and a filter that leaves out what needs more. It fails when the world has another
+// size.
 
 #include <gtest/gtest.h>
 
@@ -16,7 +18,8 @@ namespace baton::testing {
 /// The world made by main.
 comm::ProcessWorld& world();
 
-/// Every test has 60 s. One failing rank fails the case on all ranks.
+/// Every test has 60 s (BATON_TEST_LIMIT_S changes that). One failing rank fails the case on all
+/// ranks.
 class MpiTest : public ::testing::Test {
  protected:
   void SetUp() override;

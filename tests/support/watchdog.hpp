@@ -1,6 +1,6 @@
 #pragma once
-// A hang is a failure with a name: ends the process when a test takes longer than its limit. Under mpirun the
-// end of one rank ends them all.
+// A hang is a failure with a name: ends the process when a test takes longer than its limit. Under
+// mpirun the end of one rank ends them all.
 
 #include <unistd.h>
 
@@ -22,8 +22,8 @@ class Watchdog {
       : thread_([this, name = std::move(test_name), world_rank, limit] {
           std::unique_lock lock(mutex_);
           if (!wake_.wait_for(lock, limit, [this] { return is_over_; })) {
-            std::fprintf(stderr, "[watchdog] %s on rank %d took longer than %lld s\n", name.c_str(), world_rank,
-                         static_cast<long long>(limit.count()));
+            std::fprintf(stderr, "[watchdog] %s on rank %d took longer than %lld s\n", name.c_str(),
+                         world_rank, static_cast<long long>(limit.count()));
             std::fflush(nullptr);
             _exit(kExitCode);
           }

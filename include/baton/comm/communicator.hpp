@@ -1,7 +1,7 @@
 #pragma once
-// One group of ranks. The trainer, the evaluator and the commands see only this interface; backends are MPI
-// (host memory), NCCL (GPU memory) and a group of one. Every operation below is collective over the group:
-// all ranks call it, in the same order. Errors are kCommunication.
+// One group of ranks. The trainer, the evaluator and the commands see only this interface; backends
+// are MPI (host memory), NCCL (GPU memory) and a group of one. Every operation below is collective
+// over the group: all ranks call it, in the same order. Errors are kCommunication.
 
 #include <cstddef>
 #include <cstdint>
@@ -43,7 +43,8 @@ class Communicator {
   virtual std::string broadcast_bytes(const std::string& mine, int root) = 0;
   virtual void barrier() = 0;
 
-  /// Ends the group in an orderly way; collective. A destructor without it releases locally and logs.
+  /// Ends the group in an orderly way; collective. A destructor without it releases locally and
+  /// logs.
   virtual void close() = 0;
   /// Ends the group without waiting for peers; for the error path.
   virtual void abort(const std::string& reason) noexcept = 0;

@@ -21,9 +21,11 @@ struct CommunicatorRequest {
   void* compute_stream = nullptr;  // cudaStream_t; see NcclOptions
 };
 
-/// Collective over `host`, a group in host memory (of one rank, or from ProcessWorld), which is handed over.
+/// Collective over `host`, a group in host memory (of one rank, or from ProcessWorld), which is
+/// handed over.
 ///   mpi   `host` itself.
-///   nccl  kUsage on every rank, naming the first rank in the way, when a rank has no GPU, no NCCL in its
+///   nccl  kUsage on every rank, naming the first rank in the way, when a rank has no GPU, no NCCL
+///   in its
 ///         build, or two ranks share one GPU.
 ///   auto  nccl where that works on every rank and the group has more than one, else `host` itself.
 std::unique_ptr<Communicator> make_communicator(std::unique_ptr<Communicator> host,

@@ -1,6 +1,7 @@
 #pragma once
-// Facts about the CPU that decide defaults: cores this process may really use, and the instruction sets that
-// make bf16 products fast. Used by the commands (threads per rank, dtype = auto), comm and the run record.
+// Facts about the CPU that decide defaults: cores this process may really use, and the instruction
+// sets that make bf16 products fast. Used by the commands (threads per rank, dtype = auto), comm
+// and the run record.
 
 #include <filesystem>
 #include <optional>
@@ -11,10 +12,11 @@ namespace baton::device {
 
 struct CpuFacts {
   std::string model_name;
-  int affinity_cores = 1;                  // cores in the process's scheduling mask
-  std::optional<double> cgroup_cores;      // CPU time quota in cores, the tightest of all enclosing groups
-  int usable_cores = 1;                    // min(affinity, quota rounded up), at least 1
-  std::string instruction_set;             // e.g. "avx2+avx512+avx512_bf16+amx_bf16"; "generic" without any
+  int affinity_cores = 1;  // cores in the process's scheduling mask
+  std::optional<double>
+      cgroup_cores;             // CPU time quota in cores, the tightest of all enclosing groups
+  int usable_cores = 1;         // min(affinity, quota rounded up), at least 1
+  std::string instruction_set;  // e.g. "avx2+avx512+avx512_bf16+amx_bf16"; "generic" without any
 };
 
 CpuFacts cpu_facts();
@@ -25,11 +27,12 @@ int usable_cores();
 /// AVX512-BF16 or AMX-BF16: bf16 matrix products are then several times faster than fp32.
 bool has_fast_bf16();
 
-/// The names we care about, in a fixed order and joined by "+", from the "flags" line of /proc/cpuinfo.
+/// The names we care about, in a fixed order and joined by "+", from the "flags" line of
+/// /proc/cpuinfo.
 std::string instruction_set_from_flags(std::string_view flags);
 
-/// The tightest CPU quota in cores of the groups named by `membership` (the text of /proc/self/cgroup) under
-/// `root` (/sys/fs/cgroup), version 1 or 2; nothing where none is set.
+/// The tightest CPU quota in cores of the groups named by `membership` (the text of
+/// /proc/self/cgroup) under `root` (/sys/fs/cgroup), version 1 or 2; nothing where none is set.
 std::optional<double> cgroup_cores(const std::filesystem::path& root, std::string_view membership);
 
 }  // namespace baton::device

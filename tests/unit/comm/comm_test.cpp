@@ -1,4 +1,5 @@
-// What of comm needs no second process: the group of one, launch facts, errors as bytes, the choice of backend.
+// What of comm needs no second process: the group of one, launch facts, errors as bytes, the choice
+// of backend.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -18,9 +19,18 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr const char* kVariables[] = {"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE",
-                                      "SLURM_STEP_NUM_TASKS", "SLURM_STEP_ID", "SLURM_PROCID", "SLURM_NTASKS",
-                                      "SLURM_STEP_TASKS_PER_NODE", "PMI_SIZE", "PMI_RANK", "PMI_FD", "PMIX_RANK",
+constexpr const char* kVariables[] = {"OMPI_COMM_WORLD_SIZE",
+                                      "OMPI_COMM_WORLD_RANK",
+                                      "OMPI_COMM_WORLD_LOCAL_SIZE",
+                                      "SLURM_STEP_NUM_TASKS",
+                                      "SLURM_STEP_ID",
+                                      "SLURM_PROCID",
+                                      "SLURM_NTASKS",
+                                      "SLURM_STEP_TASKS_PER_NODE",
+                                      "PMI_SIZE",
+                                      "PMI_RANK",
+                                      "PMI_FD",
+                                      "PMIX_RANK",
                                       "MPI_LOCALNRANKS"};
 
 class LaunchFactsTest : public ::testing::Test {
@@ -100,7 +110,8 @@ TEST_F(LaunchFactsTest, AWorldOfOneWorksWithoutMpi) {
   EXPECT_EQ(world.poll_control()->bytes, "two");
   EXPECT_FALSE(world.poll_control());
   world.agree(std::nullopt);
-  EXPECT_THROW(world.together([] { throw base::Error(base::ErrorKind::kData, "cut off"); }), base::Error);
+  EXPECT_THROW(world.together([] { throw base::Error(base::ErrorKind::kData, "cut off"); }),
+               base::Error);
   world.close();
   world.close();
   EXPECT_THROW(world.make_world_group(), base::Error);
@@ -149,8 +160,9 @@ TEST(SingleCommunicator, ChecksWhatARealGroupChecks) {
 }
 
 TEST(Agreement, ErrorsSurviveTheWayThere) {
-  const base::Error sent(base::ErrorKind::kStorage, "no space",
-                         {.where = "/data", .expected = "2 GiB", .found = "1 KiB", .fix = "make room"});
+  const base::Error sent(
+      base::ErrorKind::kStorage, "no space",
+      {.where = "/data", .expected = "2 GiB", .found = "1 KiB", .fix = "make room"});
   const base::Error received = error_from_bytes(error_to_bytes(sent), 3);
   EXPECT_EQ(received.kind(), base::ErrorKind::kStorage);
   EXPECT_EQ(received.summary(), "no space");
@@ -174,8 +186,8 @@ TEST(Agreement, PlacesInGroups) {
   EXPECT_EQ(find_place(members, 0, 5).position, 1);
   EXPECT_EQ(find_place(members, 2, 5).group_index, 1);
   EXPECT_EQ(find_place(members, 1, 5).group_index, -1);
-  EXPECT_THROW(find_place(members, 0, 4), base::Error);      // rank 4 of 4
-  EXPECT_THROW(find_place({{0}, {0}}, 0, 2), base::Error);   // twice
+  EXPECT_THROW(find_place(members, 0, 4), base::Error);     // rank 4 of 4
+  EXPECT_THROW(find_place({{0}, {0}}, 0, 2), base::Error);  // twice
   EXPECT_THROW(find_place({{}}, 0, 2), base::Error);
 }
 

@@ -26,7 +26,8 @@ using RankLists = std::vector<std::vector<int>>;
 std::vector<int> nodes_of(const std::vector<int>& sizes) {
   std::vector<int> node_of_rank;
   for (std::size_t n = 0; n < sizes.size(); ++n) {
-    node_of_rank.insert(node_of_rank.end(), static_cast<std::size_t>(sizes[n]), static_cast<int>(n));
+    node_of_rank.insert(node_of_rank.end(), static_cast<std::size_t>(sizes[n]),
+                        static_cast<int>(n));
   }
   return node_of_rank;
 }
@@ -70,8 +71,8 @@ TEST(GroupPlan, AutoGivesEachExpertItsRankWhereTheyAreEqual) {
 }
 
 TEST(GroupPlan, BiggestFirstByHand) {
-  // Costs 7 6 5 4 3 on two single ranks: 7|6, 5 to the second (11), 4 to the first (11), 3 to the first on the
-  // tie (14). Sum 25, bound 12.5.
+  // Costs 7 6 5 4 3 on two single ranks: 7|6, 5 to the second (11), 4 to the first (11), 3 to the
+  // first on the tie (14). Sum 25, bound 12.5.
   PlanRequest request = request_of({3, 7, 4, 6, 5}, {2});
   const GroupPlan plan = make_group_plan(request);
   EXPECT_EQ(experts_of(plan), (RankLists{{1, 2, 0}, {3, 4}}));
@@ -82,7 +83,8 @@ TEST(GroupPlan, BiggestFirstByHand) {
 }
 
 TEST(GroupPlan, UnequalGroupsAreWeighedByTheirRanks) {
-  // Three ranks in two groups: 2 + 1. Costs 12 and 6: 12 takes 6 on the pair (12 alone), 6 takes 6 alone.
+  // Three ranks in two groups: 2 + 1. Costs 12 and 6: 12 takes 6 on the pair (12 alone), 6 takes 6
+  // alone.
   PlanRequest request = request_of({6, 12}, {3});
   request.groups = 2;
   const GroupPlan plan = make_group_plan(request);
@@ -93,8 +95,10 @@ TEST(GroupPlan, UnequalGroupsAreWeighedByTheirRanks) {
 }
 
 TEST(GroupPlan, SlotsLimitTheSpeedUp) {
-  // One expert of cost 100 in 4 slots: on 3 ranks two rounds of four, so 50; on 4 and on 8 ranks 25.
-  for (const auto& [num_ranks, expected] : std::vector<std::pair<int, double>>{{1, 100}, {2, 50}, {3, 50}, {4, 25}, {8, 25}}) {
+  // One expert of cost 100 in 4 slots: on 3 ranks two rounds of four, so 50; on 4 and on 8
+  // ranks 25.
+  for (const auto& [num_ranks, expected] :
+       std::vector<std::pair<int, double>>{{1, 100}, {2, 50}, {3, 50}, {4, 25}, {8, 25}}) {
     PlanRequest request = request_of({100}, {num_ranks});
     request.experts[0].max_useful_ranks = 4;
     const GroupPlan plan = make_group_plan(request);
@@ -107,7 +111,8 @@ TEST(GroupPlan, SlotsLimitTheSpeedUp) {
 }
 
 TEST(GroupPlan, GroupsKeepToNodes) {
-  // Two nodes of four, three groups of equal experts: 2 + 2 + 4 on borders instead of 3 + 3 + 2 across.
+  // Two nodes of four, three groups of equal experts: 2 + 2 + 4 on borders instead of 3 + 3 + 2
+  // across.
   const GroupPlan plan = make_group_plan(request_of({10, 10, 10}, {4, 4}));
   EXPECT_EQ(rank_lists(plan), (RankLists{{0, 1}, {2, 3}, {4, 5, 6, 7}}));
   for (const PlannedGroup& group : plan.groups) {
@@ -117,7 +122,8 @@ TEST(GroupPlan, GroupsKeepToNodes) {
 }
 
 TEST(GroupPlan, NodesAreJoinedWhenThereAreFewerGroups) {
-  // Four nodes of two, two groups: two whole nodes each, and no warning: a group of four fits into no node.
+  // Four nodes of two, two groups: two whole nodes each, and no warning: a group of four fits into
+  // no node.
   const GroupPlan plan = make_group_plan(request_of({10, 10}, {2, 2, 2, 2}));
   ASSERT_EQ(plan.groups.size(), 2u);
   for (const PlannedGroup& group : plan.groups) {
@@ -128,8 +134,8 @@ TEST(GroupPlan, NodesAreJoinedWhenThereAreFewerGroups) {
 }
 
 TEST(GroupPlan, BordersGiveWayWhereTheyCostTooMuch) {
-  // Nodes of 8 and 1, two equal experts of 45: on borders 8 + 1 ranks, best is both on the eight: 11.25.
-  // Even 5 + 4 across the border: 45 / 4 = 11.25 as well, so the border holds.
+  // Nodes of 8 and 1, two equal experts of 45: on borders 8 + 1 ranks, best is both on the
+  // eight: 11.25. Even 5 + 4 across the border: 45 / 4 = 11.25 as well, so the border holds.
   const GroupPlan held = make_group_plan(request_of({45, 45}, {8, 1}));
   EXPECT_EQ(rank_lists(held), (RankLists{{0, 1, 2, 3, 4, 5, 6, 7}, {8}}));
   EXPECT_DOUBLE_EQ(held.makespan, 11.25);
@@ -203,7 +209,8 @@ TEST(GroupPlan, ImpossibleWishesNameTheNearestPossibilities) {
 }
 
 TEST(GroupPlan, AQuickerNumberOfGroupsIsNamed) {
-  // Five equal experts on four ranks: four groups need two waves (20), one group of four 5 * 10 / 4 = 12.5.
+  // Five equal experts on four ranks: four groups need two waves (20), one group of four 5 * 10 / 4
+  // = 12.5.
   const GroupPlan plan = make_group_plan(request_of({10, 10, 10, 10, 10}, {4}));
   EXPECT_DOUBLE_EQ(plan.makespan, 20);
   EXPECT_THAT(plan.notes, ElementsAre(HasSubstr("groups = 1 is estimated to take 62 %")));
@@ -254,12 +261,13 @@ void check_plan(const PlanRequest& request, const GroupPlan& plan) {
       for (int slot = 0; slot < expert.max_useful_ranks; ++slot) {
         ++held[static_cast<std::size_t>(slot) % held.size()];
       }
-      time += expert.max_useful_ranks == 0
-                  ? expert.token_steps / static_cast<double>(held.size())
-                  : expert.token_steps / expert.max_useful_ranks * *std::max_element(held.begin(), held.end());
+      time += expert.max_useful_ranks == 0 ? expert.token_steps / static_cast<double>(held.size())
+                                           : expert.token_steps / expert.max_useful_ranks *
+                                                 *std::max_element(held.begin(), held.end());
       sum += expert.token_steps;
       if (i > 0) {
-        EXPECT_GE(request.experts[static_cast<std::size_t>(group.experts[i - 1])].token_steps, expert.token_steps);
+        EXPECT_GE(request.experts[static_cast<std::size_t>(group.experts[i - 1])].token_steps,
+                  expert.token_steps);
       }
     }
     EXPECT_NEAR(group.token_steps, time, 1e-9 * (1 + time));
@@ -285,7 +293,8 @@ TEST(GroupPlan, PropertiesHoldForRandomRequests) {
     }
     PlanRequest request = request_of({}, nodes);
     for (std::uint64_t n = 1 + random.below(20); n > 0; --n) {
-      request.experts.push_back({"e", static_cast<double>(random.below(1000)), static_cast<int>(random.below(9))});
+      request.experts.push_back(
+          {"e", static_cast<double>(random.below(1000)), static_cast<int>(random.below(9))});
     }
     const auto num_ranks = request.node_of_rank.size();
     if (random.below(2) == 1) {
@@ -310,8 +319,8 @@ TEST(GroupPlan, PropertiesHoldForRandomRequests) {
 }
 
 TEST(GroupPlan, EqualRanksAndNoSlotsStayWithinFourThirdsOfTheBound) {
-  // Graham's bound for biggest-first on m equal machines, 4/3 - 1/(3 m), against the optimum; the optimum is at
-  // least our lower bound for groups of one rank: max(mean, largest).
+  // Graham's bound for biggest-first on m equal machines, 4/3 - 1/(3 m), against the optimum; the
+  // optimum is at least our lower bound for groups of one rank: max(mean, largest).
   base::Random random(base::seed_for(8, {"group_plan_test"}));
   for (int round = 0; round < 200; ++round) {
     const int num_ranks = 2 + static_cast<int>(random.below(6));
@@ -335,11 +344,13 @@ TEST(GroupPlan, AThousandRanksAndTasksInUnderASecond) {
   base::Random random(base::seed_for(9, {"group_plan_test"}));
   PlanRequest request = request_of({}, std::vector<int>(128, 8));
   for (int i = 0; i < 1000; ++i) {
-    request.experts.push_back({fmt::format("e{}", i), 1.0 + static_cast<double>(random.below(100000)), 16});
+    request.experts.push_back(
+        {fmt::format("e{}", i), 1.0 + static_cast<double>(random.below(100000)), 16});
   }
   const auto start = std::chrono::steady_clock::now();
   const GroupPlan plan = make_group_plan(request);
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   check_plan(request, plan);
   EXPECT_EQ(plan.groups.size(), 1000u);
   EXPECT_LT(seconds, 1.0);

@@ -12,8 +12,14 @@ using ::testing::HasSubstr;
 
 // SmolLM2-135M.
 ModelSizes small_model() {
-  return {.vocab_size = 49152, .hidden_size = 576, .intermediate_size = 1536, .num_layers = 30, .num_heads = 9,
-          .num_key_value_heads = 3, .head_dim = 64, .num_parameters = 134515008};
+  return {.vocab_size = 49152,
+          .hidden_size = 576,
+          .intermediate_size = 1536,
+          .num_layers = 30,
+          .num_heads = 9,
+          .num_key_value_heads = 3,
+          .head_dim = 64,
+          .num_parameters = 134515008};
 }
 
 std::uint64_t bytes_of(const std::vector<MemoryEntry>& entries, const std::string& what) {
@@ -27,11 +33,13 @@ std::uint64_t bytes_of(const std::vector<MemoryEntry>& entries, const std::strin
 }
 
 TEST(MemoryEstimate, AdapterSizesByHand) {
-  // q: 576 + 576, v: 576 + 192 per layer; rank 8, 30 layers: 8 * 30 * 1920 = 460800 (as PEFT counts).
+  // q: 576 + 576, v: 576 + 192 per layer; rank 8, 30 layers: 8 * 30 * 1920 = 460800 (as PEFT
+  // counts).
   EXPECT_EQ(lora_parameters(small_model(), 8, {"q_proj", "v_proj"}), 460800u);
   // All seven: 1152 + 768 + 768 + 1152 + 3 * 2112 = 10176; rank 16: 16 * 30 * 10176 = 4884480.
-  EXPECT_EQ(lora_parameters(small_model(), 16,
-                            {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}),
+  EXPECT_EQ(lora_parameters(
+                small_model(), 16,
+                {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}),
             4884480u);
   EXPECT_THROW(lora_parameters(small_model(), 8, {"q_prog"}), base::Error);
 }
@@ -52,7 +60,8 @@ TEST(MemoryEstimate, EntriesByHand) {
   EXPECT_EQ(bytes_of(estimate.training, "adapter"), 4u * 460800u);
   EXPECT_EQ(bytes_of(estimate.training, "optimizer moments"), 8u * 460800u);
   EXPECT_EQ(bytes_of(estimate.training, "gradients"), 5u * 4u * 460800u);
-  // 4 * 576 + 64 * 36 + 4 * 1536 + 2 * 8 = 10768 values a token and layer; 200 tokens, 30 layers, 4 bytes.
+  // 4 * 576 + 64 * 36 + 4 * 1536 + 2 * 8 = 10768 values a token and layer; 200 tokens, 30 layers, 4
+  // bytes.
   EXPECT_EQ(bytes_of(estimate.training, "activations"), 200u * 30u * 10768u * 4u);
   EXPECT_EQ(bytes_of(estimate.training, "logits"), 3u * 4u * 20u * 49152u);
   // 2 * 30 * 3 * 64 = 11520 values a token (46 KB in fp32), 3 rows of 128.

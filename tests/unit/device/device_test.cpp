@@ -86,7 +86,8 @@ TEST(CpuFacts, InstructionSetNames) {
 
 TEST(CpuFacts, FastBf16MeansTheInstructionIsThere) {
   const std::string names = cpu_facts().instruction_set;
-  EXPECT_EQ(has_fast_bf16(), names.find("bf16") != std::string::npos && names.find("neon_bf16") == std::string::npos);
+  EXPECT_EQ(has_fast_bf16(), names.find("bf16") != std::string::npos &&
+                                 names.find("neon_bf16") == std::string::npos);
 }
 
 TEST(Device, TheCpuIsDescribed) {
