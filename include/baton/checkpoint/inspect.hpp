@@ -1,0 +1,20 @@
+#pragma once
+// What is in a run folder, an expert file, a buffer file or an eval/results.json, and whether it is
+// whole. Needs no MPI and no model. Used by `baton inspect`.
+
+#include <filesystem>
+#include <ostream>
+
+#include "baton/base/json.hpp"
+
+namespace baton::checkpoint {
+
+/// The facts as JSON: "kind" is "run", "expert", "rehearsal_buffer", "results" or "unknown";
+/// "condition" is "ok" or "damaged" (then with "error"). Every checksum is checked. A path that
+/// does not exist is a kUsage error.
+base::OrderedJson inspect_path(const std::filesystem::path& path);
+
+/// The same for people: aligned tables.
+void print_inspection(const base::OrderedJson& facts, std::ostream& out);
+
+}  // namespace baton::checkpoint
