@@ -156,6 +156,7 @@ void BpeModel::read_byte_ids(bool uses_byte_fallback) {
     }
     if (uses_byte_fallback && fallback.size() == symbol.size()) {
       byte_ids_[byte].ids = std::move(fallback);
+      byte_ids_[byte].is_fallback = true;
     } else {
       byte_ids_[byte].is_unknown = true;
     }
@@ -246,7 +247,7 @@ std::vector<TokenId> BpeModel::start_symbols(std::string_view piece) const {
       has_unknown = unknown_id_.has_value();
       continue;
     }
-    if (has_unknown && byte.ids.size() == 1) {
+    if (has_unknown && !byte.is_fallback) {
       symbols.push_back(*unknown_id_);
       has_unknown = false;
     }

@@ -74,6 +74,7 @@ class BpeModel {
   struct ByteIds {
     std::vector<TokenId> ids;
     bool is_unknown = false;
+    bool is_fallback = false;
   };
 
   void read_vocabulary(const JsonPart& part);

@@ -4,10 +4,52 @@
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <memory>
+#include <utility>
+
+#include "utf8.hpp"
 
 namespace baton::tokenizer {
+namespace {
+
+// Marks and compositions newer than Unicode 9: the library that these files are made for knows none
+// of them, so they neither change places nor join with others.
+constexpr std::array<std::pair<char32_t, char32_t>, 38> kNewerMarks = {
+    {{0x7FD, 0x7FD},     {0x898, 0x89F},     {0x8CA, 0x8D3},     {0x9FE, 0x9FE},
+     {0xC3C, 0xC3C},     {0xD3B, 0xD3C},     {0xEBA, 0xEBA},     {0x1715, 0x1715},
+     {0x1ABF, 0x1ACE},   {0x1DF6, 0x1DFA},   {0xA82C, 0xA82C},   {0x10D24, 0x10D27},
+     {0x10EAB, 0x10EAC}, {0x10EFD, 0x10EFF}, {0x10F46, 0x10F50}, {0x10F82, 0x10F85},
+     {0x11070, 0x11070}, {0x1133B, 0x1133B}, {0x1145E, 0x1145E}, {0x11839, 0x1183A},
+     {0x11930, 0x11930}, {0x11938, 0x11938}, {0x1193D, 0x1193E}, {0x11943, 0x11943},
+     {0x119E0, 0x119E0}, {0x11A34, 0x11A34}, {0x11A47, 0x11A47}, {0x11A99, 0x11A99},
+     {0x11D42, 0x11D42}, {0x11D44, 0x11D45}, {0x11D97, 0x11D97}, {0x11F41, 0x11F42},
+     {0x16FF0, 0x16FF1}, {0x1E08F, 0x1E08F}, {0x1E130, 0x1E136}, {0x1E2AE, 0x1E2AE},
+     {0x1E2EC, 0x1E2EF}, {0x1E4EC, 0x1E4EF}}};
+
+bool is_newer_mark(char32_t code_point) {
+  const auto range =
+      std::lower_bound(kNewerMarks.begin(), kNewerMarks.end(), code_point,
+                       [](const auto& entry, char32_t value) { return entry.second < value; });
+  return range != kNewerMarks.end() && code_point >= range->first;
+}
+
+std::string compose(std::string_view text) {
+  utf8proc_uint8_t* mapped = nullptr;
+  const utf8proc_ssize_t size =
+      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
+                   static_cast<utf8proc_ssize_t>(text.size()), &mapped,
+                   static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+  struct Free {
+    void operator()(utf8proc_uint8_t* bytes) const { std::free(bytes); }
+  };
+  const std::unique_ptr<utf8proc_uint8_t, Free> owner(mapped);
+  BATON_ASSERT(size >= 0, fmt::format("NFC of {} bytes: {}", text.size(), utf8proc_errmsg(size)));
+  return {reinterpret_cast<const char*>(mapped), static_cast<std::size_t>(size)};
+}
+
+}  // namespace
 
 Normalizer Normalizer::from_json(const JsonPart& part) {
   Normalizer normalizer;
@@ -33,17 +75,17 @@ std::string Normalizer::apply(std::string_view text) const {
   if (!composes_ || is_ascii) {
     return std::string(text);
   }
-  utf8proc_uint8_t* mapped = nullptr;
-  const utf8proc_ssize_t size =
-      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
-                   static_cast<utf8proc_ssize_t>(text.size()), &mapped,
-                   static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
-  struct Free {
-    void operator()(utf8proc_uint8_t* bytes) const { std::free(bytes); }
-  };
-  const std::unique_ptr<utf8proc_uint8_t, Free> owner(mapped);
-  BATON_ASSERT(size >= 0, fmt::format("NFC of {} bytes: {}", text.size(), utf8proc_errmsg(size)));
-  return {reinterpret_cast<const char*>(mapped), static_cast<std::size_t>(size)};
+  std::string result;
+  std::size_t begin = 0;
+  for (std::size_t position = 0; position < text.size();) {
+    const std::size_t start = position;
+    if (is_newer_mark(next_code_point(text, position))) {
+      result += compose(text.substr(begin, start - begin));
+      result += text.substr(start, position - start);
+      begin = position;
+    }
+  }
+  return result + compose(text.substr(begin));
 }
 
 }  // namespace baton::tokenizer
