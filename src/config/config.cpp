@@ -80,7 +80,7 @@ void check_required(const GivenValues& given, const std::string& origin, Purpose
 void check_together(const Config& config, const GivenValues& given) {
   const auto& method = config.method;
   if (method.accept_indicator == method.pass_indicator) {
-    fail("the two indicators are the same",
+    fail("method.accept_indicator and method.pass_indicator are the same",
          {fmt::format("{}, {}", origin_of(given, "method.accept_indicator"),
                       origin_of(given, "method.pass_indicator")),
           "two different words", fmt::format("'{}' twice", method.accept_indicator), ""});
@@ -91,11 +91,6 @@ void check_together(const Config& config, const GivenValues& given) {
           fmt::format("an integer from 1 to {}", config.train.train_batch_size),
           fmt::format("{}", config.train.micro_batch_size),
           "lower it: it says how many of an update's rows a rank holds at a time"});
-  }
-  if (config.data.general_samples > 0 && config.data.general.empty()) {
-    fail("data.general_samples is set but data.general names no task",
-         {origin_of(given, "data.general_samples"), "task names in data.general", "none",
-          "name the general tasks or leave general_samples out"});
   }
   for (const auto& name : config.data.general) {
     if (std::find(config.data.tasks.begin(), config.data.tasks.end(), name) !=

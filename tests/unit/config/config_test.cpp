@@ -297,7 +297,6 @@ TEST(Config, ValuesThatDoNotGoTogether) {
   EXPECT_THAT(error_of(kSmallest + "[method]\naccept_indicator = pass\n"),
               AllOf(HasSubstr("a.cfg line 9"), HasSubstr("method.pass_indicator (default)"),
                     HasSubstr("'pass'")));
-  EXPECT_THAT(error_of(kSmallest + "[data]\ngeneral_samples = 4\n"), HasSubstr("data.general"));
   EXPECT_THAT(
       error_of(kSmallest + "[data]\ngeneral = x, qa\n"),
       AllOf(HasSubstr("'qa' is both"), HasSubstr("a.cfg line 5"), HasSubstr("a.cfg line 9")));
