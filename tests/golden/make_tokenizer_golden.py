@@ -76,7 +76,8 @@ def torture():
              "a  <left>b", "a<right>   b", "a <right>  <left> b", "caf\u00e9 cafe\u0301 <caf\u00e9> <cafe\u0301>", "<plain><plain>x<plain", "<pla<plain>in>", "<|special|> x <spe<|special|>",
              "<|special<plain>|>", "<both> <both>   <both>", "\u2581under\u2581score", "Ġ Ċ ĉ č Ń", "▁Ġ▁", "def f(x):\n    return x  # comment\n\n\n\tif y:\r\n\t\tpass\r\n",
              '{"a": [1, 2.5e-10, null], "b\\u00e9": "\\n"}', "http://example.org/a?b=c&d=%20#e", "!!!???...---___***", "a.b,c;d:e-f_g", "?! ?!  ?!\n?!", "...\n\n...\r\n", "€uro ™ © ® ° ± µ ¶ ·",
-             "MiXeD CaSe WoRdS", "snake_case camelCase PascalCase", "\u0345\u0399 ǅ ǆ ß ẞ İ ı K", "x\u200dy\u200cz\u2060w\u00ad", "A" + "\u0300" * 100 + "b"]
+             "MiXeD CaSe WoRdS", "snake_case camelCase PascalCase", "\u0345\u0399 ǅ ǆ ß ẞ İ ı K", "x\u200dy\u200cz\u2060w\u00ad", "A" + "\u0300" * 100 + "b",
+             "\u7460Q\u0720QQ aQ#\u00f5Q", "I\u07fd\u0309 I\u0309\u07fd\u0899\u0f7d", "\U00011935\U00011930 \U00011938\u0301\U00011935\U00011930"]
     rng = random.Random(11)
     for index in range(120):
         texts.append("".join(random_character(rng) for _ in range(rng.randrange(1, 40))))
