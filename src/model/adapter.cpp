@@ -22,6 +22,13 @@ namespace {
 }
 
 at::Tensor to_tensor(const expert::NamedArray& array, const at::Device& device) {
+  std::int64_t count = 1;
+  for (const std::int64_t size : array.shape) {
+    count *= size;
+  }
+  if (count != static_cast<std::int64_t>(array.values.size())) {
+    refuse(array.name, fmt::format("{} values", count), fmt::format("{} values", array.values.size()));
+  }
   return at::tensor(array.values, at::kFloat).view(array.shape).to(device);
 }
 

@@ -47,7 +47,7 @@ class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
       rms_norm_rows_backward(gradient, x, saved[1], inverse, of_x);
       return {of_x, at::Tensor(), at::Tensor()};
     }
-    const at::Tensor normalised = x.to(at::kFloat).mul_(inverse);                         // [N, D]
+    const at::Tensor normalised = x.to(at::kFloat) * inverse;                             // [N, D]
     const at::Tensor scaled = gradient.to(at::kFloat) * saved[1].to(at::kFloat);          // [N, D]
     const at::Tensor along = (scaled * normalised).mean(-1, true);                        // [N, 1]
     return {(scaled - normalised * along).mul_(inverse).to(x.scalar_type()), at::Tensor(), at::Tensor()};

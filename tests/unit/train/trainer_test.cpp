@@ -1,0 +1,267 @@
+// The trainer: against runs of real PEFT, on simulated groups, and its ways to fail.
+
+#include "baton/train/trainer.hpp"
+
+#include <ATen/Parallel.h>
+#include <gmock/gmock.h>
+
+#include <limits>
+#include <mutex>
+
+#include "baton/base/error.hpp"
+#include "baton/train/new_adapter.hpp"
+#include "training_fixture.hpp"
+
+namespace baton::test {
+namespace {
+
+using model::Adapter;
+using model::Llama;
+using train::Trainer;
+using train::TrainerOptions;
+
+struct Case {
+  const char* name;
+  const char* base;
+};
+
+class TinyTraining : public ::testing::TestWithParam<Case> {
+ protected:
+  void SetUp() override { at::set_num_threads(1); }
+};
+INSTANTIATE_TEST_SUITE_P(Runs,
+                         TinyTraining,
+                         ::testing::Values(Case{"tiny-seven", "tiny-gqa-tied"},
+                                           Case{"tiny-bias-qv", "tiny-bias"},
+                                           Case{"tiny-llama3-constant", "tiny-rope-llama3"}),
+                         [](const auto& parameter) {
+                           std::string name = parameter.param.name;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+TEST_P(TinyTraining, FollowsPeft) {
+  const std::string name = GetParam().name;
+  const base::Json golden = read_training_golden(name);
+  const std::unique_ptr<Llama> model = load_tiny(GetParam().base);
+  const double alpha = golden.at("settings").at("lora_alpha").get<double>();
+  const std::int64_t num_layers = model->config().num_hidden_layers;
+  const std::filesystem::path files = golden_folder() / "training";
+  const Adapter initial = read_adapter(files / (name + ".initial.safetensors"), num_layers, alpha);
+  const Adapter final_one = read_adapter(files / (name + ".final.safetensors"), num_layers, alpha);
+  const auto group = comm::make_single_communicator();
+  for (const bool deterministic : {true, false}) {
+    // Updates of five rows as one slot, and as slots of two, two and one.
+    for (const std::size_t micro_batch_size : {std::size_t{5}, std::size_t{2}}) {
+      TrainerOptions options = options_of(golden, micro_batch_size);
+      options.deterministic = deterministic;
+      Trainer trainer(*model, *group, training_rows(golden), initial, options);
+      const RunDifferences largest = follow(trainer, golden, name);
+      EXPECT_EQ(trainer.num_steps(), 20);
+      EXPECT_LE(largest.loss, 1e-4);
+      EXPECT_LE(largest.gradient_norm, 1e-3);
+      const auto found = arrays_of(trainer.adapter());
+      const auto expected = arrays_of(final_one);
+      ASSERT_EQ(found.size(), expected.size());
+      double difference = 0;
+      for (std::size_t i = 0; i < found.size(); ++i) {
+        ASSERT_EQ(found[i].name, expected[i].name);
+        difference = std::max(difference, max_difference(at::tensor(found[i].values), at::tensor(expected[i].values)));
+      }
+      EXPECT_LE(difference, 1e-3) << "of the final adapter";
+    }
+  }
+}
+
+// Rows of a task with something to learn, a model and a fresh adapter with dropout.
+class TrainerTest : public ::testing::Test {
+ protected:
+  TrainerTest()
+      : golden_(read_training_golden("tiny-seven")),
+        model_(load_tiny("tiny-gqa-tied")),
+        group_(comm::make_single_communicator()) {
+    at::set_num_threads(1);
+    options_.train_batch_size = 7;
+    options_.micro_batch_size = 2;  // slots of 2, 2, 2, 1
+    options_.num_train_epochs = 1.5;
+    options_.seed = 17;
+    expert::ExpertState state;
+    state.task = "qa";
+    state.lora_rank = 4;
+    state.lora_alpha = 8;
+    state.arrays = train::new_adapter_arrays({2, Llama::linear_shapes(model_->config()), {"q_proj", "down_proj"}, 4}, 3);
+    adapter_ = model::adapter_from_state(state, 2, at::kCPU);
+    adapter_.dropout = 0.1;
+  }
+
+  std::vector<data::TrainingRow> rows() const { return training_rows(golden_); }
+
+  base::Json golden_;
+  std::unique_ptr<Llama> model_;
+  std::unique_ptr<comm::Communicator> group_;
+  TrainerOptions options_;
+  Adapter adapter_;
+};
+
+// Everything a run leaves: each step's loss and norm, and the factors.
+std::vector<double> trace_of(Trainer& trainer) {
+  std::vector<double> trace;
+  while (!trainer.done()) {
+    const train::StepRecord record = trainer.train_step();
+    trace.push_back(record.loss);
+    trace.push_back(record.gradient_norm);
+  }
+  for (const expert::NamedArray& array : arrays_of(trainer.adapter())) {
+    trace.insert(trace.end(), array.values.begin(), array.values.end());
+  }
+  return trace;
+}
+
+TEST_F(TrainerTest, SameBitsOnAnyNumberOfRanks) {
+  Trainer alone(*model_, *group_, rows(), adapter_, options_);
+  EXPECT_EQ(alone.num_updates(), 6);  // ceil(1.5 x 4)
+  const std::vector<double> expected = trace_of(alone);
+  EXPECT_GT(expected.size(), 100U);
+  for (const int size : {2, 3, 4}) {
+    std::mutex mutex;
+    int num_equal = 0;
+    testing::run_ranks(size, [&](comm::Communicator& group) {
+      at::set_num_threads(1);
+      Trainer trainer(*model_, group, rows(), adapter_, options_);
+      const std::vector<double> found = trace_of(trainer);
+      const std::lock_guard lock(mutex);
+      num_equal += found == expected ? 1 : 0;
+    });
+    EXPECT_EQ(num_equal, size) << "of " << size << " ranks";
+  }
+}
+
+TEST_F(TrainerTest, TheFastReducerIsNearOnAnyNumberOfRanks) {
+  Trainer alone(*model_, *group_, rows(), adapter_, options_);
+  const std::vector<double> expected = trace_of(alone);
+  options_.deterministic = false;
+  testing::run_ranks(3, [&](comm::Communicator& group) {
+    at::set_num_threads(1);
+    Trainer trainer(*model_, group, rows(), adapter_, options_);
+    const std::vector<double> found = trace_of(trainer);
+    ASSERT_EQ(found.size(), expected.size());
+    for (std::size_t i = 0; i < 12; ++i) {  // losses and norms
+      EXPECT_NEAR(found[i], expected[i], 1e-3 * expected[i]);
+    }
+  });
+}
+
+TEST_F(TrainerTest, LearnsAndLeavesTheGivenAdapterAlone) {
+  options_.num_train_epochs = 12;
+  options_.learning_rate = 2e-2;
+  const std::vector<expert::NamedArray> before = arrays_of(adapter_);
+  Trainer trainer(*model_, *group_, rows(), adapter_, options_);
+  std::vector<double> losses;
+  while (!trainer.done()) {
+    losses.push_back(trainer.train_step().loss);
+  }
+  double first = 0;
+  double last = 0;
+  for (std::size_t i = 0; i < 4; ++i) {  // an epoch each
+    first += losses[i];
+    last += losses[losses.size() - 1 - i];
+  }
+  EXPECT_LT(last, 0.7 * first);
+  const std::vector<expert::NamedArray> after = arrays_of(adapter_);
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    EXPECT_EQ(before[i].values, after[i].values);
+  }
+}
+
+TEST_F(TrainerTest, AnotherSeedIsAnotherRun) {
+  Trainer first(*model_, *group_, rows(), adapter_, options_);
+  Trainer second(*model_, *group_, rows(), adapter_, options_);
+  options_.seed = 18;
+  Trainer third(*model_, *group_, rows(), adapter_, options_);
+  const std::vector<double> expected = trace_of(first);
+  EXPECT_EQ(trace_of(second), expected);
+  EXPECT_NE(trace_of(third), expected);
+}
+
+// The weighted mean over the first tokens (weight w) and the other target tokens, from the logits themselves.
+TEST_F(TrainerTest, TheIndicatorsWeightIsThatOfTheFirstTargetToken) {
+  adapter_.dropout = 0;
+  options_.updates = stored_updates(golden_, 2);
+  const std::vector<data::TrainingRow> all = rows();
+  for (const double weight : {1.0, 2.5, 0.0}) {
+    options_.indicator_loss_weight = weight;
+    Trainer trainer(*model_, *group_, all, adapter_, options_);
+    double sum = 0;
+    double total = 0;
+    const at::NoGradGuard frozen;
+    const model::AdapterSet set{{{&adapter_, 1.0}}};
+    for (const std::int64_t index : {0, 1, 2, 3, 4}) {
+      const data::TrainingRow& row = all[static_cast<std::size_t>(index)];
+      const at::Tensor logits = at::log_softmax(logits_of(*model_, {row.tokens}, &set), 1);
+      for (auto place = static_cast<std::size_t>(row.prompt_length); place < row.tokens.size(); ++place) {
+        const double w = static_cast<std::int64_t>(place) == row.prompt_length ? weight : 1.0;
+        sum -= w * logits[static_cast<std::int64_t>(place) - 1][row.tokens[place]].item<double>();
+        total += w;
+      }
+    }
+    const at::AutoGradMode learning(true);
+    const train::StepRecord record = trainer.train_step();
+    EXPECT_NEAR(record.loss, sum / total, 1e-5 * record.loss) << "weight " << weight;
+    EXPECT_EQ(record.step, 1);
+    EXPECT_EQ(record.num_rows, 5);
+    EXPECT_EQ(record.num_target_tokens, 16);
+  }
+}
+
+TEST_F(TrainerTest, ALossThatIsNotFiniteStopsBeforeTheUpdate) {
+  adapter_.layers[0][0].b[0][0] = std::numeric_limits<float>::quiet_NaN();
+  for (const int size : {1, 2}) {
+    const auto errors = errors_on_ranks(size, [&](comm::Communicator& group) {
+      Trainer trainer(*model_, group, rows(), adapter_, options_);
+      try {
+        trainer.train_step();
+      } catch (const base::Error&) {
+        EXPECT_EQ(trainer.num_steps(), 0);
+        EXPECT_EQ(arrays_of(trainer.adapter())[0].values, arrays_of(adapter_)[0].values);
+        throw;
+      }
+    });
+    for (const std::exception_ptr& error : errors) {
+      ASSERT_TRUE(error);
+      try {
+        std::rethrow_exception(error);
+      } catch (const base::Error& found) {
+        EXPECT_EQ(found.kind(), base::ErrorKind::kNonFinite);
+        EXPECT_THAT(found.what(), ::testing::HasSubstr("update 1 of 6"));
+      }
+    }
+  }
+}
+
+// One rank's rows hold a token beyond the vocabulary: it fails, and all ranks throw instead of waiting.
+TEST_F(TrainerTest, ARankThatFailsTakesTheOthersWithIt) {
+  const auto errors = errors_on_ranks(3, [&](comm::Communicator& group) {
+    std::vector<data::TrainingRow> mine = rows();
+    if (group.rank() == 1) {
+      for (data::TrainingRow& row : mine) {
+        row.tokens[0] = 1000000;
+      }
+    }
+    Trainer trainer(*model_, group, mine, adapter_, options_);
+    trainer.train_step();
+  });
+  for (std::size_t rank = 0; rank < errors.size(); ++rank) {
+    ASSERT_TRUE(errors[rank]) << "rank " << rank;
+    try {
+      std::rethrow_exception(errors[rank]);
+    } catch (const base::Error& error) {
+      EXPECT_EQ(error.kind(), base::ErrorKind::kInternal);
+      if (rank != 1) {
+        EXPECT_THAT(error.what(), ::testing::HasSubstr("rank 1 of this group failed"));
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace baton::test
