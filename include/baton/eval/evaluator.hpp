@@ -1,0 +1,137 @@
+#pragma once
+// The score matrix of a chain in one pass over the queries. Every query is read by every expert and
+// by the base; an expert decodes where it accepts (then it answers at the stage it is the newest
+// of) and where the task is its own (the oracle); the base decodes every query. All stages follow
+// from these records.
+//
+// Three steps, so that a caller in a world can agree on errors between them: evaluate_local (may
+// throw, communicates nothing), gather (collective), summarise (pure, the same on every rank).
+// Batches are formed over all queries and whole batches are dealt to ranks, so the records have the
+// same bits for any number of ranks.
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "baton/comm/communicator.hpp"
+#include "baton/eval/ask.hpp"
+#include "baton/eval/expert_panel.hpp"
+#include "baton/metrics/score_matrix.hpp"
+
+namespace baton::eval {
+
+struct EvalQuery {
+  std::string id;
+  Prompt prompt;
+  std::vector<std::string> references;
+};
+
+struct EvalTask {
+  std::string name;
+  std::vector<EvalQuery> queries;
+};
+
+/// Task k belongs to expert k, oldest first; the same on every rank.
+struct EvaluationInput {
+  std::vector<EvalTask> tasks;
+  std::vector<ChainExpert> experts;
+};
+
+struct EvaluationOptions {
+  std::int64_t eval_batch_size = 8;  // rows a batch
+  std::function<void(std::int64_t done, std::int64_t total)>
+      progress;  // batches of this rank; may be empty
+};
+
+/// One answer to one query.
+struct Answer {
+  std::string text;             // answer_text(): stripped, without special tokens
+  std::int64_t new_tokens = 0;  // chosen, the end-of-answer token included
+};
+
+/// All that one query's pass gave.
+struct QueryRecord {
+  std::int64_t task_index = 0;
+  std::int64_t query_index = 0;  // within its task
+  std::int64_t prompt_tokens = 0;
+  std::vector<double> margins;  // [T]
+  Answer base;
+  std::vector<std::optional<Answer>> answers;  // [T]; none where the expert did not decode
+};
+
+/// Seconds of one rank; never part of a result.
+struct RankTimings {
+  double prefill_seconds = 0;
+  double decode_seconds = 0;
+  double total_seconds = 0;
+  std::int64_t num_batches = 0;
+};
+
+struct LocalEvaluation {
+  std::vector<QueryRecord> records;
+  RankTimings timings;
+};
+
+struct GatheredEvaluation {
+  std::vector<QueryRecord> records;  // of all queries, by task and query
+  std::vector<RankTimings> timings;  // by rank
+};
+
+/// This rank's batches. A task without queries, a prompt of no tokens: kData; margins that are not
+/// finite: kNonFinite; a task named "base": kUsage.
+LocalEvaluation evaluate_local(const Answering& answering,
+                               const EvaluationInput& input,
+                               const EvaluationOptions& options,
+                               int rank,
+                               int size);
+
+/// Collective over `group`: the records of all ranks in the original order, on every rank.
+GatheredEvaluation gather(const EvaluationInput& input,
+                          const LocalEvaluation& local,
+                          comm::Communicator& group);
+
+/// A record with its scores and the answerer of every stage.
+struct ScoredRecord {
+  QueryRecord record;
+  double base_score = 0;
+  std::vector<std::optional<double>> scores;  // [T]
+  std::vector<int> answered_by;  // [T + 1]; expert index or route::kBase, stage 0 first
+};
+
+/// What asking the chain costs, at the last stage; counts over all queries.
+struct ChainCost {
+  std::int64_t num_queries = 0;
+  double experts_asked_mean = 0;
+  std::int64_t prompt_tokens = 0;  // of the queries, each counted once
+  std::int64_t prompt_tokens_prefixed =
+      0;  // what the sequential chain reads: once per asked expert, and by the base
+  std::int64_t new_tokens = 0;          // of the chain's answers
+  std::int64_t pass_prompt_tokens = 0;  // what this evaluation's one pass read
+  std::int64_t pass_new_tokens = 0;     // and decoded
+};
+
+struct EvaluationResult {
+  std::string metric;
+  metrics::ScoreMatrix matrix;
+  std::vector<double> oracle = {};  // [T]
+  std::vector<double> base = {};    // [T]
+  std::vector<std::vector<std::int64_t>> routing =
+      {};                       // [T][T + 1]: true task, answered by (last: base), last stage
+  double routing_accuracy = 0;  // share of all queries that their own expert answers, 0-1
+  ChainCost cost = {};
+  std::vector<ScoredRecord> records = {};
+
+  const std::vector<std::string>& tasks() const { return matrix.tasks(); }
+  double routing_accuracy_of(std::size_t task) const;
+};
+
+/// Scores every answer once (metric by name: metrics::make_metric), recomputes each stage's
+/// decisions with the sequential router over the recorded margins, and averages.
+EvaluationResult summarise(const EvaluationInput& input,
+                           std::span<const QueryRecord> records,
+                           const std::string& metric);
+
+}  // namespace baton::eval

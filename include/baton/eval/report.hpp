@@ -1,0 +1,32 @@
+#pragma once
+// An evaluation as files and as tables for people. Files hold nothing that two runs of one
+// experiment could differ in, except timings_json.
+
+#include <string>
+#include <vector>
+
+#include "baton/eval/evaluator.hpp"
+
+namespace baton::eval {
+
+/// results.json: format, metric, tasks, matrix, AR, BWT, FWT, forgetting, oracle, base, routing,
+/// routing_accuracy, cost, formulas, base_description. Numbers read back equal.
+std::string results_json(const EvaluationResult& result, const std::string& base_description);
+
+/// predictions.jsonl: one line a query; the matrix can be recomputed from it alone.
+std::string predictions_jsonl(const EvaluationInput& input, const EvaluationResult& result);
+
+/// timings.json: seconds, ranks, threads.
+std::string timings_json(const std::vector<RankTimings>& timings,
+                         int threads_per_rank,
+                         std::int64_t num_queries);
+
+/// Per task: base, chain, oracle, routing accuracy; then AR, BWT, FWT and forgetting with their
+/// formulas.
+std::string score_table(const EvaluationResult& result);
+/// The score matrix, a line a stage.
+std::string matrix_table(const EvaluationResult& result);
+/// Who answered, per true task.
+std::string routing_table(const EvaluationResult& result);
+
+}  // namespace baton::eval

@@ -1,0 +1,193 @@
+#include "baton/eval/generate.hpp"
+
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "baton/base/error.hpp"
+
+namespace baton::eval {
+namespace {
+
+at::Tensor ids_on(const at::Device& device, const std::vector<std::int64_t>& ids) {
+  return at::tensor(ids, at::kLong).to(device);
+}
+
+at::Tensor read_prompts(const model::Llama& model,
+                        std::span<const Prompt> prompts,
+                        const model::AdapterSet* adapters,
+                        model::KvCache* cache) {
+  const model::PackedRows rows = model::pack_rows(prompts, model.device());
+  const at::Tensor hidden = model.forward_hidden(model.embed(rows.tokens), rows, adapters, cache);
+  std::vector<std::int64_t> last;
+  for (std::size_t row = 1; row < rows.offsets.size(); ++row) {
+    last.push_back(rows.offsets[row] - 1);
+  }
+  return hidden.index_select(0, ids_on(model.device(), last));
+}
+
+/// The rows still in the batch of one greedy_decode.
+class DecodingBatch {
+ public:
+  DecodingBatch(const model::Llama& model,
+                Prefill start,
+                const model::AdapterSet* adapters,
+                const DecodeOptions& options)
+      : model_(model),
+        adapters_(adapters),
+        options_(options),
+        cache_(std::move(start.cache)),
+        hidden_(std::move(start.hidden)),
+        banned_(ids_on(model.device(), options.banned_ids_after_first)),
+        results_(static_cast<std::size_t>(cache_.num_rows())) {
+    for (std::int64_t row = 0; row < cache_.num_rows(); ++row) {
+      held_.push_back(static_cast<std::size_t>(row));
+    }
+    done_.assign(held_.size(), false);
+  }
+
+  std::vector<Decoded> run() {
+    bool is_first = true;
+    if (options_.forced_first_token) {
+      next_.assign(held_.size(), *options_.forced_first_token);
+      step();
+      is_first = false;
+    }
+    for (std::int64_t position = 0; position < options_.max_new_tokens; ++position) {
+      choose(is_first);
+      is_first = false;
+      if (position + 1 == options_.max_new_tokens ||
+          std::find(done_.begin(), done_.end(), false) == done_.end()) {
+        break;
+      }
+      drop_done_rows();
+      step();
+    }
+    return std::move(results_);
+  }
+
+ private:
+  void step() { hidden_ = model_.forward_step(ids_on(model_.device(), next_), adapters_, cache_); }
+
+  void choose(bool is_first) {
+    at::Tensor logits = model_.logits(hidden_);  // [rows held, V]
+    if (!is_first && banned_.numel() > 0) {
+      logits.index_fill_(1, banned_, -std::numeric_limits<float>::infinity());
+    }
+    // max() gives the first of equal values: the lowest id.
+    const auto [best, ids] = at::max(logits, 1);
+    const at::Tensor best_on_cpu = best.to(at::kCPU).contiguous();
+    const at::Tensor ids_on_cpu = ids.to(at::kCPU).contiguous();
+    next_.assign(held_.size(), 0);
+    for (std::size_t i = 0; i < held_.size(); ++i) {
+      const std::int64_t id = ids_on_cpu.data_ptr<std::int64_t>()[i];
+      next_[i] = id;  // rows that ended go on with any token until they leave
+      if (done_[i]) {
+        continue;
+      }
+      if (!std::isfinite(best_on_cpu.data_ptr<float>()[i])) {
+        throw base::Error(base::ErrorKind::kNonFinite,
+                          "the logits of a decoding step are not numbers",
+                          {.where = fmt::format("row {} of a batch, answer token {}", held_[i],
+                                                results_[held_[i]].num_new_tokens),
+                           .expected = "finite logits",
+                           .found = fmt::format("{}", best_on_cpu.data_ptr<float>()[i]),
+                           .fix = "the expert or the base holds weights that are not numbers; "
+                                  "train the expert again"});
+      }
+      Decoded& result = results_[held_[i]];
+      ++result.num_new_tokens;
+      if (std::find(options_.stop_ids.begin(), options_.stop_ids.end(), id) !=
+          options_.stop_ids.end()) {
+        result.stopped = true;
+        done_[i] = true;
+      } else {
+        result.tokens.push_back(static_cast<tokenizer::TokenId>(id));
+      }
+    }
+  }
+
+  // Leaving copies the cache, so it waits until a quarter of the rows are done.
+  void drop_done_rows() {
+    const auto num_done = static_cast<std::size_t>(std::count(done_.begin(), done_.end(), true));
+    if (4 * num_done < held_.size()) {
+      return;
+    }
+    std::vector<std::int64_t> kept;
+    std::vector<std::size_t> held;
+    std::vector<std::int64_t> next;
+    for (std::size_t i = 0; i < held_.size(); ++i) {
+      if (!done_[i]) {
+        kept.push_back(static_cast<std::int64_t>(i));
+        held.push_back(held_[i]);
+        next.push_back(next_[i]);
+      }
+    }
+    cache_ = cache_.select_rows(kept);
+    held_ = std::move(held);
+    next_ = std::move(next);
+    done_.assign(held_.size(), false);
+  }
+
+  const model::Llama& model_;
+  const model::AdapterSet* adapters_;
+  const DecodeOptions& options_;
+  model::KvCache cache_;
+  at::Tensor hidden_;  // [rows held, D]
+  at::Tensor banned_;
+  std::vector<Decoded> results_;    // of all rows
+  std::vector<std::size_t> held_;   // original row of each row held
+  std::vector<bool> done_;          // by row held
+  std::vector<std::int64_t> next_;  // token to append, by row held
+};
+
+}  // namespace
+
+Prefill Prefill::select_rows(const std::vector<std::int64_t>& rows) const {
+  const c10::InferenceMode guard;
+  return {cache.select_rows(rows), hidden.index_select(0, ids_on(hidden.device(), rows))};
+}
+
+Prefill prefill(const model::Llama& model,
+                std::span<const Prompt> prompts,
+                const model::AdapterSet* adapters,
+                std::int64_t spare) {
+  const c10::InferenceMode guard;
+  model::KvCache cache(spare);
+  at::Tensor hidden = read_prompts(model, prompts, adapters, &cache);
+  return {std::move(cache), std::move(hidden)};
+}
+
+at::Tensor last_hidden(const model::Llama& model,
+                       std::span<const Prompt> prompts,
+                       const model::AdapterSet* adapters) {
+  const c10::InferenceMode guard;
+  return read_prompts(model, prompts, adapters, nullptr);
+}
+
+std::vector<double> margins_of(const model::Llama& model,
+                               const at::Tensor& hidden,
+                               std::int64_t accept_id,
+                               std::int64_t pass_id) {
+  const c10::InferenceMode guard;
+  const std::vector<std::int64_t> ids = {accept_id, pass_id};
+  const at::Tensor logits = model.logits_of(hidden, ids).to(at::kCPU);  // [B, 2]
+  const at::Tensor differences =
+      (logits.select(1, 0) - logits.select(1, 1)).contiguous();  // [B] fp32
+  const float* values = differences.data_ptr<float>();
+  return {values, values + differences.size(0)};
+}
+
+std::vector<Decoded> greedy_decode(const model::Llama& model,
+                                   Prefill start,
+                                   const model::AdapterSet* adapters,
+                                   const DecodeOptions& options) {
+  const c10::InferenceMode guard;
+  return DecodingBatch(model, std::move(start), adapters, options).run();
+}
+
+}  // namespace baton::eval

@@ -1,0 +1,323 @@
+#include "baton/eval/evaluator.hpp"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+
+#include <set>
+#include <sstream>
+
+#include "baton/base/error.hpp"
+#include "baton/base/json.hpp"
+#include "baton/eval/ask.hpp"
+#include "baton/eval/margins.hpp"
+#include "baton/eval/report.hpp"
+#include "baton/metrics/metric.hpp"
+#include "baton/metrics/rouge_l.hpp"
+#include "eval/batches.hpp"
+#include "eval_fixture.hpp"
+#include "support/thread_communicator.hpp"
+
+namespace baton::eval {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr std::size_t kNumTasks = 3;
+constexpr std::size_t kNumQueries = 7;
+
+/// Three tasks of seven random queries, three random experts whose thresholds are the median of
+/// their margins, so that every stage mixes experts and base.
+class EvaluatorTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() { model_ = make_tiny_model(); }
+  static void TearDownTestSuite() { model_.reset(); }
+
+  EvaluatorTest() {
+    std::vector<Prompt> prompts;
+    base::Random random(99);
+    for (std::size_t task = 0; task < kNumTasks; ++task) {
+      input_.tasks.push_back({fmt::format("task{}", task), {}});
+      adapters_.push_back(make_random_adapter(input_.tasks.back().name, task + 1));
+      for (std::size_t query = 0; query < kNumQueries; ++query) {
+        prompts.push_back(make_random_prompt(2 + random.below(15), random.bits()));
+        input_.tasks.back().queries.push_back({fmt::format("{}-{}", task, query),
+                                               prompts.back(),
+                                               {fmt::format("b e h k n {}", "qtwz"[query % 4])}});
+      }
+    }
+    for (const model::Adapter& adapter : adapters_) {
+      std::vector<double> values = margins(*model_, adapter, prompts, {kAccept, kPass}, 4);
+      std::sort(values.begin(), values.end());
+      const std::size_t middle = values.size() / 2;
+      input_.experts.push_back(
+          {adapter.name, &adapter, kAccept, kPass, (values[middle - 1] + values[middle]) / 2});
+    }
+  }
+
+  Answering answering() const { return {*model_, tokenizer_, base_decoding()}; }
+
+  static std::unique_ptr<model::Llama> model_;
+  LetterTokenizer tokenizer_;
+  std::vector<model::Adapter> adapters_;
+  EvaluationInput input_;
+};
+std::unique_ptr<model::Llama> EvaluatorTest::model_;
+
+TEST_F(EvaluatorTest, OnePassEqualsAChainAskedAtEveryStage) {
+  std::vector<std::pair<std::int64_t, std::int64_t>> progress;
+  const LocalEvaluation local = evaluate_local(
+      answering(), input_,
+      {4, [&](std::int64_t done, std::int64_t total) { progress.emplace_back(done, total); }}, 0,
+      1);
+  const auto group = comm::make_single_communicator();
+  const GatheredEvaluation gathered = gather(input_, local, *group);
+  const EvaluationResult result = summarise(input_, gathered.records, "rouge_l");
+  ASSERT_EQ(progress.size(), 6U);  // 21 queries, four a batch
+  EXPECT_EQ(progress.back(), (std::pair<std::int64_t, std::int64_t>{6, 6}));
+
+  const std::unique_ptr<route::Router> sequential = route::make_router("sequential");
+  const std::unique_ptr<route::Router> oracle = route::make_router("oracle");
+  std::set<std::string> answerers;
+  double asked_at_the_end = 0;
+  for (std::size_t task = 0; task < kNumTasks; ++task) {
+    double oracle_sum = 0;
+    std::vector<double> stage_sums(kNumTasks + 1, 0.0);
+    for (std::size_t query = 0; query < kNumQueries; ++query) {
+      const EvalQuery& entry = input_.tasks[task].queries[query];
+      const Question question{"", entry.prompt, input_.tasks[task].name};
+      const ScoredRecord& scored = result.records[task * kNumQueries + query];
+      for (std::size_t stage = 0; stage <= kNumTasks; ++stage) {
+        const AskResult twin =
+            ask(answering(), std::span(input_.experts).first(stage), *sequential, question);
+        const int answerer = scored.answered_by[stage];
+        const Answer& answer = answerer == route::kBase
+                                   ? scored.record.base
+                                   : *scored.record.answers[static_cast<std::size_t>(answerer)];
+        EXPECT_EQ(twin.expert, answerer == route::kBase
+                                   ? ""
+                                   : input_.experts[static_cast<std::size_t>(answerer)].name);
+        EXPECT_EQ(twin.answer, answer.text);
+        EXPECT_EQ(twin.new_tokens, answer.new_tokens);
+        stage_sums[stage] += metrics::rouge_l_best(twin.answer, entry.references);
+        answerers.insert(twin.route + twin.expert);
+        if (stage == kNumTasks) {
+          asked_at_the_end += static_cast<double>(twin.asked.size());
+        }
+      }
+      oracle_sum += metrics::rouge_l_best(
+          ask(answering(), input_.experts, *oracle, question).answer, entry.references);
+    }
+    EXPECT_DOUBLE_EQ(result.oracle[task], oracle_sum / kNumQueries);
+    EXPECT_DOUBLE_EQ(result.base[task], stage_sums[0] / kNumQueries);
+    for (std::size_t stage = 0; stage <= kNumTasks; ++stage) {
+      EXPECT_DOUBLE_EQ(result.matrix.at(static_cast<int>(stage), static_cast<int>(task)),
+                       stage_sums[stage] / kNumQueries);
+    }
+  }
+  EXPECT_EQ(answerers.size(), kNumTasks + 1) << "every expert and the base must answer somewhere";
+  EXPECT_DOUBLE_EQ(result.cost.experts_asked_mean, asked_at_the_end / (kNumTasks * kNumQueries));
+}
+
+TEST_F(EvaluatorTest, OnlyPairsThatAcceptOrBelongAreDecoded) {
+  const LocalEvaluation local = evaluate_local(answering(), input_, {4, {}}, 0, 1);
+  for (const QueryRecord& record : local.records) {
+    for (std::size_t expert = 0; expert < kNumTasks; ++expert) {
+      const bool accepts = record.margins[expert] > input_.experts[expert].threshold;
+      EXPECT_EQ(record.answers[expert].has_value(),
+                accepts || record.task_index == static_cast<std::int64_t>(expert));
+    }
+  }
+}
+
+TEST_F(EvaluatorTest, AnyNumberOfRanksGivesTheSameBytes) {
+  std::vector<std::string> results;
+  std::vector<std::string> predictions;
+  for (const int size : {1, 2, 3}) {
+    std::mutex mutex;
+    testing::run_ranks(size, [&](comm::Communicator& group) {
+      const LocalEvaluation local =
+          evaluate_local(answering(), input_, {4, {}}, group.rank(), group.size());
+      EXPECT_LT(local.records.size(), size == 1 ? 22U : 21U);  // several ranks share the work
+      const GatheredEvaluation gathered = gather(input_, local, group);
+      EXPECT_EQ(gathered.timings.size(), static_cast<std::size_t>(size));
+      const EvaluationResult result = summarise(input_, gathered.records, "rouge_l");
+      const std::lock_guard lock(mutex);
+      results.push_back(results_json(result, "tiny"));
+      predictions.push_back(predictions_jsonl(input_, result));
+    });
+  }
+  ASSERT_EQ(results.size(), 6U);
+  for (std::size_t i = 1; i < results.size(); ++i) {
+    EXPECT_EQ(results[i], results[0]);
+    EXPECT_EQ(predictions[i], predictions[0]);
+  }
+}
+
+TEST_F(EvaluatorTest, TheMatrixFollowsFromThePredictionsAlone) {
+  const auto group = comm::make_single_communicator();
+  const EvaluationResult result = summarise(
+      input_, gather(input_, evaluate_local(answering(), input_, {4, {}}, 0, 1), *group).records,
+      "rouge_l");
+  const base::Json results = base::Json::parse(results_json(result, "a tiny base"));
+  for (const char* key :
+       {"format", "metric", "tasks", "matrix", "AR", "BWT", "FWT", "forgetting", "oracle", "base",
+        "routing", "routing_accuracy", "cost", "formulas", "base_description"}) {
+    EXPECT_TRUE(results.contains(key)) << key;
+  }
+  std::vector<std::vector<double>> sums(kNumTasks + 1, std::vector<double>(kNumTasks, 0.0));
+  std::istringstream lines(predictions_jsonl(input_, result));
+  std::size_t num_lines = 0;
+  for (std::string text; std::getline(lines, text); ++num_lines) {
+    const base::Json line = base::Json::parse(text);
+    EXPECT_EQ(line.size(), 7U);
+    EXPECT_EQ(line.at("margins").size(), kNumTasks);
+    const auto task = static_cast<std::size_t>(line.at("task").get<std::string>().back() - '0');
+    for (std::size_t stage = 0; stage <= kNumTasks; ++stage) {
+      const std::string answerer = line.at("answered_by").at(stage);
+      const std::string answer = line.at("answers").at(answerer);
+      const double score =
+          metrics::rouge_l_best(answer, line.at("references").get<std::vector<std::string>>());
+      EXPECT_EQ(score, line.at("scores").at(answerer).get<double>());
+      sums[stage][task] += score;
+    }
+  }
+  EXPECT_EQ(num_lines, kNumTasks * kNumQueries);
+  for (std::size_t stage = 0; stage <= kNumTasks; ++stage) {
+    for (std::size_t task = 0; task < kNumTasks; ++task) {
+      EXPECT_EQ(results.at("matrix").at(stage).at(task).get<double>(),
+                sums[stage][task] / kNumQueries);
+    }
+  }
+}
+
+TEST_F(EvaluatorTest, RefusesInputItCannotEvaluate) {
+  const auto kind_of = [&](const std::function<void(EvaluationInput&)>& change) {
+    EvaluationInput input = input_;
+    change(input);
+    try {
+      evaluate_local(answering(), input, {4, {}}, 0, 1);
+    } catch (const base::Error& error) {
+      return std::string(base::kind_name(error.kind()));
+    }
+    return std::string("none");
+  };
+  EXPECT_EQ(kind_of([](EvaluationInput& input) { input.tasks[1].queries.clear(); }), "data");
+  EXPECT_EQ(kind_of([](EvaluationInput& input) { input.tasks[1].queries[2].prompt.clear(); }),
+            "data");
+  EXPECT_EQ(
+      kind_of([](EvaluationInput& input) { input.tasks[1].name = input.experts[1].name = "base"; }),
+      "usage");
+  EXPECT_EQ(kind_of([](EvaluationInput& input) { input.experts.pop_back(); }), "internal");
+}
+
+/// Two tasks, x (one query) and y (two), and records as if they had been computed.
+struct HandMade {
+  EvaluationInput input{
+      .tasks = {{"x", {{"x0", {1}, {"right"}}}},
+                {"y", {{"y0", {1}, {"right"}}, {"y1", {1}, {"right"}}}}},
+      .experts = {{"x", nullptr, kAccept, kPass, 0.5}, {"y", nullptr, kAccept, kPass, -1.0}}};
+  std::vector<QueryRecord> records{
+      // x accepts (0.6 > 0.5), y takes it over at stage 2 (-0.5 > -1) and is wrong.
+      {0, 0, 10, {0.6, -0.5}, {"wrong", 3}, {Answer{"right", 2}, Answer{"wrong", 4}}},
+      // x passes (0.5 is not above 0.5), y accepts and is right.
+      {1, 0, 20, {0.5, 2.0}, {"right", 5}, {std::nullopt, Answer{"right", 6}}},
+      // Both pass (-1 is not above -1): the base answers at every stage. The oracle's answer is
+      // right.
+      {1, 1, 30, {0.0, -1.0}, {"wrong", 7}, {std::nullopt, Answer{"right", 8}}}};
+};
+
+TEST(Summarise, StageDecisionsScoresAndCostByHand) {
+  const HandMade made;
+  const EvaluationResult result = summarise(made.input, made.records, "exact_match");
+  EXPECT_EQ(result.records[0].answered_by, (std::vector<int>{route::kBase, 0, 1}));
+  EXPECT_EQ(result.records[1].answered_by, (std::vector<int>{route::kBase, route::kBase, 1}));
+  EXPECT_EQ(result.records[2].answered_by,
+            (std::vector<int>{route::kBase, route::kBase, route::kBase}));
+  //            x: base wrong, x right, y wrong   y: base right/wrong, the same, y right/base wrong
+  EXPECT_EQ(result.matrix.at(0, 0), 0.0);
+  EXPECT_EQ(result.matrix.at(1, 0), 100.0);
+  EXPECT_EQ(result.matrix.at(2, 0), 0.0);
+  EXPECT_EQ(result.matrix.at(0, 1), 50.0);
+  EXPECT_EQ(result.matrix.at(1, 1), 50.0);
+  EXPECT_EQ(result.matrix.at(2, 1), 50.0);
+  EXPECT_EQ(result.oracle, (std::vector<double>{100.0, 100.0}));
+  EXPECT_EQ(result.base, (std::vector<double>{0.0, 50.0}));
+  EXPECT_EQ(result.routing, (std::vector<std::vector<std::int64_t>>{{0, 1, 0}, {0, 1, 1}}));
+  EXPECT_DOUBLE_EQ(result.routing_accuracy, 1.0 / 3.0);
+  EXPECT_DOUBLE_EQ(result.routing_accuracy_of(0), 0.0);
+  EXPECT_DOUBLE_EQ(result.routing_accuracy_of(1), 0.5);
+  EXPECT_EQ(result.matrix.backward_transfer(), -100.0);
+  // Asked: y; y; y and x. Read: 10 once, 20 once, 30 by y, x and the base.
+  EXPECT_DOUBLE_EQ(result.cost.experts_asked_mean, 4.0 / 3.0);
+  EXPECT_EQ(result.cost.prompt_tokens, 60);
+  EXPECT_EQ(result.cost.prompt_tokens_prefixed, 10 + 20 + 90);
+  EXPECT_EQ(result.cost.new_tokens, 4 + 6 + 7);
+  EXPECT_EQ(result.cost.pass_prompt_tokens, 3 * 60);
+  EXPECT_EQ(result.cost.pass_new_tokens, (3 + 2 + 4) + (5 + 6) + (7 + 8));
+}
+
+TEST(Report, NumbersReadBackEqualAndTablesNameTheirFormulas) {
+  HandMade made;
+  made.records[0].margins[1] = -0.1 - 0.2;
+  const EvaluationResult result = summarise(made.input, made.records, "rouge_l");
+  const base::Json first =
+      base::Json::parse(predictions_jsonl(made.input, result)
+                            .substr(0, predictions_jsonl(made.input, result).find('\n')));
+  EXPECT_EQ(first.at("margins").at("y").get<double>(), -0.1 - 0.2);
+  const base::Json results = base::Json::parse(results_json(result, "SmolLM2"));
+  EXPECT_EQ(results.at("routing_accuracy").get<double>(), 1.0 / 3.0);
+  EXPECT_EQ(results.at("BWT").get<double>(), *result.matrix.backward_transfer());
+  EXPECT_EQ(results.at("base_description"), "SmolLM2");
+  const std::string table = score_table(result);
+  EXPECT_THAT(table, HasSubstr("routing accuracy"));
+  EXPECT_THAT(table, HasSubstr("mean over j of a[T][j]"));
+  EXPECT_THAT(table, HasSubstr("rouge_l"));
+  EXPECT_THAT(matrix_table(result), HasSubstr("0 (base)"));
+  EXPECT_THAT(routing_table(result), HasSubstr("true task"));
+  const base::Json timings = base::Json::parse(timings_json({{1, 2, 3, 4}, {1, 2, 5, 4}}, 2, 10));
+  EXPECT_EQ(timings.at("seconds"), 5.0);
+  EXPECT_EQ(timings.at("seconds_per_query"), 0.5);
+  EXPECT_EQ(timings.at("ranks"), 2);
+}
+
+TEST(Report, OneTaskHasNoTransfer) {
+  HandMade made;
+  made.input.tasks.pop_back();
+  made.input.experts.pop_back();
+  made.records.resize(1);
+  made.records[0].margins.pop_back();
+  made.records[0].answers.pop_back();
+  const base::Json results =
+      base::Json::parse(results_json(summarise(made.input, made.records, "rouge_l"), ""));
+  EXPECT_EQ(results.at("AR"), 100.0);
+  for (const char* key : {"BWT", "FWT", "forgetting"}) {
+    EXPECT_TRUE(results.at(key).is_null()) << key;
+  }
+}
+
+TEST(Batches, SortByLengthThenIndex) {
+  const std::vector<std::int64_t> lengths = {5, 2, 5, 1, 2};
+  EXPECT_EQ(batches_by_length(lengths, 2),
+            (std::vector<std::vector<std::size_t>>{{3, 1}, {4, 0}, {2}}));
+  EXPECT_TRUE(batches_by_length({}, 2).empty());
+}
+
+TEST(Batches, AreDealtOnceEachAndEvenly) {
+  const std::vector<std::int64_t> costs = {5, 1, 4, 4, 3, 3};
+  // Costliest first: 5 to rank 0, 4 to 1, 4 to 1's... loads 5/4: second 4 to rank 1 (8), 3 to 0
+  // (8), 3 to 0 (11), 1 to 1 (9).
+  EXPECT_EQ(deal_batches(costs, 0, 2), (std::vector<std::size_t>{0, 4, 5}));
+  EXPECT_EQ(deal_batches(costs, 1, 2), (std::vector<std::size_t>{2, 3, 1}));
+  std::set<std::size_t> seen;
+  std::size_t total = 0;
+  for (int rank = 0; rank < 7; ++rank) {
+    const std::vector<std::size_t> mine = deal_batches(costs, rank, 7);
+    seen.insert(mine.begin(), mine.end());
+    total += mine.size();
+  }
+  EXPECT_EQ(seen.size(), costs.size());
+  EXPECT_EQ(total, costs.size());
+}
+
+}  // namespace
+}  // namespace baton::eval
