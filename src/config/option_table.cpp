@@ -340,7 +340,7 @@ void add_eval_and_cluster(Table& table) {
       info("cluster", "coordinator", "shared", "Rank 0 trains as well as coordinates."), {"shared"},
       {"dedicated"}, [](auto& c) -> auto& { return c.cluster.coordinator; }));
   table.push_back(integer_option(
-      info("cluster", "timeout_seconds", "1800", "Longest wait for another rank; 0: for ever."),
+      info("cluster", "timeout_seconds", "1800", "Longest wait inside a GPU group (NCCL); 0: for ever. MPI itself never times out."),
       {0, 10'000'000}, [](auto& c) -> auto& { return c.cluster.timeout_seconds; }));
   table.push_back(flag_option(info("cluster", "deterministic", "true",
                                    "The same bits for any number of ranks and groups.")));
