@@ -15,6 +15,15 @@
 #include "baton/checkpoint/h5_file.hpp"
 #include "checkpoint_fixture.hpp"
 
+#ifdef __SANITIZE_ADDRESS__
+// HDF5 1.10 forgets some of its own memory when it refuses damaged metadata; no id of ours stays
+// open then.
+extern "C" const char* __lsan_default_suppressions();
+extern "C" const char* __lsan_default_suppressions() {
+  return "leak:libhdf5";
+}
+#endif
+
 namespace baton::checkpoint {
 namespace {
 
