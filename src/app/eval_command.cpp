@@ -19,6 +19,7 @@
 #include "baton/eval/report.hpp"
 #include "baton/metrics/metric.hpp"
 #include "open_run.hpp"
+#include "stop_watcher.hpp"
 #include "versions.hpp"
 
 namespace baton::app {
@@ -80,6 +81,7 @@ class EvalRun {
     if (leads()) {
       run_lock_.emplace(command_.run);
       checkpoint::begin_status(command_.run, checkpoint::status_here("eval", 0));
+      stop_watcher_.emplace(command_.run, "eval");
     }
   }
 
@@ -153,6 +155,7 @@ class EvalRun {
               << eval::routing_table(result) << '\n'
               << eval::score_table(result) << "\nfiles: " << folder.string() << '\n'
               << std::flush;
+    stop_watcher_.reset();
     checkpoint::RunStatus status = checkpoint::status_here("eval", 0);
     status.state = "done";
     checkpoint::write_status(command_.run, status);
@@ -176,6 +179,7 @@ class EvalRun {
   int num_threads_ = 1;
   std::optional<checkpoint::RunFolder> folder_;
   std::optional<checkpoint::RunLock> run_lock_;  // rank 0
+  std::optional<StopWatcher> stop_watcher_;      // rank 0
   std::optional<Workspace> workspace_;
   LoadedExperts experts_;
   eval::EvaluationInput input_;

@@ -22,6 +22,7 @@
 #include "expert_training.hpp"
 #include "progress_hub.hpp"
 #include "run_setup.hpp"
+#include "stop_watcher.hpp"
 #include "versions.hpp"
 
 namespace baton::app {
@@ -77,6 +78,7 @@ class TrainRun {
     folder_.emplace(std::move(open.folder));
     checkpoint::begin_status(root(), checkpoint::status_here("train", world_.rank()));
     status_begun_ = true;
+    stop_watcher_.emplace(root(), "train");
     for (const std::string& name : command_.replace) {
       const std::string moved = folder_->move_aside(name);
       base::log_info("train", moved.empty() ? fmt::format("{}: no expert to replace", name)
@@ -274,7 +276,7 @@ class TrainRun {
                           folder_->expert_file(task.name)});
       }
     }
-    checkpoint::write_status(root(), checkpoint::status_here("train", world_.rank()));
+    stop_watcher_->write_progress();
   }
 
   void finish_without_work() {
@@ -291,6 +293,7 @@ class TrainRun {
     if (!leads()) {
       return;
     }
+    stop_watcher_.reset();
     checkpoint::RunStatus status = checkpoint::status_here("train", world_.rank());
     status.state = stopped ? "stopped" : "done";
     status.exit_code = stopped ? base::exit_code(base::ErrorKind::kStopped) : 0;
@@ -329,6 +332,7 @@ class TrainRun {
   std::optional<checkpoint::RunLock> run_lock_;       // rank 0
   std::optional<checkpoint::RunFolder> folder_;       // rank 0
   bool status_begun_ = false;
+  std::optional<StopWatcher> stop_watcher_;           // rank 0
   std::optional<Workspace> workspace_;
   std::vector<data::Example> general_rows_;
   std::vector<TaskRows> tasks_;
