@@ -291,7 +291,7 @@ TEST(Words, StayOut) {
     if (!fs::exists(kRoot / top)) continue;
     for (const auto& entry : fs::recursive_directory_iterator(kRoot / top)) {
       const fs::path path = fs::relative(entry.path(), kRoot);
-      if (!entry.is_regular_file() || path == self || !is_text(path)) continue;
+      if (!entry.is_regular_file() || path == self || !is_text(entry.path())) continue;
       const std::vector<std::string> lines = read_lines(entry.path());
       ++num_files;
       for (std::size_t i = 0; i < lines.size(); ++i) {
