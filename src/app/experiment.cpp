@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "baton/base/error.hpp"
-#include "baton/base/sha256.hpp"
 #include "baton/data/dataset.hpp"
 
 namespace baton::app {
@@ -24,22 +23,6 @@ std::vector<data::Example> read_general_rows(const config::Config& config) {
   return wanted > 0 ? data::choose_general(rows, wanted, config.train.seed) : rows;
 }
 
-std::string rows_fingerprint(const std::vector<data::Example>& rows) {
-  base::Sha256 hash;
-  for (const data::Example& row : rows) {
-    hash.add_field(row.id);
-    hash.add_field(std::to_string(row.conversation.size()));
-    for (const tokenizer::Message& message : row.conversation) {
-      hash.add_field(message.role).add_field(message.text);
-    }
-    hash.add_field(std::to_string(row.references.size()));
-    for (const std::string& reference : row.references) {
-      hash.add_field(reference);
-    }
-  }
-  return hash.hex();
-}
-
 expert::Identity identity_of(const config::Config& config,
                              const Workspace& workspace,
                              const std::vector<TaskRows>& tasks,
@@ -57,14 +40,14 @@ expert::Identity identity_of(const config::Config& config,
   identity.set("pass_token_id", std::to_string(workspace.indicators.pass));
   identity.set("task", tasks[index].name);
   if (tasks[index].train) {
-    identity.set("task_rows", rows_fingerprint(*tasks[index].train));
+    identity.set("task_rows", data::rows_fingerprint(*tasks[index].train));
   }
   for (std::size_t earlier = 0; earlier < index; ++earlier) {
     identity.set(fmt::format("buffer {:02d} {}", earlier + 1, tasks[earlier].name),
                  tasks[earlier].buffer.fingerprint());
   }
   if (!general_rows.empty()) {
-    identity.set("general_rows", rows_fingerprint(general_rows));
+    identity.set("general_rows", data::rows_fingerprint(general_rows));
   }
   return identity;
 }

@@ -26,9 +26,6 @@ struct TaskRows {
 /// The general rows of the config: train rows of its `general` tasks, or a sample of them.
 std::vector<data::Example> read_general_rows(const config::Config& config);
 
-/// SHA-256 over ids, conversations and references.
-std::string rows_fingerprint(const std::vector<data::Example>& rows);
-
 /// What determines expert `index`: config, base, tokenizer, template, indicators, its rows, the buffers before
 /// it. Without train rows the fact "task_rows" is left out.
 expert::Identity identity_of(const config::Config& config,

@@ -98,14 +98,8 @@ void append_rehearsal(const std::string& task,
   append_rows(buffer.rows, chosen, facts, result.training);
 }
 
-}  // namespace
-
-std::string RehearsalBuffer::fingerprint() const {
-  base::Sha256 hash;
-  hash.add_field("rehearsal buffer 1").add_field(task).add_field(std::to_string(num_task_rows));
-  hash.add_field(fmt::format("{:.17g}", ratio))
-      .add_field(std::to_string(seed))
-      .add_field(selection);
+// Everything of the rows that training can see.
+void add_rows(base::Sha256& hash, std::span<const Example> rows) {
   hash.add_field(std::to_string(rows.size()));
   for (const Example& row : rows) {
     hash.add_field(row.id).add_field(std::to_string(row.conversation.size()));
@@ -117,6 +111,23 @@ std::string RehearsalBuffer::fingerprint() const {
       hash.add_field(reference);
     }
   }
+}
+
+}  // namespace
+
+std::string rows_fingerprint(std::span<const Example> rows) {
+  base::Sha256 hash;
+  add_rows(hash, rows);
+  return hash.hex();
+}
+
+std::string RehearsalBuffer::fingerprint() const {
+  base::Sha256 hash;
+  hash.add_field("rehearsal buffer 1").add_field(task).add_field(std::to_string(num_task_rows));
+  hash.add_field(fmt::format("{:.17g}", ratio))
+      .add_field(std::to_string(seed))
+      .add_field(selection);
+  add_rows(hash, rows);
   return hash.hex();
 }
 

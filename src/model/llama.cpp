@@ -66,6 +66,20 @@ at::Tensor step_mask(const std::vector<std::int64_t>& lengths, at::ScalarType dt
   return mask.to(device, dtype);
 }
 
+// The residual stream [N, D] through all layers and the last norm; `attend` is the attention of one layer. Counts
+// context.layer up as it goes.
+template <typename Parts, typename Attend>
+at::Tensor run_layers(const Parts& parts, at::Tensor x, LayerContext& context, const Attend& attend) {
+  for (const DecoderLayer& layer : parts.base.layers) {
+    x = x + attend(layer, rms_norm(x, layer.attention_norm, parts.config.rms_norm_eps));
+    x = x + feed_forward(layer.feed_forward,
+                         rms_norm(x, layer.feed_forward_norm, parts.config.rms_norm_eps),
+                         context);
+    ++context.layer;
+  }
+  return rms_norm(x, parts.base.final_norm, parts.config.rms_norm_eps);
+}
+
 }  // namespace
 
 Llama::Llama() = default;
@@ -120,44 +134,23 @@ at::Tensor Llama::forward_hidden(const at::Tensor& embedded,
     }
     CacheAccess::start(*cache, lengths, parts.base.layers.size());
   }
-  at::Tensor x = embedded;  // [N, D]
   LayerContext context{adapters, 0, dropout, &rows.offsets};
-  for (const DecoderLayer& layer : parts.base.layers) {
-    x = x + attend_rows(layer.attention,
-                        parts.sizes,
-                        rms_norm(x, layer.attention_norm, parts.config.rms_norm_eps),
-                        angles,
-                        context,
-                        cache);
-    x = x + feed_forward(layer.feed_forward,
-                         rms_norm(x, layer.feed_forward_norm, parts.config.rms_norm_eps),
-                         context);
-    ++context.layer;
-  }
-  return rms_norm(x, parts.base.final_norm, parts.config.rms_norm_eps);
+  return run_layers(parts, embedded, context, [&](const DecoderLayer& layer, const at::Tensor& x) {
+    return attend_rows(layer.attention, parts.sizes, x, angles, context, cache);
+  });
 }
 
 at::Tensor Llama::forward_step(const at::Tensor& tokens, const AdapterSet* adapters, KvCache& cache) const {
   const Parts& parts = *parts_;
   const RopeAngles angles = parts.rope.angles(at::tensor(cache.lengths(), at::kLong).to(parts.device));
   const at::Tensor mask = step_mask(cache.lengths(), parts.dtype, parts.device);
-  at::Tensor x = embed(tokens);  // [B, D]
   LayerContext context{adapters, 0, nullptr, nullptr};
-  for (const DecoderLayer& layer : parts.base.layers) {
-    x = x + attend_step(layer.attention,
-                        parts.sizes,
-                        rms_norm(x, layer.attention_norm, parts.config.rms_norm_eps),
-                        angles,
-                        context,
-                        cache,
-                        mask);
-    x = x + feed_forward(layer.feed_forward,
-                         rms_norm(x, layer.feed_forward_norm, parts.config.rms_norm_eps),
-                         context);
-    ++context.layer;
-  }
+  const at::Tensor hidden =
+      run_layers(parts, embed(tokens), context, [&](const DecoderLayer& layer, const at::Tensor& x) {
+        return attend_step(layer.attention, parts.sizes, x, angles, context, cache, mask);
+      });
   CacheAccess::advance(cache);
-  return rms_norm(x, parts.base.final_norm, parts.config.rms_norm_eps);
+  return hidden;
 }
 
 at::Tensor Llama::logits(const at::Tensor& hidden) const {

@@ -14,6 +14,9 @@
 
 namespace baton::data {
 
+/// SHA-256 over ids, conversations and references, in order.
+std::string rows_fingerprint(std::span<const Example> rows);
+
 /// Rehearsal rows of one task; made once from its training rows, all that later experts see of it.
 struct RehearsalBuffer {
   std::string task;
