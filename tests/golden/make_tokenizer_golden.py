@@ -254,7 +254,7 @@ KINDS = {"gpt2": train_gpt2, "gpt2_prefix": train_gpt2_prefix, "llama3": train_l
 
 # ---- the real model ------------------------------------------------------------------------------------------
 
-def make_benchmark(encode, fingerprint, data):
+def make_benchmark(encode, data):
     files = {}
     for path in sorted(data.glob("*.json")):
         digest = hashlib.sha256()
@@ -270,7 +270,7 @@ def make_benchmark(encode, fingerprint, data):
                         add_ids(digest, encode(text))
                         count += 1
         files[path.name] = {"num_texts": count, "sha256": digest.hexdigest(), "file_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-    write(OUT / "real" / "benchmark.json", {"tokenizer": fingerprint, "files": files})
+    write(OUT / "real" / "benchmark.json", {"files": files})
 
 
 CONVERSATIONS = [
@@ -330,7 +330,7 @@ def main():
         make_ids(OUT / "real", args.model / "tokenizer.json")
         make_chat(OUT / "real", encode, AutoTokenizer.from_pretrained(args.model), "chat.json")
         if args.data.exists():
-            make_benchmark(encode, hashlib.sha256((args.model / "tokenizer.json").read_bytes()).hexdigest(), args.data)
+            make_benchmark(encode, args.data)
 
 
 if __name__ == "__main__":
