@@ -129,7 +129,7 @@ model::Adapter read_adapter(const std::string& file, const Json& settings, std::
 
 void take_step(train::Trainer& trainer) {
   const auto begin = std::chrono::steady_clock::now();
-  const train::StepRecord record = trainer.train_step();
+  const train::StepRecord record = trainer.train_step().value();
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
   say({{"step", record.step - 1},
        {"loss", record.loss},

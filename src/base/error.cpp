@@ -1,6 +1,7 @@
 #include "baton/base/error.hpp"
 
 #include <array>
+#include <new>
 #include <utility>
 
 namespace baton::base {
@@ -70,6 +71,22 @@ Error::Error(ErrorKind kind, const std::string& what_happened, ErrorDetails deta
       kind_(kind),
       summary_(what_happened),
       details_(std::move(details)) {}
+
+Error current_error() {
+  try {
+    throw;
+  } catch (const Error& error) {
+    return error;
+  } catch (const std::bad_alloc&) {
+    return Error(ErrorKind::kInternal,
+                 "out of memory",
+                 {.fix = "lower train.micro_batch_size, eval.eval_batch_size or the ranks on this machine"});
+  } catch (const std::exception& error) {
+    return Error(ErrorKind::kInternal, error.what());
+  } catch (...) {
+    return Error(ErrorKind::kInternal, "an exception of an unknown type");
+  }
+}
 
 void fail_assertion(const char* expression, const std::string& values, std::source_location place) {
   throw Error(ErrorKind::kInternal,

@@ -36,6 +36,12 @@ void AdamW::step(const at::Tensor& gradient, double learning_rate) {
                     /*maximize=*/false);
 }
 
+void AdamW::restore(const at::Tensor& first_moment, const at::Tensor& second_moment, std::int64_t num_steps) {
+  first_moment_.copy_(first_moment);
+  second_moment_.copy_(second_moment);
+  num_steps_ = num_steps;
+}
+
 double clip_gradient(at::Tensor& gradient, double max_norm) {
   const double norm = gradient.to(at::kDouble).norm().item<double>();
   if (max_norm > 0) {

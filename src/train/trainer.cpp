@@ -8,11 +8,13 @@
 #include <torch/csrc/autograd/variable.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <optional>
 #include <utility>
 
 #include "baton/base/error.hpp"
+#include "baton/comm/agree.hpp"
 
 namespace baton::train {
 
@@ -114,43 +116,19 @@ SlotTensors build_slot(const std::vector<data::TrainingRow>& rows,
   return tensors;
 }
 
-// Gathers every rank's failure and throws the first on all.
-void agree_on_failure(comm::Communicator& group, const std::optional<base::Error>& mine) {
-  if (group.size() == 1) {
-    if (mine) {
-      throw *mine;
-    }
-    return;
-  }
-  if (group.all_reduce_max(mine ? 1 : 0) == 0) {
-    return;
-  }
-  const std::string text = mine ? fmt::format("{}\n{}", base::kind_name(mine->kind()), mine->what()) : "";
-  const std::vector<std::string> all = group.all_gather_bytes(text);
-  for (std::size_t rank = 0; rank < all.size(); ++rank) {
-    if (!all[rank].empty()) {
-      if (mine && static_cast<int>(rank) == group.rank()) {
-        throw *mine;
-      }
-      const std::size_t border = all[rank].find('\n');
-      throw base::Error(base::kind_from_name(all[rank].substr(0, border)),
-                        fmt::format("rank {} of this group failed: {}", rank, all[rank].substr(border + 1)));
-    }
-  }
-}
-
 comm::FloatBuffer buffer_of(const at::Tensor& host) {
   return {host.data_ptr<float>(), static_cast<std::size_t>(host.numel()), false};
 }
 
-base::Error to_error(const std::exception& exception) {
-  if (const auto* error = dynamic_cast<const base::Error*>(&exception)) {
-    return *error;
-  }
-  return {base::ErrorKind::kInternal, exception.what()};
-}
-
 }  // namespace
+
+NonFiniteUpdate::NonFiniteUpdate(std::int64_t update, const std::string& found)
+    : comm::GroupError(base::ErrorKind::kNonFinite,
+                  "the loss or its gradient is not finite; the update was not made",
+                  {.expected = "finite numbers",
+                   .found = found,
+                   .fix = "lower train.learning_rate, look at these rows, or set train.non_finite to skip or rollback"}),
+      update_(update) {}
 
 Trainer::Trainer(const model::Llama& model,
                  comm::Communicator& group,
@@ -178,14 +156,23 @@ Trainer::Trainer(const model::Llama& model,
 
 Trainer::~Trainer() = default;
 
-StepRecord Trainer::train_step() {
+std::optional<StepRecord> Trainer::train_step() {
+  if (left_out_.contains(step_)) {
+    const std::lock_guard lock(changing_);
+    ++step_;
+    return std::nullopt;
+  }
   const data::Update update = updates_.update(step_);
   const double total_weight = total_weight_of(update);
   const auto num_slots = static_cast<std::int64_t>(update.slots.size());
 
+  compute_seconds_ = 0;
   reducer_->start(num_slots);
   for (std::int64_t first = 0; first < num_slots; first += group_.size()) {
-    compute_round(update, first + group_.rank(), total_weight);
+    if (!compute_round(update, first + group_.rank(), total_weight)) {
+      stopped_ = true;
+      return std::nullopt;
+    }
   }
   reducer_->finish(buffer_of(host_gradient_));
   copy_to_device();
@@ -195,29 +182,47 @@ StepRecord Trainer::train_step() {
   record.loss = gradient_[parameters_.numel()].item<double>();
   record.gradient_norm = clip_gradient(gradient, options_.max_grad_norm);
   record.learning_rate = schedule_.at(step_);
+  record.compute_seconds = compute_seconds_;
   check_finite(record, update);
-  {
-    const at::NoGradGuard frozen;
-    optimizer_->step(gradient, record.learning_rate);
-  }
-  record.step = ++step_;
+  apply(gradient, record);
   return record;
 }
 
-void Trainer::compute_round(const data::Update& update, std::int64_t slot_index, double total_weight) {
+void Trainer::apply(at::Tensor& gradient, StepRecord& record) {
+  const at::NoGradGuard frozen;
+  const std::lock_guard lock(changing_);
+  optimizer_->step(gradient, record.learning_rate);
+  first_loss_ = step_ == 0 ? record.loss : first_loss_;
+  last_loss_ = record.loss;
+  num_tokens_ += record.num_tokens;
+  record.step = ++step_;
+}
+
+// False when a rank asked to stop: the update in work is dropped on all.
+bool Trainer::compute_round(const data::Update& update, std::int64_t slot_index, double total_weight) {
   comm::FloatBuffer mine;
   std::optional<base::Error> failure;
-  if (slot_index < static_cast<std::int64_t>(update.slots.size())) {
-    try {
+  bool wants_stop = false;
+  try {
+    wants_stop = options_.before_slot && options_.before_slot();
+    if (!wants_stop && slot_index < static_cast<std::int64_t>(update.slots.size())) {
+      const auto start = std::chrono::steady_clock::now();
       compute_slot(update.slots[static_cast<std::size_t>(slot_index)], total_weight);
       copy_to_host();
+      compute_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
       mine = buffer_of(host_gradient_);
-    } catch (const std::exception& exception) {
-      failure = to_error(exception);
+      if (options_.on_gradient) {
+        options_.on_gradient(step_, mine);
+      }
     }
+  } catch (...) {
+    failure = base::current_error();
   }
-  agree_on_failure(group_, failure);
+  if (comm::agree_or_stop(group_, failure, wants_stop)) {
+    return false;
+  }
   reducer_->add(mine);
+  return true;
 }
 
 void Trainer::compute_slot(const std::vector<std::int64_t>& slot, double total_weight) {
@@ -286,15 +291,88 @@ void Trainer::check_finite(const StepRecord& record, const data::Update& update)
   for (const auto& slot : update.slots) {
     indices.insert(indices.end(), slot.begin(), slot.end());
   }
-  throw base::Error(base::ErrorKind::kNonFinite,
-                    "the loss or its gradient is not finite; the update was not made",
-                    {.where = fmt::format("update {} of {}", step_ + 1, num_updates()),
-                     .expected = "finite numbers",
-                     .found = fmt::format("loss {}, gradient norm {}, rows {} of the training set",
-                                          record.loss,
-                                          record.gradient_norm,
-                                          fmt::join(indices, ", ")),
-                     .fix = "lower train.learning_rate, or look at these rows"});
+  throw NonFiniteUpdate(step_,
+                        fmt::format("update {} of {}: loss {}, gradient norm {}, rows {} of the training set",
+                                    step_ + 1,
+                                    num_updates(),
+                                    record.loss,
+                                    record.gradient_norm,
+                                    fmt::join(indices, ", ")));
+}
+
+void Trainer::leave_out(std::int64_t first, std::int64_t last) {
+  const std::lock_guard lock(changing_);
+  for (std::int64_t update = first; update <= last; ++update) {
+    left_out_.insert(update);
+  }
+}
+
+std::int64_t Trainer::num_parameters() const {
+  return parameters_.numel();
+}
+
+void Trainer::copy_state(expert::TrainingState& state) const {
+  const auto copy = [](const at::Tensor& from, std::vector<float>& to) {
+    const at::NoGradGuard frozen;
+    to.resize(static_cast<std::size_t>(from.numel()));
+    at::from_blob(to.data(), {from.numel()}, at::kFloat).copy_(from);
+  };
+  const std::lock_guard lock(changing_);
+  state.seed = options_.seed;
+  state.step = step_;
+  state.num_updates = num_updates();
+  state.slot = 0;
+  copy(parameters_, state.parameters);
+  copy(optimizer_->first_moment(), state.first_moment);
+  copy(optimizer_->second_moment(), state.second_moment);
+  state.gradient.clear();
+  state.skipped_updates.assign(left_out_.begin(), left_out_.end());
+  state.first_loss = first_loss_;
+  state.last_loss = last_loss_;
+  state.num_tokens = num_tokens_;
+}
+
+void Trainer::restore(const expert::TrainingState& state) {
+  const auto refuse = [](const std::string& what, auto expected, auto found) {
+    throw base::Error(base::ErrorKind::kModel,
+                      "saved training state does not belong to this training",
+                      {.where = what,
+                       .expected = fmt::format("{}", expected),
+                       .found = fmt::format("{}", found),
+                       .fix = "remove the task's folder under checkpoints; its expert is then trained from the start"});
+  };
+  const auto count = static_cast<std::size_t>(parameters_.numel());
+  for (const std::vector<float>* values : {&state.parameters, &state.first_moment, &state.second_moment}) {
+    if (values->size() != count) {
+      refuse("number of parameters", count, values->size());
+    }
+  }
+  if (state.num_updates != num_updates()) {
+    refuse("updates of the training", num_updates(), state.num_updates);
+  }
+  if (state.step < 0 || state.step > num_updates()) {
+    refuse("updates made", fmt::format("0 to {}", num_updates()), state.step);
+  }
+  if (state.seed != options_.seed) {
+    refuse("seed", options_.seed, state.seed);
+  }
+  if (state.slot != 0) {
+    refuse("micro-batch slots of an unfinished update", 0, state.slot);
+  }
+  const auto view = [](const std::vector<float>& values) {
+    return at::from_blob(const_cast<float*>(values.data()), {static_cast<std::int64_t>(values.size())}, at::kFloat);
+  };
+  const at::NoGradGuard frozen;
+  const std::lock_guard lock(changing_);
+  parameters_.copy_(view(state.parameters));
+  left_out_.insert(state.skipped_updates.begin(), state.skipped_updates.end());
+  const auto num_left_out = std::distance(left_out_.begin(), left_out_.lower_bound(state.step));
+  optimizer_->restore(view(state.first_moment), view(state.second_moment), state.step - num_left_out);
+  step_ = state.step;
+  first_loss_ = state.first_loss;
+  last_loss_ = state.last_loss;
+  num_tokens_ = state.num_tokens;
+  stopped_ = false;
 }
 
 }  // namespace baton::train

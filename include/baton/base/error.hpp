@@ -52,6 +52,9 @@ class Error : public std::runtime_error {
   ErrorDetails details_;
 };
 
+/// The exception being handled as an Error; what is none of ours becomes kInternal. Call inside a catch block only.
+Error current_error();
+
 /// Throws the internal error of a broken promise of ours.
 [[noreturn]] void fail_assertion(const char* expression,
                                  const std::string& values,

@@ -22,6 +22,9 @@ class AdamW {
   /// One update with the gradient [P].
   void step(const at::Tensor& gradient, double learning_rate);
 
+  /// Takes over both moments [P] and the count of updates made with them.
+  void restore(const at::Tensor& first_moment, const at::Tensor& second_moment, std::int64_t num_steps);
+
   std::int64_t num_steps() const { return num_steps_; }
   const at::Tensor& first_moment() const { return first_moment_; }    // [P]
   const at::Tensor& second_moment() const { return second_moment_; }  // [P]

@@ -8,13 +8,17 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "baton/comm/agree.hpp"
 #include "baton/comm/communicator.hpp"
 #include "baton/data/sampler.hpp"
 #include "baton/data/training_row.hpp"
+#include "baton/expert/training_state.hpp"
 #include "baton/model/adapter.hpp"
 #include "baton/model/llama.hpp"
 #include "baton/train/gradient_reducer.hpp"
@@ -44,6 +48,10 @@ struct TrainerOptions {
   /// Instead of data::Sampler's order (batch sizes and epochs are then unused): for comparisons with other
   /// programs on the same batches.
   std::optional<UpdateSource> updates = {};
+  /// Called on every rank before each micro-batch slot; true asks to stop, which any rank may do. May be empty.
+  std::function<bool()> before_slot = {};
+  /// Called on every rank with the slot's gradient in host memory before it is summed; for tests. May be empty.
+  std::function<void(std::int64_t step, comm::FloatBuffer gradient)> on_gradient = {};
 };
 
 struct StepRecord {
@@ -54,6 +62,17 @@ struct StepRecord {
   std::int64_t num_rows = 0;
   std::int64_t num_tokens = 0;         // without padding: there is none
   std::int64_t num_target_tokens = 0;
+  double compute_seconds = 0;          // of this rank's slots, without waiting for others
+};
+
+/// The loss or gradient of an update is not finite. Every rank of the group throws it; nothing was changed.
+class NonFiniteUpdate : public comm::GroupError {
+ public:
+  NonFiniteUpdate(std::int64_t update, const std::string& found);
+  std::int64_t update() const noexcept { return update_; }  // from 0
+
+ private:
+  std::int64_t update_;
 };
 
 class Trainer {
@@ -71,14 +90,33 @@ class Trainer {
   bool done() const { return step_ == num_updates(); }
 
   /// Collective over the group. A rank that fails takes the others with it: all throw its error, none waits.
-  /// A loss or gradient that is not finite is a kNonFinite error before the update.
-  StepRecord train_step();
+  /// A loss or gradient that is not finite is a NonFiniteUpdate. Nothing is returned, and nothing changed, when a
+  /// rank asked to stop on the way or when the update is one of those to leave out (then the step is counted).
+  std::optional<StepRecord> train_step();
+  /// Whether train_step came back because a rank asked to stop.
+  bool stopped() const { return stopped_; }
+
+  /// Updates [first, last] are passed over: their rows are not learnt from, step and schedule go on.
+  void leave_out(std::int64_t first, std::int64_t last);
+  const std::set<std::int64_t>& left_out() const { return left_out_; }
+
+  /// Everything that is needed to go on after the last finished update, `seconds` and the identity left as they are.
+  /// Another thread may call it at any time, also while train_step runs.
+  void copy_state(expert::TrainingState& state) const;
+  /// Goes on from `state` with the same bits as the training that it was copied from. Another number of parameters or
+  /// updates, or another seed: kModel.
+  void restore(const expert::TrainingState& state);
+  std::int64_t num_parameters() const;
+  double first_loss() const { return first_loss_; }
+  double last_loss() const { return last_loss_; }
+  std::int64_t num_tokens() const { return num_tokens_; }
 
   const model::Adapter& adapter() const { return adapter_; }
 
  private:
   void compute_slot(const std::vector<std::int64_t>& slot, double total_weight);
-  void compute_round(const data::Update& update, std::int64_t slot_index, double total_weight);
+  bool compute_round(const data::Update& update, std::int64_t slot_index, double total_weight);
+  void apply(at::Tensor& gradient, StepRecord& record);
   void copy_to_host();
   void copy_to_device();
   StepRecord facts_of(const data::Update& update) const;
@@ -97,7 +135,14 @@ class Trainer {
   at::Tensor host_gradient_;     // gradient_ itself on a CPU
   std::unique_ptr<AdamW> optimizer_;
   std::unique_ptr<GradientReducer> reducer_;
+  mutable std::mutex changing_;  // held while what copy_state reads changes
   std::int64_t step_ = 0;
+  std::set<std::int64_t> left_out_;
+  double first_loss_ = 0;
+  double last_loss_ = 0;
+  double compute_seconds_ = 0;  // of the update in work
+  std::int64_t num_tokens_ = 0;
+  bool stopped_ = false;
 };
 
 }  // namespace baton::train

@@ -90,7 +90,7 @@ struct RunDifferences {
 inline RunDifferences follow(train::Trainer& trainer, const base::Json& golden, const std::string& name) {
   RunDifferences largest;
   for (std::size_t step = 0; !trainer.done(); ++step) {
-    const train::StepRecord record = trainer.train_step();
+    const train::StepRecord record = trainer.train_step().value();
     const double loss = golden.at("losses")[step].get<double>();
     const double norm = golden.at("grad_norms")[step].get<double>();
     largest.loss = std::max(largest.loss, std::abs(record.loss - loss) / loss);
