@@ -92,6 +92,11 @@ void check_together(const Config& config, const GivenValues& given) {
           fmt::format("{}", config.train.micro_batch_size),
           "lower it: it says how many of an update's rows a rank holds at a time"});
   }
+  if (config.train.non_finite == "rollback" && config.train.save_steps == 0) {
+    fail("train.non_finite = rollback needs saves at fixed updates to go back to",
+         {origin_of(given, "train.non_finite"), "train.save_steps above 0", "train.save_steps = 0",
+          "set train.save_steps, or use train.non_finite = skip"});
+  }
   for (const auto& name : config.data.general) {
     if (std::find(config.data.tasks.begin(), config.data.tasks.end(), name) !=
         config.data.tasks.end()) {
@@ -236,6 +241,9 @@ std::map<std::string, std::string> identity_facts(const Config& config) {
   }
   if (config.data.general.empty()) {
     facts.erase("data.general_samples");
+  }
+  if (config.train.non_finite == "stop") {
+    facts.erase("train.non_finite");
   }
   return facts;
 }

@@ -166,20 +166,6 @@ Option seed_option(OptionInfo made) {
           [](const Config& config) { return fmt::format("{}", config.train.seed); }};
 }
 
-Option save_steps_option(OptionInfo made) {
-  auto option = integer_option(
-      std::move(made), {0, kManySteps}, [](auto& c) -> auto& { return c.train.save_steps; });
-  const auto assign = option.assign;
-  option.assign = [assign](Config& config, const std::string& text) {
-    assign(config, text);
-    if (config.train.save_steps != 0) {
-      throw ValueProblem{"saving training state on the way is not available in this version", "0",
-                         "leave the key out; finished experts are always kept"};
-    }
-  };
-  return option;
-}
-
 using Table = std::vector<Option>;
 
 void add_model(Table& table) {
@@ -316,8 +302,17 @@ void add_schedule(Table& table) {
   table.push_back(integer_option(
       info("train", "logging_steps", "1", "Updates between two lines of the log."), {1, kManySteps},
       [](auto& c) -> auto& { return c.train.logging_steps; }));
-  table.push_back(save_steps_option(
-      info("train", "save_steps", "0", "Updates between two saves of training state; 0: none.")));
+  table.push_back(integer_option(
+      info("train", "save_steps", "0", "Updates between two saves of training state; 0: none."),
+      {0, kManySteps}, [](auto& c) -> auto& { return c.train.save_steps; }));
+  table.push_back(integer_option(
+      info("train", "save_seconds", "300", "Seconds between two saves of training state; 0: none."),
+      {0, 10'000'000}, [](auto& c) -> auto& { return c.train.save_seconds; }));
+  table.push_back(choice_option(
+      identity(info("train", "non_finite", "stop",
+                    "An update whose loss or gradient is not finite: stop, skip it, or rollback to the last save "
+                    "by save_steps and leave out what followed.")),
+      {"stop", "skip", "rollback"}, {}, [](auto& c) -> auto& { return c.train.non_finite; }));
 }
 
 void add_eval_and_cluster(Table& table) {
@@ -337,10 +332,10 @@ void add_eval_and_cluster(Table& table) {
       info("cluster", "backend", "auto", "What carries the gradients."), {"auto", "mpi", "nccl"},
       {}, [](auto& c) -> auto& { return c.cluster.backend; }));
   table.push_back(choice_option(
-      info("cluster", "coordinator", "shared", "Rank 0 trains as well as coordinates."), {"shared"},
-      {"dedicated"}, [](auto& c) -> auto& { return c.cluster.coordinator; }));
+      info("cluster", "coordinator", "shared", "Rank 0 trains as well as coordinates, or only coordinates."),
+      {"shared", "dedicated"}, {}, [](auto& c) -> auto& { return c.cluster.coordinator; }));
   table.push_back(integer_option(
-      info("cluster", "timeout_seconds", "1800", "Longest wait inside a GPU group (NCCL); 0: for ever. MPI itself never times out."),
+      info("cluster", "timeout_seconds", "1800", "Seconds without progress after which a rank counts as stuck; 0: never."),
       {0, 10'000'000}, [](auto& c) -> auto& { return c.cluster.timeout_seconds; }));
   table.push_back(flag_option(info("cluster", "deterministic", "true",
                                    "The same bits for any number of ranks and groups.")));

@@ -72,6 +72,8 @@ struct TrainConfig {
   std::uint64_t seed = 0;
   std::int64_t logging_steps = 0;  // updates between two log lines
   std::int64_t save_steps = 0;     // updates between two saves of training state; 0 = none
+  std::int64_t save_seconds = 0;   // seconds between two saves; 0 = none
+  std::string non_finite;          // "stop" | "skip" | "rollback"
 };
 
 struct EvalConfig {
@@ -83,7 +85,7 @@ struct ClusterConfig {
   std::optional<std::int64_t> groups;           // nothing = auto
   std::optional<std::int64_t> ranks_per_group;  // nothing = auto
   std::string backend;                          // "auto" | "mpi" | "nccl"
-  std::string coordinator;                      // "shared"
+  std::string coordinator;                      // "shared" | "dedicated"
   std::int64_t timeout_seconds = 0;             // without progress; 0 = wait for ever
   bool deterministic = true;
   std::optional<std::int64_t> threads_per_rank;  // nothing = auto: the node's cores over its ranks

@@ -10,10 +10,16 @@ namespace baton::config {
 /// Installs the handlers; call once, after MPI's start (which may install its own).
 void install_stop_signals();
 
-/// True from the first signal on.
+/// The same wish without a signal: another rank had one.
+void request_stop() noexcept;
+
+/// True from the first signal or request on.
 bool stop_requested() noexcept;
 
-/// The first signal's number, 0 before it.
+/// Seconds since then, 0 before it.
+double seconds_since_stop() noexcept;
+
+/// The first signal's number, 0 without one.
 int stop_signal() noexcept;
 
 }  // namespace baton::config

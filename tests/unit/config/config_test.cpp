@@ -107,7 +107,9 @@ TEST(Config, EveryKeyCanBeReadAndWritten) {
                                                      {"train.max_grad_norm", "0"},
                                                      {"train.seed", "18446744073709551615"},
                                                      {"train.logging_steps", "10"},
-                                                     {"train.save_steps", "0"},
+                                                     {"train.save_steps", "20"},
+                                                     {"train.save_seconds", "60"},
+                                                     {"train.non_finite", "rollback"},
                                                      {"eval.eval_batch_size", "4"},
                                                      {"eval.metric", "rouge_l"},
                                                      {"cluster.groups", "2"},
@@ -256,7 +258,6 @@ INSTANTIATE_TEST_SUITE_P(
         BadValue{"train.learning_rate", "1e-3x", "'1e-3x'"},
         BadValue{"train.lr_scheduler_type", "cosin", "did you mean 'cosine'?"},
         BadValue{"train.lr_scheduler_type", "Cosine", "did you mean 'cosine'?"},
-        BadValue{"train.save_steps", "10", "not available in this version"},
         BadValue{"train.save_steps", "x", "an integer from 0"},
         BadValue{"method.negative_ratio", "-0.1", "a number >= 0"},
         BadValue{"method.buffer_ratio", "0", "> 0 and <= 1"},
@@ -282,7 +283,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadValue{"cluster.groups", "none", "auto or an integer"},
         BadValue{"cluster.groups", "0", "auto or an integer from 1"},
         BadValue{"cluster.deterministic", "yes", "true or false"},
-        BadValue{"cluster.coordinator", "dedicated", "not available in this version"},
+        BadValue{"cluster.coordinator", "alone", "one of shared, dedicated"},
         BadValue{"cluster.backend", "gloo", "one of auto, mpi, nccl"},
         BadValue{"model.dtype", "float16", "float32"},
         BadValue{"eval.metric", "rougeL", "rouge_l"}),
@@ -386,7 +387,7 @@ TEST(Identity, HoldsWhatChangesAnExpert) {
                  key.starts_with("output."))
         << key;
   }
-  for (const auto& key : {"train.logging_steps", "train.save_steps", "data.tasks",
+  for (const auto& key : {"train.logging_steps", "train.save_steps", "train.save_seconds", "train.non_finite", "data.tasks",
                           "data.dataset_dir", "data.max_new_tokens", "data.max_eval_samples",
                           "method.calibration_ratio", "data.general_samples"}) {
     EXPECT_FALSE(facts.contains(key)) << key;
