@@ -7,68 +7,18 @@
 #include <chrono>
 #include <cstring>
 #include <optional>
-#include <source_location>
 #include <thread>
 #include <utility>
 
 #include "baton/base/error.hpp"
-#include "baton/base/handle.hpp"
 #include "baton/base/log.hpp"
 #include "buffer_check.hpp"
+#include "nccl_support.hpp"
 
 namespace baton::comm {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-struct DestroyStream {
-  void operator()(cudaStream_t stream) const noexcept { cudaStreamDestroy(stream); }
-};
-struct DestroyEvent {
-  void operator()(cudaEvent_t event) const noexcept { cudaEventDestroy(event); }
-};
-/// Abort never waits for peers, destroy may: an owner that is simply dropped aborts.
-struct AbortNccl {
-  void operator()(ncclComm_t communicator) const noexcept { ncclCommAbort(communicator); }
-};
-using StreamHandle = base::Handle<cudaStream_t, DestroyStream>;
-using EventHandle = base::Handle<cudaEvent_t, DestroyEvent>;
-using NcclHandle = base::Handle<ncclComm_t, AbortNccl>;
-
-base::Error library_error(const char* library,
-                          const char* expression,
-                          const std::string& text,
-                          std::source_location place) {
-  return {base::ErrorKind::kCommunication,
-          fmt::format("a {} call failed", library),
-          {.where = fmt::format("{} at {}:{}", expression, place.file_name(), place.line()),
-           .found = text,
-           .fix = "run with NCCL_DEBUG=INFO to see NCCL's own account; finished work is kept"}};
-}
-
-void check_cuda(cudaError_t status,
-                const char* expression,
-                std::source_location place = std::source_location::current()) {
-  if (status != cudaSuccess) {
-    throw library_error("CUDA", expression, cudaGetErrorString(status), place);
-  }
-}
-
-/// `communicator` may be null; it gives the longer text. "In progress" is the usual answer of a
-/// communicator that does not block.
-void check_nccl(ncclResult_t status,
-                ncclComm_t communicator,
-                const char* expression,
-                std::source_location place = std::source_location::current()) {
-  if (status != ncclSuccess && status != ncclInProgress) {
-    throw library_error(
-        "NCCL", expression,
-        fmt::format("{}; {}", ncclGetErrorString(status), ncclGetLastError(communicator)), place);
-  }
-}
-
-#define BATON_CUDA_CHECK(call) check_cuda((call), #call)
-#define BATON_NCCL_CHECK(call, communicator) check_nccl((call), (communicator), #call)
 
 std::string version_words(int code) {
   return fmt::format("{}.{}.{}", code / 10000, code / 100 % 100, code % 100);
@@ -86,8 +36,8 @@ void check_version() {
   if (loaded_version() != NCCL_VERSION_CODE) {
     throw base::Error(
         base::ErrorKind::kCommunication, "another NCCL was loaded than this program was built with",
-        {.expected = version_words(NCCL_VERSION_CODE),
-         .found = version_words(loaded_version()),
+        {.expected = "NCCL " + version_words(NCCL_VERSION_CODE),
+         .found = "NCCL " + version_words(loaded_version()),
          .fix = "take other NCCL folders out of LD_LIBRARY_PATH and LD_PRELOAD, or build again"});
   }
 }
@@ -119,10 +69,47 @@ class NcclCommunicator final : public Communicator {
       host_->all_reduce_sum(buffer);
       return;
     }
-    run("ncclAllReduce", [&] {
+    start_all_reduce_sum(buffer);
+    finish_started();
+    wait_for_started();
+  }
+
+  void start_all_reduce_sum(FloatBuffer buffer) override {
+    if (!buffer.on_gpu) {
+      host_->start_all_reduce_sum(buffer);
+      return;
+    }
+    enqueue("ncclAllReduce", [&] {
       return ncclAllReduce(buffer.data, buffer.data, buffer.count, ncclFloat32, ncclSum,
                            nccl_.get(), stream_.get());
     });
+  }
+
+  void finish_started() override {
+    host_->finish_started();
+    if (started_ == nullptr) {
+      return;
+    }
+    check_open();
+    BATON_CUDA_CHECK(cudaSetDevice(options_.device_index));
+    BATON_CUDA_CHECK(cudaEventRecord(done_.get(), stream_.get()));
+    BATON_CUDA_CHECK(cudaStreamWaitEvent(compute_stream(), done_.get(), 0));
+    is_ordered_ = true;
+  }
+
+  void wait_for_started() override {
+    host_->wait_for_started();
+    if (started_ == nullptr) {
+      return;
+    }
+    check_open();
+    if (!is_ordered_) {
+      finish_started();
+    }
+    wait_until_done(limit_seconds(), started_);
+    started_ = nullptr;
+    is_ordered_ = false;
+    is_first_ = false;
   }
 
   void broadcast(FloatBuffer buffer, int root) override {
@@ -131,10 +118,11 @@ class NcclCommunicator final : public Communicator {
       return;
     }
     BATON_ASSERT(root >= 0 && root < size_, fmt::format("root {} of {}", root, size_));
-    run("ncclBroadcast", [&] {
+    enqueue("ncclBroadcast", [&] {
       return ncclBroadcast(buffer.data, buffer.data, buffer.count, ncclFloat32, root, nccl_.get(),
                            stream_.get());
     });
+    wait_for_started();
   }
 
   void all_gather(FloatBuffer mine, FloatBuffer received) override {
@@ -145,10 +133,11 @@ class NcclCommunicator final : public Communicator {
       host_->all_gather(mine, received);
       return;
     }
-    run("ncclAllGather", [&] {
+    enqueue("ncclAllGather", [&] {
       return ncclAllGather(mine.data, received.data, mine.count, ncclFloat32, nccl_.get(),
                            stream_.get());
     });
+    wait_for_started();
   }
 
   double all_reduce_sum(double value) override { return host_->all_reduce_sum(value); }
@@ -163,23 +152,42 @@ class NcclCommunicator final : public Communicator {
 
   void close() override {
     check_open();
-    BATON_NCCL_CHECK(ncclCommFinalize(nccl_.get()), nccl_.get());
+    wait_for_started();  // finalize would wait for them without a limit
+    or_abort("ncclCommFinalize",
+             [&] { BATON_NCCL_CHECK(ncclCommFinalize(nccl_.get()), nccl_.get()); });
     wait_until_ready(options_.timeout_seconds, "ncclCommFinalize");
     const ncclComm_t finished = nccl_.release();
     BATON_NCCL_CHECK(ncclCommDestroy(finished), nullptr);
+    ended_because_ = "closed";
     host_->close();
   }
 
   void abort(const std::string& reason) noexcept override {
     nccl_.reset();
+    try {
+      ended_because_ = "aborted: " + reason;
+      base::log(base::LogLevel::kError, "comm",
+                fmt::format("NCCL group of {} ranks aborted: {}", size_, reason));
+    } catch (...) {  // the text is a courtesy on this path
+    }
     host_->abort(reason);
   }
 
  private:
+  cudaStream_t compute_stream() const {
+    return static_cast<cudaStream_t>(options_.compute_stream);
+  }
+
+  std::string place() const { return fmt::format("group rank {} of {} (nccl)", rank_, size_); }
+
+  double limit_seconds() const {
+    return is_first_ ? options_.first_timeout_seconds : options_.timeout_seconds;
+  }
+
   void check_open() const {
     if (!nccl_) {
       throw base::Error(base::ErrorKind::kCommunication, "a group of ranks was used after its end",
-                        {.where = fmt::format("rank {} of {} (nccl)", rank_, size_)});
+                        {.where = place(), .found = ended_because_});
     }
   }
 
@@ -207,57 +215,71 @@ class NcclCommunicator final : public Communicator {
     if (failed) {
       throw base::Error(base::ErrorKind::kCommunication,
                         "another rank of the group could not start NCCL",
-                        {.where = fmt::format("group rank {} of {}", rank_, size_),
-                         .fix = "the other rank's own message says why"});
+                        {.where = place(), .fix = "the other rank's own message says why"});
     }
   }
 
   void form_group() {
     ncclUniqueId id{};
+    ncclResult_t status = ncclSuccess;
     if (rank_ == 0) {
-      BATON_NCCL_CHECK(ncclGetUniqueId(&id), nullptr);
+      status = ncclGetUniqueId(&id);
     }
-    const std::string bytes =
-        host_->broadcast_bytes(std::string(id.internal, sizeof id.internal), 0);
+    const std::string bytes = host_->broadcast_bytes(
+        status == ncclSuccess ? std::string(id.internal, sizeof id.internal) : std::string(), 0);
+    BATON_NCCL_CHECK(status, nullptr);
+    if (bytes.size() != sizeof id.internal) {
+      throw base::Error(base::ErrorKind::kCommunication,
+                        "group rank 0 got no unique id from NCCL",
+                        {.where = place(), .fix = "group rank 0's own message says why"});
+    }
     std::memcpy(id.internal, bytes.data(), sizeof id.internal);
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
     config.blocking = 0;
     ncclComm_t created = nullptr;
-    const ncclResult_t status = ncclCommInitRankConfig(&created, size_, id, rank_, &config);
+    ncclResult_t started = ncclCommInitRankConfig(&created, size_, id, rank_, &config);
     nccl_ = NcclHandle(created);
-    BATON_NCCL_CHECK(status, nccl_.get());
+    or_abort("ncclCommInitRankConfig", [&] { check_nccl(started, created, "ncclCommInitRankConfig"); });
     wait_until_ready(options_.first_timeout_seconds, "ncclCommInitRankConfig");
   }
 
-  /// One operation: after what the compute stream holds, before what it will hold, waited for by
-  /// polling.
-  template <typename Operation>
-  void run(const char* name, Operation operation) {
-    check_open();
-    const double limit = is_first_ ? options_.first_timeout_seconds : options_.timeout_seconds;
-    const auto compute = static_cast<cudaStream_t>(options_.compute_stream);
-    BATON_CUDA_CHECK(cudaSetDevice(options_.device_index));
-    BATON_CUDA_CHECK(cudaEventRecord(filled_.get(), compute));
-    BATON_CUDA_CHECK(cudaStreamWaitEvent(stream_.get(), filled_.get(), 0));
-    check_nccl(operation(), nccl_.get(), name);
-    wait_until_ready(limit, name);
-    BATON_CUDA_CHECK(cudaEventRecord(done_.get(), stream_.get()));
-    BATON_CUDA_CHECK(cudaStreamWaitEvent(compute, done_.get(), 0));
-    wait_until_done(limit, name);
-    is_first_ = false;
+  /// After an error nothing may be assumed about what is queued: the group ends with it.
+  template <typename Work>
+  void or_abort(const char* name, Work work) {
+    try {
+      work();
+    } catch (const base::Error& error) {
+      abort(fmt::format("{}: {}", name, error.summary()));
+      throw;
+    }
   }
 
-  /// Until NCCL has taken the last call in.
+  /// Puts one operation on the group's stream, after what the compute stream holds.
+  template <typename Operation>
+  void enqueue(const char* name, Operation operation) {
+    check_open();
+    or_abort(name, [&] {
+      BATON_CUDA_CHECK(cudaSetDevice(options_.device_index));
+      BATON_CUDA_CHECK(cudaEventRecord(filled_.get(), compute_stream()));
+      BATON_CUDA_CHECK(cudaStreamWaitEvent(stream_.get(), filled_.get(), 0));
+      check_nccl(operation(), nccl_.get(), name);
+    });
+    wait_until_ready(limit_seconds(), name);
+    started_ = name;
+    is_ordered_ = false;
+  }
+
+  /// Until NCCL has taken the last call in; the GPU may still work on it.
   void wait_until_ready(double limit_seconds, const char* name) {
     poll(limit_seconds, name, [](ncclResult_t state) { return state == ncclSuccess; });
   }
 
-  /// Until the GPU has passed the operation.
+  /// Until the GPU has passed the last call.
   void wait_until_done(double limit_seconds, const char* name) {
     poll(limit_seconds, name, [&](ncclResult_t) {
       const cudaError_t state = cudaEventQuery(done_.get());
       if (state != cudaErrorNotReady) {
-        check_cuda(state, name);
+        or_abort(name, [&] { check_cuda(state, name); });
       }
       return state == cudaSuccess;
     });
@@ -268,22 +290,17 @@ class NcclCommunicator final : public Communicator {
     const Clock::time_point start = Clock::now();
     for (std::int64_t round = 0;; ++round) {
       ncclResult_t state = ncclSuccess;
-      BATON_NCCL_CHECK(ncclCommGetAsyncError(nccl_.get(), &state), nccl_.get());
-      if (state != ncclSuccess && state != ncclInProgress) {
-        const base::Error error = library_error(
-            "NCCL", name,
-            fmt::format("{}; {}", ncclGetErrorString(state), ncclGetLastError(nccl_.get())),
-            std::source_location::current());
-        abort(error.summary());
-        throw error;
-      }
+      or_abort(name, [&] {
+        BATON_NCCL_CHECK(ncclCommGetAsyncError(nccl_.get(), &state), nccl_.get());
+        check_nccl(state, nccl_.get(), name);
+      });
       if (finished(state)) {
         return;
       }
       if (std::chrono::duration<double>(Clock::now() - start).count() > limit_seconds) {
         abort(fmt::format("{} took longer than {} s", name, limit_seconds));
         throw base::Error(base::ErrorKind::kHang, "a group of GPUs made no progress",
-                          {.where = fmt::format("{} on group rank {} of {}", name, rank_, size_),
+                          {.where = fmt::format("{} on {}", name, place()),
                            .expected = fmt::format("an end within {} s", limit_seconds),
                            .fix = "look for a rank that stopped; raise cluster.timeout_seconds if "
                                   "it is merely slow"});
@@ -302,6 +319,9 @@ class NcclCommunicator final : public Communicator {
   int rank_;
   int size_;
   bool is_first_ = true;
+  const char* started_ = nullptr;  // the last operation not waited for
+  bool is_ordered_ = false;        // the compute stream waits for it
+  std::string ended_because_;
   StreamHandle stream_;  // destroyed after nccl_, which is declared later
   EventHandle filled_;
   EventHandle done_;
