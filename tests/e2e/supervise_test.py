@@ -1,0 +1,277 @@
+"""launch/run.sh: restarts after lost ranks, no restarts where they cannot help, stops that are asked for."""
+
+import os
+import pathlib
+import random
+import re
+import signal
+import subprocess
+import time
+import unittest
+
+from support import SOURCE, digests, find_binary, read_json, train, workspace, write_config
+
+KEPT = ("experts/*.h5", "buffers/*.h5")
+LONG = {"train__num_train_epochs": "80"}  # some seconds of training: time to disturb it
+
+
+def environment(**changes):
+    base = {key: value for key, value in os.environ.items() if not key.startswith("OMPI_MCA")}
+    base.update(BATON=str(find_binary()), OMP_WAIT_POLICY="passive")
+    return base | {key: str(value) for key, value in changes.items()}
+
+
+def start(*arguments, **variables):
+    return subprocess.Popen([str(SOURCE / "launch" / "run.sh"), *map(str, arguments)], cwd=workspace(),
+                            env=environment(**variables), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                            stdin=subprocess.DEVNULL)
+
+
+def finish(process, timeout=240):
+    text, _ = process.communicate(timeout=timeout)
+    return process.returncode, text
+
+
+def supervise(*arguments, **variables):
+    return finish(start(*arguments, **variables))
+
+
+def program(name, text):
+    """A stand-in for baton: a shell script that the launcher starts; $n is the number of this start, from 1."""
+    path = workspace() / name
+    path.write_text("#!/bin/bash\n" + f'echo x >>"{path}.starts"; n=$(wc -l <"{path}.starts")\n' + text)
+    path.chmod(0o755)
+    return path
+
+
+def starts(path):
+    file = path.with_name(path.name + ".starts")
+    return len(file.read_text().splitlines()) if file.exists() else 0
+
+
+def ranks_of(run):
+    """Process ids of the ranks that train into `run`."""
+    found = []
+    for entry in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if words[0] == str(find_binary()).encode() and str(run).encode() + b".cfg" in words:
+            found.append(int(entry.name))
+    return found
+
+
+def wait_for(condition, what, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {seconds} s for {what}")
+        time.sleep(0.05)
+
+
+def is_training(run):
+    return len(ranks_of(run)) >= 3 and any(file.stat().st_size > 0 for file in run.glob("logs/*.jsonl"))
+
+
+STATUS = """
+note() {  # note STATE EXIT_CODE
+  mkdir -p run-$NAME
+  printf '{\\n  "format": 1,\\n  "state": "%s",\\n  "exit_code": %d,\\n  "error": "a \\\\"quoted\\\\" text %s"\\n}\\n' \\
+    "$1" "$2" "$n" >run-$NAME/status.json
+}
+"""
+
+
+def stand_in_srun():
+    """A launcher that starts one process at once: `srun` for a PATH of its own."""
+    folder = workspace() / "bin"
+    folder.mkdir(exist_ok=True)
+    (folder / "srun").write_text('#!/bin/bash\nwhile [[ $1 == --* ]]; do shift; done\nexec "$@"\n')
+    (folder / "srun").chmod(0o755)
+    return {"LAUNCHER": "srun", "PATH": f"{folder}:{os.environ['PATH']}"}
+
+
+class Verdicts(unittest.TestCase):
+    """What is done after each way in which a world can end; stand-ins write the notes that the program would."""
+
+    def check(self, name, script, code, num_starts, max_restarts=1, **variables):
+        fake = program(f"fake-{name}", STATUS + script)
+        got, text = supervise("eval", "--run", f"run-{name}", BATON=fake, NAME=name, RANKS=1,
+                              MAX_RESTARTS=max_restarts, **(variables or stand_in_srun()))
+        self.assertEqual((got, starts(fake)), (code, num_starts), text)
+        return text
+
+    def test_done_counts_though_the_launcher_failed(self):
+        self.check("done", "note done 0; exit 9", 0, 1, LAUNCHER="mpirun")
+
+    def test_errors_that_a_restart_cannot_change(self):
+        for code in (2, 3, 4, 5, 7, 70):
+            text = self.check(f"failed-{code}", f"note failed {code}; kill -9 $$", code, 1)
+            self.assertIn(f"exit code {code}", text)
+
+    def test_errors_before_the_run_folder_is_opened(self):
+        for code in (2, 3, 4):
+            self.check(f"early-{code}", f"exit {code}", code, 1)
+
+    def test_a_note_of_an_earlier_attempt_is_not_believed(self):
+        folder = workspace() / "run-stale"
+        folder.mkdir()
+        (folder / "status.json").write_text('{\n  "state": "done",\n  "exit_code": 0\n}\n')
+        self.check("stale", "kill -9 $$", 6, 2)
+
+    def test_a_hang_is_restarted_and_then_handed_on(self):
+        text = self.check("hang", "note failed 8; exit 8", 8, 2)
+        self.assertIn('a \\"quoted\\" text', text)
+        self.assertIn("giving up after 1 restart", text)
+
+    def test_a_lost_rank_is_restarted(self):
+        self.check("lost", "[ $n = 1 ] && { note running 0; kill -9 $$; }; note done 0", 0, 2, LAUNCHER="mpirun")
+
+    def test_survivors_that_noted_a_stop_do_not_hide_a_lost_rank(self):
+        self.check("echo", "[ $n = 1 ] && { note stopped 75; kill -9 $$; }; note done 0", 0, 2)
+
+    def test_a_stop_from_elsewhere_is_handed_on(self):
+        self.check("stopped", "note stopped 75; exit 75", 75, 1)
+
+    def test_progress_starts_the_count_again(self):
+        script = "mkdir -p run-$NAME/experts; [ $n -gt 3 ] || touch run-$NAME/experts/$n.h5; note running 0; kill -9 $$"
+        text = self.check("progress", script, 6, 4)  # three that made progress, one restart that did not
+        self.assertIn("giving up", text)
+
+    def test_the_first_failure_wins(self):
+        script = "note failed 6; cp run-$NAME/status.json run-$NAME/failure.json; sed -i s/6/3/ run-$NAME/failure.json"
+        self.check("first", script + "; exit 1", 3, 1)
+
+    def test_no_restarts_at_all(self):
+        self.check("none", "note running 0; kill -9 $$", 6, 1, max_restarts=0)
+
+    def test_stopping_while_it_waits_to_restart(self):
+        fake = program("fake-waiting", STATUS + "note running 0; kill -9 $$")
+        process = start("eval", "--run", "run-waiting", BATON=fake, NAME="waiting", MAX_RESTARTS=9,
+                        **stand_in_srun())
+        wait_for(lambda: starts(fake) >= 3, "three starts")
+        process.send_signal(signal.SIGUSR1)
+        code, text = finish(process, 30)
+        self.assertIn(code, (6, 75), text)
+        self.assertLessEqual(starts(fake), 4)
+
+    def test_a_stop_at_the_very_start_is_not_lost(self):
+        fake = program("fake-early-stop", STATUS + "trap 'note stopped 75; exit 75' USR1; sleep 1; trap >trap.txt;\n"
+                       "for i in $(seq 100); do sleep 0.1; done; exit 1")
+        process = start("eval", "--run", "run-early-stop", BATON=fake, NAME="early-stop", RANKS=1)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGTERM)
+        code, text = finish(process, 30)
+        self.assertEqual(code, 75, text)
+
+    def test_second_signal_leaves_at_once(self):
+        fake = program("fake-deaf", STATUS + "trap '' USR1 TERM; note running 0; for i in $(seq 300); do sleep 0.1; done")
+        process = start("eval", "--run", "run-deaf", BATON=fake, NAME="deaf", RANKS=1)
+        wait_for(lambda: starts(fake) == 1, "the start")
+        process.send_signal(signal.SIGINT)
+        time.sleep(1.5)
+        self.assertIsNone(process.poll())
+        process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        code, text = finish(process, 30)
+        self.assertLess(time.monotonic() - began, 10)
+        self.assertEqual((code, starts(fake)), (6, 1), text)
+
+    def test_bad_settings(self):
+        for name, value in (("MAX_RESTARTS", "many"), ("LAUNCHER", "rsh"), ("BATON", "/nowhere/baton"),
+                            ("HOSTFILE", "/nowhere/hosts")):
+            code, text = supervise("eval", "--run", "run-bad", **{name: value})
+            self.assertEqual(code, 2, text)
+            self.assertIn(value, text)
+
+    def test_help_lists_every_setting(self):
+        code, text = supervise("--help")
+        self.assertEqual(code, 0)
+        for name in re.findall(r"^([A-Z_]+)=\$\{", (SOURCE / "launch" / "run.sh").read_text(), re.M):
+            self.assertIn(name, text)
+
+
+class Training(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.expected = digests(train("undisturbed", ranks=3, **LONG), *KEPT)
+
+    def check_result(self, run):
+        self.assertEqual(digests(run, *KEPT), self.expected)
+        self.assertEqual(read_json(run / "status.json")["state"], "done")
+
+    def test_a_rank_is_killed_twice(self):
+        chance = random.Random(int(os.environ.get("BATON_TEST_SEED", "4")))
+        config, run = write_config("killed", **LONG), workspace() / "killed"
+        process = start("train", "--config", config, RANKS=3, THREADS=1)
+        for _ in range(2):
+            wait_for(lambda: is_training(run) or process.poll() is not None, "a training world")
+            time.sleep(chance.random())
+            victims = ranks_of(run)
+            if victims:
+                os.kill(chance.choice(victims), signal.SIGKILL)
+                wait_for(lambda: not set(victims) & set(ranks_of(run)), "the end of the world")
+        code, text = finish(process)
+        self.assertEqual(code, 0, text[-4000:])
+        self.assertIn("a rank was lost", text)
+        self.check_result(run)
+
+    def test_a_rank_that_dies_at_each_start(self):
+        config, run = write_config("dying", **LONG), workspace() / "dying"
+        wrapper = program("dying.sh", f'[ "$OMPI_COMM_WORLD_RANK" = 1 ] && {{ sleep 0.5; kill -9 $$; }}\n'
+                          f'exec "{find_binary()}" "$@"')
+        code, text = supervise("train", "--config", config, BATON=wrapper, RANKS=2, MAX_RESTARTS=2)
+        self.assertEqual(code, 6, text[-4000:])
+        self.assertEqual(starts(wrapper), 2 * 3)  # two ranks, three worlds
+        self.assertIn("giving up after 2 restarts", text)
+        self.assertFalse(list(run.glob("experts/*.h5")))
+
+    def test_usage_errors_are_tried_once(self):
+        config = write_config("wrong", train__learning_rate="fast")
+        code, text = supervise("train", "--config", config, RANKS=2)
+        self.assertEqual(code, 2, text)
+        self.assertNotIn("restart 1", text)
+        self.assertIn("learning_rate", text)
+        for arguments in (("train",), ("train", "--config", "nowhere.cfg"), ("eval", "--run", "nowhere")):
+            code, text = supervise(*arguments, RANKS=2)
+            self.assertNotIn(code, (0, 6), text)
+            self.assertNotIn("restart 1", text)
+        self.assertEqual(supervise("fly")[0], 2)
+
+    def test_stop_and_go_on(self):
+        for name, signal_number in (("term", signal.SIGTERM), ("usr1", signal.SIGUSR1)):
+            config, run = write_config(name, **LONG), workspace() / name
+            process = start("train", "--config", config, RANKS=3, THREADS=1)
+            wait_for(lambda: is_training(run), "training")
+            process.send_signal(signal_number)
+            code, text = finish(process)
+            self.assertEqual(code, 75, text[-4000:])
+            self.assertEqual(read_json(run / "status.json")["state"], "stopped")
+            self.assertEqual(ranks_of(run), [])
+            code, text = supervise("train", "--config", config, RANKS=3, THREADS=1)
+            self.assertEqual(code, 0, text[-4000:])
+            self.check_result(run)
+
+    def test_ctrl_c_at_a_terminal(self):
+        config, run = write_config("ctrl-c", **LONG), workspace() / "ctrl-c"
+        process = subprocess.Popen([str(SOURCE / "launch" / "run.sh"), "train", "--config", str(config)],
+                                   cwd=workspace(), env=environment(RANKS=3, THREADS=1), stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT, text=True, start_new_session=True)
+        wait_for(lambda: is_training(run), "training")
+        os.killpg(process.pid, signal.SIGINT)  # what a terminal does
+        code, text = finish(process)
+        self.assertEqual(code, 75, text[-4000:])
+
+    def test_the_world_leaves_when_its_supervisor_is_killed(self):
+        config, run = write_config("orphan", **LONG), workspace() / "orphan"
+        process = start("train", "--config", config, RANKS=3, THREADS=1)
+        wait_for(lambda: is_training(run), "training")
+        process.kill()
+        wait_for(lambda: not ranks_of(run), "the end of the ranks")
+        finish(process)
+        self.assertEqual(read_json(run / "status.json")["state"], "stopped")
+
+
+if __name__ == "__main__":
+    unittest.main()
