@@ -64,12 +64,48 @@ std::uint64_t size_of(const Fd& fd) {
   return static_cast<std::uint64_t>(facts.st_size);
 }
 
-void sync_folder_of(const std::filesystem::path& path) {
-  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
-  const Fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  // Some file systems cannot sync a folder; that they say so (EINVAL) is no failure of the write.
-  if (fd && ::fsync(fd.get()) != 0 && errno != EINVAL) {
-    throw_storage("make a folder durable (fsync)", folder, errno);
+std::filesystem::path folder_of(const std::filesystem::path& path) {
+  return path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+}
+
+// Errors name `path`, what the caller knows the file as; `temporary` is where the bytes go.
+void write_synced(const std::filesystem::path& temporary,
+                  const std::filesystem::path& path,
+                  int flags,
+                  std::string_view content) {
+  Fd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0666));
+  if (!fd) {
+    throw_storage("create a file", path, errno);
+  }
+  const auto fail = [&](const char* action, int error) {
+    fd.reset();
+    ::unlink(temporary.c_str());
+    throw_storage(action, path, error);
+  };
+  std::size_t done = 0;
+  while (done < content.size()) {
+    const ssize_t count = ::write(fd.get(), content.data() + done, content.size() - done);
+    if (count < 0 && errno == EINTR) {
+      continue;
+    }
+    if (count < 0) {
+      fail("write a file", errno);
+    }
+    done += static_cast<std::size_t>(count);
+  }
+  if (::fsync(fd.get()) != 0) {
+    fail("make a file durable (fsync)", errno);
+  }
+  if (::close(fd.release()) != 0) {
+    fail("write a file (close)", errno);
+  }
+}
+
+void rename_or_remove(const std::filesystem::path& temporary, const std::filesystem::path& path) {
+  if (::rename(temporary.c_str(), path.c_str()) != 0) {
+    const int error = errno;
+    ::unlink(temporary.c_str());
+    throw_storage("give a finished file its name (rename)", path, error);
   }
 }
 
@@ -109,56 +145,61 @@ std::filesystem::path temporary_name(const std::filesystem::path& path) {
   return path.string() + ".tmp." + std::to_string(::getpid());
 }
 
+void write_new_file(const std::filesystem::path& path, std::string_view content) {
+  write_synced(path, path, O_EXCL, content);
+}
+
+void sync_folder(const std::filesystem::path& folder) {
+  const Fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  // Some file systems cannot sync a folder; that they say so (EINVAL) is no failure of the write. A folder that may
+  // be written but not read (EACCES) cannot be opened for it either.
+  if (fd ? ::fsync(fd.get()) != 0 && errno != EINVAL : errno != EACCES) {
+    throw_storage("make a folder durable (fsync)", folder, errno);
+  }
+}
+
+void rename_path(const std::filesystem::path& from, const std::filesystem::path& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) {
+    throw_storage("rename " + from.filename().string(), to, errno);
+  }
+}
+
 void write_file_atomically(const std::filesystem::path& path, std::string_view content) {
   const std::filesystem::path temporary = temporary_name(path);
-  Fd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-  if (!fd) {
-    throw_storage("create a file", path, errno);
-  }
-  const auto fail = [&](int error) {
-    fd.reset();
-    ::unlink(temporary.c_str());
-    throw_storage("write a file", path, error);
-  };
-  std::size_t done = 0;
-  while (done < content.size()) {
-    const ssize_t count = ::write(fd.get(), content.data() + done, content.size() - done);
-    if (count < 0 && errno == EINTR) {
-      continue;
-    }
-    if (count < 0) {
-      fail(errno);
-    }
-    done += static_cast<std::size_t>(count);
-  }
-  if (::close(fd.release()) != 0) {
-    fail(errno);
-  }
-  publish_file(temporary, path);
+  write_synced(temporary, path, O_TRUNC, content);
+  rename_or_remove(temporary, path);
+  sync_folder(folder_of(path));
 }
 
 void publish_file(const std::filesystem::path& temporary, const std::filesystem::path& path) {
-  const auto fail = [&](const char* action, int error) {
-    ::unlink(temporary.c_str());
-    throw_storage(action, path, error);
-  };
   {
     const Fd fd(::open(temporary.c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd || ::fsync(fd.get()) != 0) {
-      fail("make a file durable (fsync)", errno);
+      const int error = errno;
+      ::unlink(temporary.c_str());
+      throw_storage("make a file durable (fsync)", path, error);
     }
   }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) {
-    fail("give a finished file its name (rename)", errno);
-  }
-  sync_folder_of(path);
+  rename_or_remove(temporary, path);
+  sync_folder(folder_of(path));
 }
 
 void make_directories(const std::filesystem::path& path) {
   std::error_code error;
-  std::filesystem::create_directories(path, error);
-  if (error) {
-    throw_storage("create a folder", path, error.value());
+  if (path.empty() || std::filesystem::is_directory(path, error)) {
+    return;
+  }
+  const std::filesystem::path parent = folder_of(path);
+  if (parent != path) {
+    make_directories(parent);
+  }
+  if (::mkdir(path.c_str(), 0777) == 0) {
+    sync_folder(parent);
+    return;
+  }
+  const int reason = errno;  // another process may have made it
+  if (!std::filesystem::is_directory(path, error)) {
+    throw_storage("create a folder", path, reason);
   }
 }
 

@@ -7,7 +7,6 @@
 #include <span>
 
 #include "baton/base/error.hpp"
-#include "baton/base/json.hpp"
 #include "baton/base/sha256.hpp"
 #include "baton/checkpoint/h5_file.hpp"
 #include "content_digest.hpp"
@@ -76,15 +75,6 @@ std::string content_digest(const ExpertState& state) {
   return digest.hex();
 }
 
-std::string identity_json(const expert::Identity& identity) {
-  try {
-    return base::Json(identity.facts()).dump();
-  } catch (const base::Json::exception& error) {
-    BATON_ASSERT(false, error.what());
-  }
-  return {};
-}
-
 std::vector<double> flatten(const std::vector<expert::RocPoint>& points) {
   std::vector<double> values;
   for (const expert::RocPoint& point : points) {
@@ -98,8 +88,7 @@ void write_facts(H5File& file, const ExpertState& state) {
   file.set_text("kind", kExpertKind);
   file.set_int("format_version", kExpertFormatVersion);
   file.set_text("task", state.task);
-  file.set_text("fingerprint", state.identity.fingerprint());
-  file.set_text("identity", identity_json(state.identity));
+  write_identity(file, state.identity);
   file.set_text("base_fingerprint", state.base_fingerprint);
   file.set_int("lora_rank", state.lora_rank);
   file.set_real("lora_alpha", state.lora_alpha);
@@ -118,23 +107,6 @@ void write_facts(H5File& file, const ExpertState& state) {
   file.set_int("num_negative", state.num_negative);
   file.set_text("facts_sha256", facts_digest(state));
   file.set_text("content_sha256", content_digest(state));
-}
-
-expert::Identity read_identity(const H5File& file) {
-  const std::string where = file.path().string() + ", attribute identity";
-  const base::Json json = base::parse_json(file.text("identity"), base::ErrorKind::kModel, where);
-  expert::Identity identity;
-  if (!json.is_object()) {
-    refuse_content(file.path(), "attribute identity", "a JSON object", json.type_name());
-  }
-  for (const auto& [name, value] : json.items()) {
-    if (!value.is_string()) {
-      refuse_content(file.path(), "attribute identity, " + name, "a JSON string",
-                     value.type_name());
-    }
-    identity.set(name, value.get<std::string>());
-  }
-  return identity;
 }
 
 std::vector<expert::RocPoint> read_roc(const H5File& file) {
@@ -172,11 +144,6 @@ ExpertState read_facts(const H5File& file) {
   state.steps = file.integer("steps");
   state.num_positive = file.integer("num_positive");
   state.num_negative = file.integer("num_negative");
-  const std::string fingerprint = file.text("fingerprint");
-  if (fingerprint != state.identity.fingerprint()) {
-    refuse_content(file.path(), "attribute fingerprint",
-                   state.identity.fingerprint() + ", as the identity gives", fingerprint);
-  }
   check_digest(file, "facts_sha256", facts_digest(state));
   return state;
 }

@@ -47,6 +47,46 @@ void check_digest(const H5File& file, const std::string& attribute, const std::s
   }
 }
 
+void write_identity(H5File& file, const expert::Identity& identity) {
+  std::string json;
+  try {
+    json = base::Json(identity.facts()).dump();
+  } catch (const base::Json::exception& error) {
+    BATON_ASSERT(false, error.what());
+  }
+  file.set_text("fingerprint", identity.fingerprint());
+  file.set_text("identity", json);
+}
+
+expert::Identity read_identity(const H5File& file) {
+  const std::string item = "attribute identity";
+  const base::Json json = base::parse_json(file.text("identity"), base::ErrorKind::kModel,
+                                           file.path().string() + ", " + item);
+  expert::Identity identity = identity_from_json(json, file.path(), item);
+  const std::string fingerprint = file.text("fingerprint");
+  if (fingerprint != identity.fingerprint()) {
+    refuse_content(file.path(), "attribute fingerprint",
+                   identity.fingerprint() + ", as the identity gives", fingerprint);
+  }
+  return identity;
+}
+
+expert::Identity identity_from_json(const base::Json& json,
+                                    const std::filesystem::path& path,
+                                    const std::string& where) {
+  expert::Identity identity;
+  if (!json.is_object()) {
+    refuse_content(path, where, "a JSON object", json.type_name());
+  }
+  for (const auto& [name, value] : json.items()) {
+    if (!value.is_string()) {
+      refuse_content(path, where + ", " + name, "a JSON string", value.type_name());
+    }
+    identity.set(name, value.get<std::string>());
+  }
+  return identity;
+}
+
 void refuse_content(const std::filesystem::path& path,
                     const std::string& item,
                     const std::string& expected,

@@ -9,6 +9,7 @@
 #include "baton/base/error.hpp"
 #include "baton/base/file.hpp"
 #include "h5_state.hpp"
+#include "regular_file.hpp"
 
 namespace baton::checkpoint {
 
@@ -67,10 +68,10 @@ std::uint64_t little_endian_64(const std::byte* bytes) {
 std::uint64_t check_superblock(const std::filesystem::path& path) {
   constexpr std::array<unsigned char, 8> kSignature{0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
   constexpr std::size_t kSuperblockSize = 48;
-  const base::MappedFile file(path, base::ErrorKind::kModel);
-  const auto bytes = file.bytes();
-  if (bytes.size() < kSuperblockSize) {
-    refuse_h5(path, "", "an HDF5 file", std::to_string(bytes.size()) + " bytes");
+  RegularFile file(path);
+  std::array<std::byte, kSuperblockSize> bytes{};
+  if (file.size() < kSuperblockSize || file.read(bytes) < kSuperblockSize) {
+    refuse_h5(path, "", "an HDF5 file", std::to_string(file.size()) + " bytes");
   }
   if (std::memcmp(bytes.data(), kSignature.data(), kSignature.size()) != 0) {
     refuse_h5(path, "", "an HDF5 file", "a file that does not begin as one");
@@ -82,11 +83,11 @@ std::uint64_t check_superblock(const std::filesystem::path& path) {
                   "- and " + std::to_string(byte_at(10)) + "-byte sizes");
   }
   const std::uint64_t declared = little_endian_64(bytes.data() + kEndOfFileOffset);
-  if (declared != bytes.size()) {
+  if (declared != file.size()) {
     refuse_h5(path, "", std::to_string(declared) + " bytes, as the file itself says",
-              std::to_string(bytes.size()) + " bytes");
+              std::to_string(file.size()) + " bytes");
   }
-  return bytes.size();
+  return file.size();
 }
 
 }  // namespace
@@ -134,10 +135,10 @@ const std::filesystem::path& H5File::path() const {
 }
 
 H5File H5File::create(const std::filesystem::path& path) {
+  auto state = std::make_unique<State>();
   prepare_h5();
   const PropertyId access(H5Pcreate(H5P_FILE_ACCESS));
   const PropertyId creation(H5Pcreate(H5P_FILE_CREATE));
-  auto state = std::make_unique<State>();
   state->path = path;
   // In memory: HDF5 keeps a file it could not write open until the process ends, so it never sees
   // the disk.
@@ -155,8 +156,8 @@ H5File H5File::create(const std::filesystem::path& path) {
 }
 
 H5File H5File::open(const std::filesystem::path& path) {
-  prepare_h5();
   auto state = std::make_unique<State>();
+  prepare_h5();
   state->path = path;
   state->num_bytes = check_superblock(path);
   const PropertyId access(H5Pcreate(H5P_FILE_ACCESS));
@@ -170,24 +171,30 @@ H5File H5File::open(const std::filesystem::path& path) {
   return H5File(std::move(state));
 }
 
+std::string_view H5File::finish_image() {
+  BATON_ASSERT(state_->num_bytes == 0 && state_->file, "only a new file has an image");
+  if (H5Fclose(state_->file.release()) < 0) {
+    fail_h5_write(state_->path, "");
+  }
+  state_->turn = {};
+  const std::vector<char>& bytes = state_->image.bytes();
+  BATON_ASSERT(bytes.size() > kEndOfFileOffset + 8,
+               "an HDF5 image of " + std::to_string(bytes.size()) + " bytes");
+  // The image grows in steps; where the file ends its superblock says.
+  const std::uint64_t size =
+      little_endian_64(std::as_bytes(std::span(bytes)).data() + kEndOfFileOffset);
+  BATON_ASSERT(size <= bytes.size(), "an HDF5 image that ends at " + std::to_string(size));
+  return {bytes.data(), static_cast<std::size_t>(size)};
+}
+
 void H5File::close() {
   if (!state_->file) {
     return;
   }
-  const bool is_new = state_->num_bytes == 0;
-  if (H5Fclose(state_->file.release()) < 0) {
+  if (state_->num_bytes == 0) {
+    base::write_file_atomically(state_->path, finish_image());
+  } else if (H5Fclose(state_->file.release()) < 0) {
     fail_h5_write(state_->path, "");
-  }
-  if (is_new) {
-    const std::vector<char>& bytes = state_->image.bytes();
-    BATON_ASSERT(bytes.size() > kEndOfFileOffset + 8,
-                 "an HDF5 image of " + std::to_string(bytes.size()) + " bytes");
-    // The image grows in steps; where the file ends its superblock says.
-    const std::uint64_t size =
-        little_endian_64(std::as_bytes(std::span(bytes)).data() + kEndOfFileOffset);
-    BATON_ASSERT(size <= bytes.size(), "an HDF5 image that ends at " + std::to_string(size));
-    base::write_file_atomically(state_->path,
-                                std::string_view(bytes.data(), static_cast<std::size_t>(size)));
   }
 }
 
@@ -219,7 +226,10 @@ void H5File::State::write(const std::string& name,
     for (std::size_t i = 1; i < chunk.size(); ++i) {
       below *= chunk[i];
     }
-    chunk[0] = std::clamp<hsize_t>(kMaxChunkElements / below, 1, chunk[0]);
+    // Chunks of one size: what the last one does not use is stored all the same.
+    const hsize_t most = std::clamp<hsize_t>(kMaxChunkElements / below, 1, chunk[0]);
+    const hsize_t num_chunks = (chunk[0] + most - 1) / most;
+    chunk[0] = (chunk[0] + num_chunks - 1) / num_chunks;
     ready = H5Pset_chunk(creation.get(), static_cast<int>(chunk.size()), chunk.data()) >= 0 &&
             H5Pset_fletcher32(creation.get()) >= 0;
   }

@@ -24,6 +24,7 @@ struct H5File::State {
   std::filesystem::path path;
   std::uint64_t num_bytes = 0;  // of a file that was opened; 0 of a new one
   H5Image image;                // of a new file; outlives `file`
+  H5Turn turn = take_h5_turn();
   FileId file;
 
   void write(const std::string& name,

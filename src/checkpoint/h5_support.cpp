@@ -52,6 +52,16 @@ void* H5Image::resize(std::size_t size) noexcept {
   }
 }
 
+H5Turn take_h5_turn() {
+  static std::recursive_mutex mutex;
+  H5Turn turn(mutex, std::defer_lock);
+  hbool_t is_threadsafe = false;
+  if (H5is_library_threadsafe(&is_threadsafe) < 0 || !is_threadsafe) {
+    turn.lock();
+  }
+  return turn;
+}
+
 void prepare_h5() {
   H5open();
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);

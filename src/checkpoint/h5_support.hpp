@@ -3,6 +3,7 @@
 
 #include <hdf5.h>
 
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,11 @@ class H5Image {
  private:
   std::vector<char> bytes_;
 };
+
+/// Held while a file is open, where HDF5 was built without its own thread safety: files of two
+/// threads then take turns.
+using H5Turn = std::unique_lock<std::recursive_mutex>;
+H5Turn take_h5_turn();
 
 /// Switches HDF5's own printing and its filter plug-ins off (for this thread), and forgets older
 /// errors.

@@ -22,6 +22,16 @@ std::string read_file(const std::filesystem::path& path,
 /// Replaces `path` by `content` in one step.
 void write_file_atomically(const std::filesystem::path& path, std::string_view content);
 
+/// Writes a file that must not exist under its own name and makes its data durable (fsync); removed again when that
+/// fails. Its name is durable after sync_folder.
+void write_new_file(const std::filesystem::path& path, std::string_view content);
+
+/// Makes the names in a folder durable (fsync).
+void sync_folder(const std::filesystem::path& folder);
+
+/// rename(2): `to` is replaced in one step.
+void rename_path(const std::filesystem::path& from, const std::filesystem::path& to);
+
 /// Makes an already written and closed temporary file durable and gives it its name: fsync(temporary),
 /// rename, fsync(directory). For writers that fill the file themselves (HDF5).
 void publish_file(const std::filesystem::path& temporary, const std::filesystem::path& path);
@@ -29,7 +39,7 @@ void publish_file(const std::filesystem::path& temporary, const std::filesystem:
 /// `path` with ".tmp.<pid>" appended: where writers put what is not finished.
 std::filesystem::path temporary_name(const std::filesystem::path& path);
 
-/// Makes a folder and its parents; kStorage with the errno in words when that fails.
+/// Makes a folder and its parents, each name durable; kStorage with the errno in words when that fails.
 void make_directories(const std::filesystem::path& path);
 
 /// A read-only shared mapping of a whole file; the pages are shared between processes of a machine.

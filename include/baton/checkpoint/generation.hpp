@@ -2,7 +2,8 @@
 // Training state on disk: RUN/checkpoints/01-qa/step-00000012/ is one generation, made in this order, each file and
 // the folder synced before the next begins: state.h5, manifest.json (size and SHA-256 of each file, format, facts),
 // COMPLETE (the SHA-256 of the manifest). It is built under a temporary name and renamed before the marker is written;
-// a folder without a valid marker does not count. One process writes, any reads.
+// a folder without a valid marker does not count. State inside an accumulation is step-00000012-slot-00003. Names alone
+// say what is newer, no times. One process writes, any reads.
 
 #include <cstdint>
 #include <filesystem>
@@ -17,9 +18,10 @@ namespace baton::checkpoint {
 inline constexpr std::int64_t kTrainingStateFormatVersion = 1;
 inline constexpr int kGenerationsKept = 2;
 
-/// Writes one generation and then removes all but the newest kGenerationsKept valid ones. Any failure is kStorage with
-/// file and errno, leaves the generations before it as they are and removes what it had begun.
-/// Returns the new folder.
+/// Writes one generation and then removes what is older than the newest kGenerationsKept valid ones (what cannot be
+/// removed is logged). Any failure is kStorage with file and errno, leaves the generations before it as they are and
+/// removes what it had begun. A valid generation of this step and identity stays as it is, a damaged one is replaced.
+/// Returns the folder.
 std::filesystem::path save_generation(const std::filesystem::path& folder, const expert::TrainingState& state);
 
 struct LoadedGeneration {

@@ -5,7 +5,7 @@
 // no filter plug-ins, sizes checked before memory is asked for. HDF5's own locks are off: a file is
 // written once under a temporary name and never changed afterwards, and locking fails on many
 // network file systems (HDF5_USE_FILE_LOCKING still overrides this). HDF5 headers stay in the
-// source. One thread at a time.
+// source. One thread at a time for a file; each thread may have its own.
 
 #include <cstdint>
 #include <filesystem>
@@ -47,6 +47,9 @@ class H5File {
   /// Puts a new file on disk (temporary name, sync, rename); kStorage, the old file untouched, when
   /// that fails.
   void close();
+
+  /// Ends a new file without putting it on disk; its bytes, which live as long as this object.
+  std::string_view finish_image();
 
   // Writing. Names are absolute paths without the leading slash ("adapter/x"); errors are kStorage.
   void make_group(const std::string& name);
