@@ -31,10 +31,25 @@ bool any_set(std::initializer_list<const char*> names) {
   return false;
 }
 
+/// Slurm leaves the number of tasks where it was asked for as a whole, else its two factors.
+int num_job_tasks() {
+  if (!any_set({"SLURM_JOB_ID", "SLURM_JOBID"})) {
+    return 1;
+  }
+  if (const auto tasks = number_of("SLURM_NTASKS")) {
+    return *tasks;
+  }
+  return number_of("SLURM_NTASKS_PER_NODE").value_or(1) *
+         number_of("SLURM_JOB_NUM_NODES").value_or(1);
+}
+
 }  // namespace
 
 LaunchFacts launch_facts() {
   LaunchFacts facts;
+  facts.num_job_tasks = num_job_tasks();
+  const char* alone = std::getenv("BATON_ALONE");
+  facts.alone_on_purpose = alone != nullptr && std::string_view(alone) == "1";
   facts.can_meet_peers = any_set({"PMIX_RANK", "PMI_RANK", "PMI_FD"});
   // mpirun inside a Slurm job starts its ranks through srun: its own variables come first.
   if (const auto size = number_of("OMPI_COMM_WORLD_SIZE")) {
@@ -63,6 +78,19 @@ LaunchFacts launch_facts() {
     facts.announced_rank = number_of("PMIX_RANK").value_or(0);
   }
   return facts;
+}
+
+std::optional<base::Error> lone_process_problem(const LaunchFacts& facts) {
+  if (facts.launcher != "none" || facts.num_job_tasks <= 1 || facts.alone_on_purpose) {
+    return std::nullopt;
+  }
+  return base::Error(
+      base::ErrorKind::kCommunication, "this process is alone in a batch job of several tasks",
+      {.where = "a Slurm job, outside of srun and mpirun",
+       .expected = std::to_string(facts.num_job_tasks) + " ranks, one for each task of the job",
+       .found = "a world of 1",
+       .fix =
+           "start with srun --mpi=pmix or mpirun; to use one task on purpose, set BATON_ALONE=1"});
 }
 
 }  // namespace baton::comm

@@ -25,6 +25,22 @@ void check_mpi(int status, const char* expression, std::source_location place) {
        .fix = "look at the other ranks' last lines; start the job again, finished work is kept"});
 }
 
+void check_thread_level(int provided) {
+  if (provided == MPI_THREAD_MULTIPLE) {
+    return;
+  }
+  const char* name = provided == MPI_THREAD_SERIALIZED ? "MPI_THREAD_SERIALIZED"
+                     : provided == MPI_THREAD_FUNNELED ? "MPI_THREAD_FUNNELED"
+                                                       : "MPI_THREAD_SINGLE";
+  throw base::Error(base::ErrorKind::kCommunication,
+                    "this MPI does not work with several threads at once",
+                    {.where = "the start of MPI",
+                     .expected = "MPI_THREAD_MULTIPLE",
+                     .found = name,
+                     .fix = "use an MPI that was built with thread support (ompi_info shows "
+                            "\"MPI_THREAD_MULTIPLE: yes\")"});
+}
+
 void FreeMpiCommunicator::operator()(MPI_Comm communicator) const noexcept {
   if (mpi_is_running()) {
     MPI_Comm_free(&communicator);

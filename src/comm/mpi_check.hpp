@@ -15,6 +15,10 @@ void check_mpi(int status,
                const char* expression,
                std::source_location place = std::source_location::current());
 
+/// kCommunication unless `provided` is MPI_THREAD_MULTIPLE: control messages come from other
+/// threads while the main thread waits in a collective.
+void check_thread_level(int provided);
+
 /// Frees a communicator; collective by MPI's rules, so owners call reset() only in their close().
 struct FreeMpiCommunicator {
   void operator()(MPI_Comm communicator) const noexcept;

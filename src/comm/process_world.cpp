@@ -8,31 +8,21 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
-#include <deque>
 #include <exception>
 #include <iostream>
-#include <limits>
-#include <list>
 #include <map>
-#include <thread>
 #include <utility>
 
 #include "agreement.hpp"
 #include "baton/base/log.hpp"
 #include "baton/base/sha256.hpp"
 #include "baton/device/cpu_facts.hpp"
+#include "control_plane.hpp"
 #include "mpi_check.hpp"
 #include "mpi_communicator.hpp"
 
 namespace baton::comm {
 namespace {
-
-constexpr int kControlTag = 1;
-
-struct PendingSend {
-  std::string bytes;
-  MPI_Request request = MPI_REQUEST_NULL;
-};
 
 std::string host_name() {
   std::array<char, 256> name{};
@@ -76,15 +66,9 @@ void start_mpi(const LaunchFacts& facts, int* argc, char*** argv) {
     setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
   }
   int provided = MPI_THREAD_SINGLE;
-  BATON_MPI(MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &provided));
+  BATON_MPI(MPI_Init_thread(argc, argv, MPI_THREAD_MULTIPLE, &provided));
   BATON_MPI(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN));
-  if (provided < MPI_THREAD_FUNNELED) {
-    throw base::Error(base::ErrorKind::kCommunication,
-                      "this MPI does not work in a program with threads",
-                      {.expected = "thread level FUNNELED or better",
-                       .found = fmt::format("level {}", provided),
-                       .fix = "build with an MPI that has thread support"});
-  }
+  check_thread_level(provided);
 }
 
 }  // namespace
@@ -99,20 +83,10 @@ struct ProcessWorld::State {
   int local_size = 1;
   std::string host = host_name();
   std::vector<int> node_of_rank{0};
-  MpiCommHandle control;
+  ControlPlane control;
   std::unique_ptr<MpiCommunicator> agreement;  // never used for data
-  std::list<PendingSend> sends;
-  std::deque<ControlMessage> inbox;  // of a world without MPI
-
-  State() = default;
-  State(const State&) = delete;
-  State& operator=(const State&) = delete;
-  ~State() { control.release(); }  // freeing it is collective: only close() does that
 
   void find_nodes();
-  void forget_finished_sends();
-  std::optional<ControlMessage> receive();
-  void drain_control();
 };
 
 void ProcessWorld::State::find_nodes() {
@@ -128,61 +102,12 @@ void ProcessWorld::State::find_nodes() {
   local_size = static_cast<int>(std::count(node_of_rank.begin(), node_of_rank.end(), *me));
 }
 
-void ProcessWorld::State::forget_finished_sends() {
-  for (auto send = sends.begin(); send != sends.end();) {
-    int done = 0;
-    BATON_MPI(MPI_Test(&send->request, &done, MPI_STATUS_IGNORE));
-    send = done != 0 ? sends.erase(send) : std::next(send);
-  }
-}
-
-std::optional<ControlMessage> ProcessWorld::State::receive() {
-  int there = 0;
-  MPI_Message handle = MPI_MESSAGE_NULL;
-  MPI_Status status{};
-  BATON_MPI(MPI_Improbe(MPI_ANY_SOURCE, kControlTag, control.get(), &there, &handle, &status));
-  if (there == 0) {
-    return std::nullopt;
-  }
-  int count = 0;
-  BATON_MPI(MPI_Get_count(&status, MPI_BYTE, &count));
-  ControlMessage message{status.MPI_SOURCE, std::string(static_cast<std::size_t>(count), '\0')};
-  BATON_MPI(MPI_Mrecv(message.bytes.data(), count, MPI_BYTE, &handle, MPI_STATUS_IGNORE));
-  return message;
-}
-
-/// Sends are synchronous (finished = received), so a rank joins the barrier once its own have
-/// arrived, and the barrier's end means that none is under way anywhere.
-void ProcessWorld::State::drain_control() {
-  std::size_t num_dropped = 0;
-  MPI_Request barrier = MPI_REQUEST_NULL;
-  for (bool in_barrier = false;;) {
-    while (receive()) {
-      ++num_dropped;
-    }
-    if (!in_barrier) {
-      forget_finished_sends();
-      if (sends.empty()) {
-        BATON_MPI(MPI_Ibarrier(control.get(), &barrier));
-        in_barrier = true;
-      }
-    } else {
-      int done = 0;
-      BATON_MPI(MPI_Test(&barrier, &done, MPI_STATUS_IGNORE));
-      if (done != 0) {
-        break;
-      }
-    }
-    std::this_thread::yield();
-  }
-  if (num_dropped > 0) {
-    base::log_warning("comm", fmt::format("{} control messages were never read", num_dropped));
-  }
-}
-
 ProcessWorld::ProcessWorld(int* argc, char*** argv) : state_(std::make_unique<State>()) {
   const LaunchFacts facts = launch_facts();
   check_launch(facts);
+  if (const auto problem = lone_process_problem(facts)) {
+    throw *problem;
+  }
   if (facts.launcher == "none" || (facts.launcher == "srun" && facts.announced_size == 1)) {
     return;
   }
@@ -192,7 +117,7 @@ ProcessWorld::ProcessWorld(int* argc, char*** argv) : state_(std::make_unique<St
   BATON_MPI(MPI_Comm_rank(MPI_COMM_WORLD, &state.rank));
   BATON_MPI(MPI_Comm_size(MPI_COMM_WORLD, &state.size));
   check_size(facts, state.size);
-  state.control = duplicate(MPI_COMM_WORLD);
+  state.control.open(duplicate(MPI_COMM_WORLD), state.rank);
   state.agreement = std::make_unique<MpiCommunicator>(duplicate(MPI_COMM_WORLD));
   state.find_nodes();
 }
@@ -204,7 +129,7 @@ ProcessWorld::~ProcessWorld() {
   }
   if (std::uncaught_exceptions() > state.exceptions_at_start) {
     state.agreement->abort("left by an exception");
-    state.control.release();
+    state.control.give_up();
     return;
   }
   try {
@@ -275,35 +200,40 @@ std::unique_ptr<Communicator> ProcessWorld::split(const std::vector<std::vector<
   return std::make_unique<MpiCommunicator>(std::move(handle));
 }
 
+void ProcessWorld::send_control(int to_rank, Mailbox box, const std::string& bytes) {
+  BATON_ASSERT(to_rank >= 0 && to_rank < state_->size,
+               fmt::format("rank {} of {}", to_rank, state_->size));
+  state_->control.send(to_rank, box, bytes);
+}
+
+std::optional<ControlMessage> ProcessWorld::poll_control(Mailbox box) {
+  return state_->control.poll(box);
+}
+
 void ProcessWorld::send_control(int to_rank, const std::string& bytes) {
-  State& state = *state_;
-  BATON_ASSERT(to_rank >= 0 && to_rank < state.size,
-               fmt::format("rank {} of {}", to_rank, state.size));
-  BATON_ASSERT(std::cmp_less_equal(bytes.size(), std::numeric_limits<int>::max()),
-               fmt::format("control message of {} bytes", bytes.size()));
-  if (!state.uses_mpi) {
-    state.inbox.push_back({0, bytes});
-    return;
-  }
-  state.forget_finished_sends();
-  PendingSend& send = state.sends.emplace_back();
-  send.bytes = bytes;
-  BATON_MPI(MPI_Issend(send.bytes.data(), static_cast<int>(bytes.size()), MPI_BYTE, to_rank,
-                       kControlTag, state.control.get(), &send.request));
+  send_control(to_rank, Mailbox::kCoordinator, bytes);
 }
 
 std::optional<ControlMessage> ProcessWorld::poll_control() {
+  return poll_control(Mailbox::kCoordinator);
+}
+
+void ProcessWorld::check_same_build(const std::string& mine) {
   State& state = *state_;
-  if (state.uses_mpi) {
-    state.forget_finished_sends();
-    return state.receive();
+  if (!state.uses_mpi) {
+    return;
   }
-  if (state.inbox.empty()) {
-    return std::nullopt;
+  const std::vector<std::string> builds = state.agreement->all_gather_bytes(mine);
+  const std::vector<std::string> hosts = state.agreement->all_gather_bytes(state.host);
+  for (std::size_t r = 1; r < builds.size(); ++r) {
+    if (builds[r] != builds[0]) {
+      throw base::Error(base::ErrorKind::kCommunication, "the ranks run different builds",
+                        {.where = fmt::format("rank {} on {}", r, hosts[r]),
+                         .expected = fmt::format("{}, as rank 0 on {}", builds[0], hosts[0]),
+                         .found = builds[r],
+                         .fix = "start every rank from the same program file"});
+    }
   }
-  ControlMessage message = std::move(state.inbox.front());
-  state.inbox.pop_front();
-  return message;
 }
 
 void ProcessWorld::agree(const std::optional<base::Error>& mine) {
@@ -358,10 +288,9 @@ void ProcessWorld::close() {
   }
   std::cout.flush();
   std::fflush(nullptr);
+  state.control.close();
   if (state.uses_mpi) {
-    state.drain_control();
     state.agreement->close();
-    state.control.reset();
     BATON_MPI(MPI_Finalize());
   }
   state.ended = true;

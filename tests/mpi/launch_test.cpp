@@ -117,6 +117,31 @@ TEST(Launch, AWorldThatIsNotClosedEndsInOrder) {
   EXPECT_THAT(outcome.text, HasSubstr("never read"));
 }
 
+TEST(Launch, UnreadMessagesInEveryMailboxDoNotHoldTheEnd) {
+  const Outcome outcome = run(mpirun(3, "unread"));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
+  EXPECT_THAT(outcome.text, HasSubstr("ended\nended\nended\n"));
+  // 3 senders x 2 messages x 2 mailboxes; the watch's do not count, rank 0 has read one.
+  EXPECT_THAT(outcome.text, HasSubstr("12 control messages were never read"));
+  EXPECT_THAT(outcome.text, HasSubstr("11 control messages were never read"));
+}
+
+TEST(Launch, LateReportsOfTheWatchAreDroppedInSilence) {
+  const Outcome outcome = run(mpirun(2, "watch_unread"));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
+  EXPECT_EQ(outcome.text, "");
+}
+
+TEST(Launch, AloneInABatchJobOfSeveralTasksIsAnError) {
+  const std::string job = "SLURM_JOB_ID=7 SLURM_NTASKS=4 ";
+  const Outcome refused = run(job + alone("facts"));
+  EXPECT_EQ(refused.exit_code, 6) << refused.text;
+  EXPECT_THAT(refused.text, HasSubstr("srun --mpi=pmix"));
+  EXPECT_EQ(run(job + "BATON_ALONE=1 " + alone("facts")).exit_code, 0);
+  const Outcome started = run(job + mpirun(2, "facts"));
+  EXPECT_EQ(started.exit_code, 0) << started.text;
+}
+
 TEST(Launch, AGroupMayOutliveTheWorldAndIsOfNoUse) {
   const Outcome outcome = run(mpirun(2, "outlive"));
   EXPECT_EQ(outcome.exit_code, 0) << outcome.text;

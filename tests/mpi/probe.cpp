@@ -49,6 +49,21 @@ int run(const std::string& mode, ProcessWorld& world) {
     auto group = world.make_world_group();
     world.send_control((world.rank() + 1) % world.size(), "never read");
     std::printf("leaving\n");
+  } else if (mode == "unread") {  // messages of all sizes to all, in every mailbox
+    using baton::comm::Mailbox;
+    for (int to = 0; to < world.size(); ++to) {
+      for (const Mailbox box : {Mailbox::kCoordinator, Mailbox::kWorker, Mailbox::kWatch}) {
+        world.send_control(to, box, "short");
+        world.send_control(to, box, std::string(3'000'000, 'x'));
+      }
+    }
+    if (world.rank() == 0) {  // some receives are begun and not waited for
+      world.poll_control(Mailbox::kWorker);
+    }
+    world.close();
+    std::printf("ended\n");
+  } else if (mode == "watch_unread") {
+    world.send_control((world.rank() + 1) % world.size(), baton::comm::Mailbox::kWatch, "late");
   } else {
     throw std::runtime_error("unknown mode " + mode);
   }

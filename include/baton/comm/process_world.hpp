@@ -3,6 +3,7 @@
 // groups. A process started without mpirun or srun is a world of one. Used by main and the
 // commands.
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -15,16 +16,22 @@
 
 namespace baton::comm {
 
+/// Who a control message is for. Each mailbox has readers of its own.
+enum class Mailbox { kCoordinator, kWorker, kWatch };
+inline constexpr std::size_t kNumMailboxes = 3;
+
 struct ControlMessage {
   int from_rank = 0;
   std::string bytes;
 };
 
+/// Everything but the control messages and abort() belongs to the main thread.
 class ProcessWorld {
  public:
-  /// Starts MPI (thread level checked) where a launcher started this process; otherwise a world of
-  /// one in which MPI is never touched. Call once, from main. kCommunication when the launcher
-  /// announced more ranks than meet.
+  /// Starts MPI where a launcher started this process; otherwise a world of one in which MPI is
+  /// never touched. Call once, from main. kCommunication when MPI does not work with several
+  /// threads, when the launcher announced more ranks than meet, or when this process is alone in a
+  /// batch job of several tasks (see lone_process_problem).
   ProcessWorld(int* argc, char*** argv);
   /// Ends MPI unless that was done. Not while an exception passes through: the peers may never
   /// arrive, so the process then ends without it and the launcher ends the others.
@@ -47,10 +54,18 @@ class ProcessWorld {
   /// position in the list.
   std::unique_ptr<Communicator> split(const std::vector<std::vector<int>>& members);
 
-  /// Control plane: small byte messages on a communicator of their own. Sending does not block;
-  /// messages between two ranks arrive in order.
+  /// Control plane: small byte messages on a communicator of their own. Any thread, at any time
+  /// until close(), also while others wait in collectives; neither call waits for another rank.
+  /// Messages between two ranks for one mailbox arrive in order; to oneself they go through memory.
+  void send_control(int to_rank, Mailbox box, const std::string& bytes);
+  std::optional<ControlMessage> poll_control(Mailbox box);
+  /// The same with Mailbox::kCoordinator.
   void send_control(int to_rank, const std::string& bytes);
   std::optional<ControlMessage> poll_control();
+
+  /// Collective: kCommunication on every rank, naming the first rank whose text differs from rank
+  /// 0's, its host and both texts. `mine` is base::build_identity().
+  void check_same_build(const std::string& mine);
 
   /// Collective: if any rank brings an error, every rank throws the error of the lowest such rank
   /// (its text says which rank found it). The way to enter a phase together after a part that may
@@ -59,9 +74,10 @@ class ProcessWorld {
   /// Runs `work` and then agrees: an exception on any rank becomes the same exception on all.
   void together(const std::function<void()>& work);
 
-  /// Ends all processes at once with this exit code; does not return.
+  /// Ends all processes at once with this exit code; does not return. Any thread.
   [[noreturn]] void abort(int code) noexcept;
-  /// Collective: the orderly end. Control messages nobody polled are dropped with a warning.
+  /// Collective: the orderly end; other threads have stopped using the world. Control messages
+  /// nobody polled are dropped, with a warning unless they are the watch's.
   void close();
 
  private:
@@ -76,7 +92,13 @@ struct LaunchFacts {
   int announced_rank = 0;         // this process's place in it
   int announced_local_size = 1;   // ranks on this machine, as far as the launcher says
   bool can_meet_peers = false;  // the launcher left the address by which MPI finds the other ranks
+  int num_job_tasks = 1;        // tasks of the Slurm job this process is in; 1 outside of one
+  bool alone_on_purpose = false;  // BATON_ALONE=1
 };
 LaunchFacts launch_facts();
+
+/// A process that no launcher started inside a batch job of several tasks would do alone what the
+/// job was given machines for: kCommunication with the fix. Nothing when all is well.
+std::optional<base::Error> lone_process_problem(const LaunchFacts& facts);
 
 }  // namespace baton::comm

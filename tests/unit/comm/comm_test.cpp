@@ -26,6 +26,11 @@ constexpr const char* kVariables[] = {"OMPI_COMM_WORLD_SIZE",
                                       "SLURM_STEP_ID",
                                       "SLURM_PROCID",
                                       "SLURM_NTASKS",
+                                      "SLURM_JOB_ID",
+                                      "SLURM_JOBID",
+                                      "SLURM_NTASKS_PER_NODE",
+                                      "SLURM_JOB_NUM_NODES",
+                                      "BATON_ALONE",
                                       "SLURM_STEP_TASKS_PER_NODE",
                                       "PMI_SIZE",
                                       "PMI_RANK",
@@ -90,6 +95,40 @@ TEST_F(LaunchFactsTest, ABatchScriptsShellIsNoStep) {
   EXPECT_EQ(launch_facts().announced_size, 1);
 }
 
+TEST_F(LaunchFactsTest, AProcessAloneInALargerJobIsAProblem) {
+  set("SLURM_NTASKS", "16");
+  EXPECT_FALSE(lone_process_problem(launch_facts()));  // no job: a variable somebody left behind
+  set("SLURM_JOB_ID", "99");
+  const auto problem = lone_process_problem(launch_facts());
+  ASSERT_TRUE(problem);
+  EXPECT_EQ(problem->kind(), base::ErrorKind::kCommunication);
+  EXPECT_THAT(problem->what(), HasSubstr("16 ranks"));
+  EXPECT_THAT(problem->what(), HasSubstr("srun --mpi=pmix"));
+  EXPECT_THROW(ProcessWorld(nullptr, nullptr), base::Error);
+
+  set("BATON_ALONE", "1");
+  EXPECT_FALSE(lone_process_problem(launch_facts()));
+  EXPECT_EQ(ProcessWorld(nullptr, nullptr).size(), 1);
+  set("BATON_ALONE", "0");
+  EXPECT_TRUE(lone_process_problem(launch_facts()));
+
+  set("SLURM_STEP_ID", "0");  // srun -n 1, asked for
+  set("SLURM_STEP_NUM_TASKS", "1");
+  set("SLURM_PROCID", "0");
+  EXPECT_FALSE(lone_process_problem(launch_facts()));
+}
+
+TEST_F(LaunchFactsTest, TheTasksOfAJobMayBeGivenPerNode) {
+  set("SLURM_JOB_ID", "99");
+  EXPECT_EQ(launch_facts().num_job_tasks, 1);
+  set("SLURM_JOB_NUM_NODES", "2");
+  set("SLURM_NTASKS_PER_NODE", "4");
+  EXPECT_EQ(launch_facts().num_job_tasks, 8);
+  EXPECT_TRUE(lone_process_problem(launch_facts()));
+  set("SLURM_NTASKS", "1");
+  EXPECT_FALSE(lone_process_problem(launch_facts()));
+}
+
 TEST_F(LaunchFactsTest, NonsenseCountsAsAbsent) {
   set("OMPI_COMM_WORLD_SIZE", "many");
   EXPECT_EQ(launch_facts().launcher, "none");
@@ -109,12 +148,17 @@ TEST_F(LaunchFactsTest, AWorldOfOneWorksWithoutMpi) {
   EXPECT_EQ(world.poll_control()->bytes, "one");
   EXPECT_EQ(world.poll_control()->bytes, "two");
   EXPECT_FALSE(world.poll_control());
+  world.send_control(0, Mailbox::kWatch, "for the watch");
+  EXPECT_FALSE(world.poll_control(Mailbox::kWorker));
+  EXPECT_EQ(world.poll_control(Mailbox::kWatch)->bytes, "for the watch");
+  world.check_same_build("any");
   world.agree(std::nullopt);
   EXPECT_THROW(world.together([] { throw base::Error(base::ErrorKind::kData, "cut off"); }),
                base::Error);
   world.close();
   world.close();
   EXPECT_THROW(world.make_world_group(), base::Error);
+  EXPECT_THROW(world.poll_control(Mailbox::kWatch), base::Error);
 }
 
 TEST_F(LaunchFactsTest, SrunWithoutAMeetingPlaceIsRefusedBeforeMpiStarts) {
