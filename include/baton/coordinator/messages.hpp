@@ -1,7 +1,8 @@
 #pragma once
-// What coordinator and workers say to each other, as versioned bytes. One worker is one group of ranks; its
-// leader (group rank 0) speaks for it. Little-endian, self-delimiting, the first byte is the protocol version.
-// Used by the two state machines and the loop that moves the bytes; it knows neither MPI nor what the work is.
+// What coordinator and workers say to each other, as versioned bytes. One worker is one group of
+// ranks; its leader (group rank 0) speaks for it. Little-endian, self-delimiting, the first byte is
+// the protocol version. Used by the two state machines and the loop that moves the bytes; it knows
+// neither MPI nor what the work is.
 
 #include <cstdint>
 #include <string>
@@ -58,8 +59,8 @@ using ToWorker = std::variant<Assign, Stop, Leave>;
 std::string to_bytes(const ToCoordinator& message);
 std::string to_bytes(const ToWorker& message);
 
-/// Bytes that are cut short, too long, of an unknown kind or of another version: kCommunication, naming what was
-/// found (another version: both numbers, and that the ranks run different builds).
+/// Bytes that are cut short, too long, of an unknown kind or of another version: kCommunication,
+/// naming what was found (another version: both numbers, and that the ranks run different builds).
 ToCoordinator to_coordinator_from(const std::string& bytes);
 ToWorker to_worker_from(const std::string& bytes);
 
