@@ -33,7 +33,7 @@ inline base::Error library_error(const char* library,
                                  const std::string& text,
                                  std::source_location place) {
   return {base::ErrorKind::kCommunication,
-          fmt::format("a {} call failed", library),
+          fmt::format("{} call failed", library),
           {.where = fmt::format("{} at {}:{}", expression, place.file_name(), place.line()),
            .found = text,
            .fix = "run with NCCL_DEBUG=INFO to see NCCL's own account; finished work is kept"}};
@@ -50,7 +50,7 @@ inline void check_cuda(cudaError_t status,
                        const char* expression,
                        std::source_location place = std::source_location::current()) {
   if (status != cudaSuccess) {
-    throw library_error("CUDA", expression, cudaGetErrorString(status), place);
+    throw library_error("a CUDA", expression, cudaGetErrorString(status), place);
   }
 }
 
@@ -60,7 +60,7 @@ inline void check_nccl(ncclResult_t status,
                        const char* expression,
                        std::source_location place = std::source_location::current()) {
   if (status != ncclSuccess && status != ncclInProgress) {
-    throw library_error("NCCL", expression, nccl_text(status, communicator), place);
+    throw library_error("an NCCL", expression, nccl_text(status, communicator), place);
   }
 }
 

@@ -18,7 +18,7 @@ std::string gpu_absence_reason() {
   return "this build has no GPU code";
 }
 
-Device choose_device(int local_rank) {
+Device choose_device(int local_rank, int) {
   BATON_ASSERT(local_rank >= 0, fmt::format("local_rank = {}", local_rank));
   Device device = cpu_device();
   device.description += " (" + gpu_absence_reason() + ")";

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <cstdlib>
 
 #include "baton/base/error.hpp"
 #include "baton/base/text.hpp"
@@ -26,6 +27,14 @@ GpuCount count_gpus() noexcept {
   return gpus;
 }
 
+std::string uuid_text(const cudaUUID_t& uuid) {
+  std::string text = "GPU-";
+  for (const char byte : uuid.bytes) {
+    text += fmt::format("{:02x}", static_cast<unsigned char>(byte));
+  }
+  return text;
+}
+
 }  // namespace
 
 bool cuda_compiled_in() noexcept {
@@ -47,17 +56,20 @@ std::string gpu_absence_reason() {
   return fmt::format("no GPU: {}", cudaGetErrorString(gpus.status));
 }
 
-Device choose_device(int local_rank) {
-  BATON_ASSERT(local_rank >= 0, fmt::format("local_rank = {}", local_rank));
-  const int count = num_gpus();
-  if (count == 0) {
+Device choose_device(int local_rank, int local_size) {
+  const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
+  const GpuFacts facts{num_gpus(), local_rank, local_size, visible == nullptr ? "" : visible};
+  const GpuChoice choice = choose_gpu(facts);
+  if (choice.index < 0) {
     Device device = cpu_device();
     device.description += " (" + gpu_absence_reason() + ")";
     return device;
   }
   Device device;
   device.kind = DeviceKind::kCuda;
-  device.index = local_rank % count;
+  device.index = choice.index;
+  device.num_visible = facts.num_visible;
+  device.advice = choice.advice;
   cudaDeviceProp properties{};
   std::array<char, 32> address{};
   cudaError_t status = cudaGetDeviceProperties(&properties, device.index);
@@ -67,16 +79,19 @@ Device choose_device(int local_rank) {
   if (status != cudaSuccess) {
     throw base::Error(
         base::ErrorKind::kCommunication, "a GPU does not answer",
-        {.where = fmt::format("GPU {} of {}", device.index, count),
+        {.where = fmt::format("GPU {} of {}", device.index, facts.num_visible),
          .found = cudaGetErrorString(status),
          .fix = "look at nvidia-smi; hide the GPU with CUDA_VISIBLE_DEVICES to go on without it"});
   }
   device.name = properties.name;
-  device.unique_id = address.data();
+  device.unique_id = uuid_text(properties.uuid);
+  device.pci_address = address.data();
   device.memory_bytes = properties.totalGlobalMem;
-  device.description = fmt::format("GPU {} of {}: {}, {}, compute capability {}.{}", device.index,
-                                   count, device.name, base::format_bytes(device.memory_bytes),
-                                   properties.major, properties.minor);
+  device.description =
+      fmt::format("GPU {} of {} ({}): {}, {}, compute capability {}.{}, at {}", device.index,
+                  facts.num_visible, choice.how, device.name,
+                  base::format_bytes(device.memory_bytes), properties.major, properties.minor,
+                  device.pci_address);
   return device;
 }
 
