@@ -26,10 +26,12 @@ bool nccl_compiled_in() noexcept;
 /// "NCCL 2.28.9 (compiled 2.28.9)", or "not compiled in".
 std::string nccl_version_text();
 
-/// Collective over `host`, which the new group owns and closes. Every operation waits on the host
-/// until it is done, polling NCCL's own error state: an error is kCommunication, a passed time
-/// limit kHang; both abort the group first. kUsage when NCCL is not compiled in; kCommunication
-/// when the library loaded is not the version compiled against.
+/// Collective over `host`, which the new group owns and closes. Forming the group does not block in
+/// NCCL: it is polled with the first time limit. Operations wait on the host until they are done,
+/// except start_all_reduce_sum and finish_started, which only queue. All waiting polls NCCL's own
+/// error state: an error is kCommunication, a passed time limit kHang; both abort the group first,
+/// and what comes after fails at once. kUsage when NCCL is not compiled in; kCommunication when the
+/// library loaded is not the version compiled against.
 std::unique_ptr<Communicator> make_nccl_communicator(std::unique_ptr<Communicator> host,
                                                      NcclOptions options);
 
