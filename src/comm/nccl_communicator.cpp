@@ -85,6 +85,8 @@ class NcclCommunicator final : public Communicator {
     });
   }
 
+  bool sums_in_background() const override { return true; }
+
   void finish_started() override {
     host_->finish_started();
     if (started_ == nullptr) {

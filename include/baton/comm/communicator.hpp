@@ -19,6 +19,12 @@ struct FloatBuffer {
   bool on_gpu = false;
 };
 
+/// How far a group is, as another thread may ask at any time.
+struct CommunicatorActivity {
+  std::int64_t num_collectives = 0;  // entered so far
+  bool in_collective = false;        // inside one now
+};
+
 class Communicator {
  public:
   virtual ~Communicator() = default;
@@ -32,9 +38,11 @@ class Communicator {
   virtual void all_reduce_sum(FloatBuffer buffer) = 0;
   /// The same without waiting, for pieces of one gradient that leave while others are still computed.
   /// GPU memory: starts after what the compute stream holds now. The buffer is the backend's until
-  /// finish_started(); all ranks start the same pieces in the same order. Other backends are done
-  /// when it returns.
+  /// finish_started(); all ranks start the same pieces in the same order. Where nothing goes on in
+  /// the background the sum is done when it returns.
   virtual void start_all_reduce_sum(FloatBuffer buffer) { all_reduce_sum(buffer); }
+  /// Whether started sums of GPU memory go on while the caller computes; else pieces gain nothing.
+  virtual bool sums_in_background() const { return false; }
   /// From here on the compute stream sees the sums of everything started. Does not wait on the host.
   virtual void finish_started() {}
   /// Waits on the host until everything started is done, with the time limit of one operation; call
@@ -53,6 +61,9 @@ class Communicator {
   /// The byte string of `root`.
   virtual std::string broadcast_bytes(const std::string& mine, int root) = 0;
   virtual void barrier() = 0;
+
+  /// Any thread, while the group lives. A backend that does not count says 0 and false.
+  virtual CommunicatorActivity activity() const { return {}; }
 
   /// Ends the group in an orderly way; collective. A destructor without it releases locally and
   /// logs.
