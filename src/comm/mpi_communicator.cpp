@@ -70,55 +70,88 @@ void MpiCommunicator::check_root(int root) const {
   BATON_ASSERT(root >= 0 && root < size_, fmt::format("root {} of {}", root, size_));
 }
 
-void MpiCommunicator::all_reduce_sum(FloatBuffer buffer) {
+template <typename Work>
+void MpiCommunicator::collective(const char* operation, Work work) {
   const MPI_Comm group = usable();
+  const ActivityCounter::Scope scope(activity_);
+  try {
+    work(group);
+  } catch (const base::Error& error) {
+    if (error.kind() != base::ErrorKind::kCommunication) {
+      throw;
+    }
+    base::ErrorDetails details = error.details();
+    details.where =
+        fmt::format("{} on rank {} of a group of {}, its collective number {}: {}", operation,
+                    rank_, size_, activity_.read().num_collectives, details.where);
+    throw base::Error(error.kind(), error.summary(), details);
+  }
+}
+
+void MpiCommunicator::all_reduce_sum(FloatBuffer buffer) {
+  usable();
   check_host_buffer(buffer, "all_reduce_sum", backend());
-  in_pieces(buffer.count, piece_limit_, [&](std::size_t offset, int count) {
-    BATON_MPI(MPI_Allreduce(MPI_IN_PLACE, buffer.data + offset, count, MPI_FLOAT, MPI_SUM, group));
+  collective("all_reduce_sum", [&](MPI_Comm group) {
+    in_pieces(buffer.count, piece_limit_, [&](std::size_t offset, int count) {
+      BATON_MPI(
+          MPI_Allreduce(MPI_IN_PLACE, buffer.data + offset, count, MPI_FLOAT, MPI_SUM, group));
+    });
   });
 }
 
 double MpiCommunicator::all_reduce_sum(double value) {
-  const MPI_Comm group = usable();
   std::vector<double> values(static_cast<std::size_t>(size_));
-  BATON_MPI(MPI_Allgather(&value, 1, MPI_DOUBLE, values.data(), 1, MPI_DOUBLE, group));
+  collective("all_reduce_sum of one number", [&](MPI_Comm group) {
+    BATON_MPI(MPI_Allgather(&value, 1, MPI_DOUBLE, values.data(), 1, MPI_DOUBLE, group));
+  });
   return std::accumulate(values.begin(), values.end(), 0.0);
 }
 
 std::int64_t MpiCommunicator::all_reduce_max(std::int64_t value) {
-  const MPI_Comm group = usable();
-  BATON_MPI(MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_INT64_T, MPI_MAX, group));
+  collective("all_reduce_max", [&](MPI_Comm group) {
+    BATON_MPI(MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_INT64_T, MPI_MAX, group));
+  });
   return value;
 }
 
 void MpiCommunicator::broadcast(FloatBuffer buffer, int root) {
-  const MPI_Comm group = usable();
+  usable();
   check_root(root);
   check_host_buffer(buffer, "broadcast", backend());
-  in_pieces(buffer.count, piece_limit_, [&](std::size_t offset, int count) {
-    BATON_MPI(MPI_Bcast(buffer.data + offset, count, MPI_FLOAT, root, group));
+  collective("broadcast", [&](MPI_Comm group) {
+    in_pieces(buffer.count, piece_limit_, [&](std::size_t offset, int count) {
+      BATON_MPI(MPI_Bcast(buffer.data + offset, count, MPI_FLOAT, root, group));
+    });
   });
 }
 
 void MpiCommunicator::all_gather(FloatBuffer mine, FloatBuffer received) {
-  const MPI_Comm group = usable();
+  usable();
   check_host_buffer(mine, "all_gather", backend());
   check_host_buffer(received, "all_gather", backend());
   check_gather_sizes(mine, received, size_);
-  in_pieces(mine.count, piece_limit_, [&](std::size_t offset, int count) {
-    const MpiTypeHandle piece = strided_piece(count, mine.count);
-    BATON_MPI(MPI_Allgather(mine.data + offset, count, MPI_FLOAT, received.data + offset, 1,
-                            piece.get(), group));
+  collective("all_gather", [&](MPI_Comm group) {
+    in_pieces(mine.count, piece_limit_, [&](std::size_t offset, int count) {
+      const MpiTypeHandle piece = strided_piece(count, mine.count);
+      BATON_MPI(MPI_Allgather(mine.data + offset, count, MPI_FLOAT, received.data + offset, 1,
+                              piece.get(), group));
+    });
   });
 }
 
 std::vector<std::string> MpiCommunicator::all_gather_bytes(const std::string& mine) {
-  const MPI_Comm group = usable();
+  std::vector<std::string> all(static_cast<std::size_t>(size_));
+  collective("all_gather_bytes", [&](MPI_Comm group) { gather_bytes(mine, all, group); });
+  return all;
+}
+
+void MpiCommunicator::gather_bytes(const std::string& mine,
+                                   std::vector<std::string>& all,
+                                   MPI_Comm group) {
   const auto my_length = static_cast<std::int64_t>(mine.size());
-  std::vector<std::int64_t> lengths(static_cast<std::size_t>(size_));
+  std::vector<std::int64_t> lengths(all.size());
   BATON_MPI(MPI_Allgather(&my_length, 1, MPI_INT64_T, lengths.data(), 1, MPI_INT64_T, group));
 
-  std::vector<std::string> all(lengths.size());
   const auto total =
       static_cast<std::size_t>(std::accumulate(lengths.begin(), lengths.end(), std::int64_t{0}));
   if (total > piece_limit_) {
@@ -127,7 +160,7 @@ std::vector<std::string> MpiCommunicator::all_gather_bytes(const std::string& mi
           std::cmp_equal(r, rank_) ? mine : std::string(static_cast<std::size_t>(lengths[r]), '\0');
       broadcast_pieces(all[r].data(), all[r].size(), static_cast<int>(r));
     }
-    return all;
+    return;
   }
   std::vector<int> counts(lengths.begin(), lengths.end());
   std::vector<int> offsets(counts.size(), 0);
@@ -139,17 +172,18 @@ std::vector<std::string> MpiCommunicator::all_gather_bytes(const std::string& mi
     all[r] =
         joined.substr(static_cast<std::size_t>(offsets[r]), static_cast<std::size_t>(counts[r]));
   }
-  return all;
 }
 
 std::string MpiCommunicator::broadcast_bytes(const std::string& mine, int root) {
-  const MPI_Comm group = usable();
+  usable();
   check_root(root);
   std::string bytes = rank_ == root ? mine : std::string();
-  auto length = static_cast<std::int64_t>(bytes.size());
-  BATON_MPI(MPI_Bcast(&length, 1, MPI_INT64_T, root, group));
-  bytes.resize(static_cast<std::size_t>(length));
-  broadcast_pieces(bytes.data(), bytes.size(), root);
+  collective("broadcast_bytes", [&](MPI_Comm group) {
+    auto length = static_cast<std::int64_t>(bytes.size());
+    BATON_MPI(MPI_Bcast(&length, 1, MPI_INT64_T, root, group));
+    bytes.resize(static_cast<std::size_t>(length));
+    broadcast_pieces(bytes.data(), bytes.size(), root);
+  });
   return bytes;
 }
 
@@ -160,7 +194,7 @@ void MpiCommunicator::broadcast_pieces(char* bytes, std::size_t count, int root)
 }
 
 void MpiCommunicator::barrier() {
-  BATON_MPI(MPI_Barrier(usable()));
+  collective("barrier", [](MPI_Comm group) { BATON_MPI(MPI_Barrier(group)); });
 }
 
 void MpiCommunicator::close() {

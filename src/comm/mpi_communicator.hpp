@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "activity.hpp"
 #include "baton/comm/communicator.hpp"
 #include "mpi_check.hpp"
 
@@ -33,6 +34,7 @@ class MpiCommunicator final : public Communicator {
   std::vector<std::string> all_gather_bytes(const std::string& mine) override;
   std::string broadcast_bytes(const std::string& mine, int root) override;
   void barrier() override;
+  CommunicatorActivity activity() const override { return activity_.read(); }
   void close() override;
   /// MPI cannot end one group alone: this marks it as ended here; peers that wait in it are ended
   /// by ProcessWorld::abort, which the caller's error path reaches next.
@@ -44,13 +46,18 @@ class MpiCommunicator final : public Communicator {
 
  private:
   MPI_Comm usable() const;
+  void gather_bytes(const std::string& mine, std::vector<std::string>& all, MPI_Comm group);
   void broadcast_pieces(char* bytes, std::size_t count, int root);
   void check_root(int root) const;
+  /// Runs one collective: counted, and its errors name it and this group.
+  template <typename Work>
+  void collective(const char* operation, Work work);
 
   MpiCommHandle handle_;
   int rank_ = 0;
   int size_ = 1;
   std::size_t piece_limit_;
+  ActivityCounter activity_;
   std::string ended_because_;
 };
 

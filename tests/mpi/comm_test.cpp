@@ -519,6 +519,60 @@ TEST_F(FromTwoRanks, ALongMessageIsNotOvertaken) {
   group_->barrier();
 }
 
+TEST_F(FromTwoRanks, AFailedCollectiveNamesItselfAndItsGroup) {
+  auto pair = world().split({{0, 1}});
+  if (pair) {
+    pair->barrier();
+    // More than the receiver asked for: MPI tells the receiver alone.
+    auto values = filled(world().rank() == 0 ? 100 : 10, [](int i) { return i; });
+    if (world().rank() == 0) {
+      pair->broadcast(buffer_of(values), 0);
+    } else {
+      try {
+        pair->broadcast(buffer_of(values), 0);
+        ADD_FAILURE() << "accepted";
+      } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::kCommunication);
+        EXPECT_THAT(error.details().where,
+                    HasSubstr("broadcast on rank 1 of a group of 2, its collective number 2"));
+        EXPECT_THAT(error.details().where, HasSubstr("MPI_Bcast"));
+        EXPECT_THAT(error.details().found, HasSubstr("TRUNCATE"));
+      }
+      EXPECT_FALSE(pair->activity().in_collective);
+    }
+    pair->abort("a test");
+  }
+  group_->barrier();
+}
+
+TEST_F(FromTwoRanks, AnotherThreadSeesHowFarAGroupIs) {
+  EXPECT_EQ(group_->activity().num_collectives, 0);
+  EXPECT_FALSE(group_->activity().in_collective);
+  group_->all_reduce_max(1);
+  group_->all_gather_bytes("x");
+  group_->all_reduce_sum(1.0);
+  EXPECT_EQ(group_->activity().num_collectives, 3);
+  if (world().rank() == 0) {
+    std::thread observer([this] {
+      while (!group_->activity().in_collective) {
+        std::this_thread::yield();
+      }
+      EXPECT_EQ(group_->activity().num_collectives, 4);
+      world().send_control(1, Mailbox::kWorker, "it waits");
+    });
+    group_->barrier();
+    observer.join();
+  } else {
+    if (world().rank() == 1) {
+      wait_for_message(Mailbox::kWorker);
+      EXPECT_FALSE(group_->activity().in_collective);
+    }
+    group_->barrier();
+  }
+  EXPECT_EQ(group_->activity().num_collectives, 4);
+  EXPECT_FALSE(group_->activity().in_collective);
+}
+
 TEST_F(FromTwoRanks, DifferentGroupListsAreFoundOut) {
   // A rank that asks for other groups than its peers must not leave them waiting.
   const std::vector<std::vector<int>> mine = world().rank() == 0

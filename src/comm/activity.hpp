@@ -1,0 +1,38 @@
+#pragma once
+// Counts the collectives of one group so that another thread can read how far it is.
+
+#include <atomic>
+#include <cstdint>
+
+#include "baton/comm/communicator.hpp"
+
+namespace baton::comm {
+
+class ActivityCounter {
+ public:
+  /// Inside one collective, from here to the end of the scope. Scopes of one group do not overlap.
+  class Scope {
+   public:
+    explicit Scope(ActivityCounter& counter) : counter_(counter) {
+      counter_.is_inside_.store(true, std::memory_order_relaxed);
+      counter_.num_entered_.fetch_add(1, std::memory_order_release);
+    }
+    ~Scope() { counter_.is_inside_.store(false, std::memory_order_release); }
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+
+   private:
+    ActivityCounter& counter_;
+  };
+
+  CommunicatorActivity read() const {
+    const std::int64_t num_entered = num_entered_.load(std::memory_order_acquire);
+    return {num_entered, is_inside_.load(std::memory_order_acquire)};
+  }
+
+ private:
+  std::atomic<std::int64_t> num_entered_ = 0;
+  std::atomic<bool> is_inside_ = false;
+};
+
+}  // namespace baton::comm
