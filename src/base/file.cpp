@@ -42,7 +42,10 @@ Fd open_for_reading(const std::filesystem::path& path, ErrorKind kind) {
   Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) {
     const int error = errno;
-    throw Error(error == EACCES ? ErrorKind::kStorage : kind,
+    if (error != ENOENT && error != ENOTDIR) {
+      throw_storage("open a file for reading", path, error);
+    }
+    throw Error(kind,
                 "cannot open a file for reading",
                 {.where = path.string(),
                  .expected = "a readable file",
@@ -98,14 +101,6 @@ void write_synced(const std::filesystem::path& temporary,
   }
   if (::close(fd.release()) != 0) {
     fail("write a file (close)", errno);
-  }
-}
-
-void rename_or_remove(const std::filesystem::path& temporary, const std::filesystem::path& path) {
-  if (::rename(temporary.c_str(), path.c_str()) != 0) {
-    const int error = errno;
-    ::unlink(temporary.c_str());
-    throw_storage("give a finished file its name (rename)", path, error);
   }
 }
 
@@ -167,20 +162,11 @@ void rename_path(const std::filesystem::path& from, const std::filesystem::path&
 void write_file_atomically(const std::filesystem::path& path, std::string_view content) {
   const std::filesystem::path temporary = temporary_name(path);
   write_synced(temporary, path, O_TRUNC, content);
-  rename_or_remove(temporary, path);
-  sync_folder(folder_of(path));
-}
-
-void publish_file(const std::filesystem::path& temporary, const std::filesystem::path& path) {
-  {
-    const Fd fd(::open(temporary.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!fd || ::fsync(fd.get()) != 0) {
-      const int error = errno;
-      ::unlink(temporary.c_str());
-      throw_storage("make a file durable (fsync)", path, error);
-    }
+  if (::rename(temporary.c_str(), path.c_str()) != 0) {
+    const int error = errno;
+    ::unlink(temporary.c_str());
+    throw_storage("give a finished file its name (rename)", path, error);
   }
-  rename_or_remove(temporary, path);
   sync_folder(folder_of(path));
 }
 

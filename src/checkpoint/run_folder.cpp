@@ -30,19 +30,6 @@ void require_distinct(const std::vector<std::string>& tasks) {
   }
 }
 
-// Not base::publish_file, which removes its source when it fails.
-void rename_file(const std::filesystem::path& from, const std::filesystem::path& to) {
-  std::error_code error;
-  std::filesystem::rename(from, to, error);
-  if (error) {
-    throw base::Error(base::ErrorKind::kStorage, "cannot move a file aside",
-                      {.where = from.string(),
-                       .expected = "the new name " + to.string(),
-                       .found = error.message(),
-                       .fix = "check the permissions of the folder"});
-  }
-}
-
 }  // namespace
 
 RunFolder::RunFolder(std::filesystem::path root, RunRecord record)
@@ -170,7 +157,7 @@ std::string RunFolder::move_aside(const std::string& task) {
     for (int number = 1; to.empty() || std::filesystem::exists(root_ / to); ++number) {
       to = fmt::format("experts/replaced/{}.{}.h5", numbered_name(task), number);
     }
-    rename_file(root_ / from, root_ / to);
+    base::rename_path(root_ / from, root_ / to);
     record_.replaced.push_back({task, from, to, fingerprint, utc_time()});
   }
   record_.files.erase(from);

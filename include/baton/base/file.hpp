@@ -32,10 +32,6 @@ void sync_folder(const std::filesystem::path& folder);
 /// rename(2): `to` is replaced in one step.
 void rename_path(const std::filesystem::path& from, const std::filesystem::path& to);
 
-/// Makes an already written and closed temporary file durable and gives it its name: fsync(temporary),
-/// rename, fsync(directory). For writers that fill the file themselves (HDF5).
-void publish_file(const std::filesystem::path& temporary, const std::filesystem::path& path);
-
 /// `path` with ".tmp.<pid>" appended: where writers put what is not finished.
 std::filesystem::path temporary_name(const std::filesystem::path& path);
 

@@ -1,0 +1,215 @@
+// A small program that writes and reads Baton's files, for tests that take its disk away or kill
+// it.
+//   save FOLDER FIRST LAST [SIZE]   generations of the steps FIRST to LAST; "saved STEP" after each
+//   loop FOLDER [SIZE]              the same through a CheckpointWriter, from the newest step on,
+//   without end newest FOLDER [SIZE]            {"step", "right", "notes"} of the newest
+//   generation; step -1 for none serve FOLDER [SIZE]             the same once for each line of
+//   stdin, each time in a process of its own, so that
+//                                   a crash is an answer too: {"signal": N}; over 20 s is signal 14
+//   write KIND PATH VALUE           a file (KIND expert, buffer, text) or run folder (KIND run)
+//   with this value read KIND PATH                  {"value"} of it
+// What a value or step means for the content is fixed here, so that "right" can be told without a
+// second copy.
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "baton/base/error.hpp"
+#include "baton/base/file.hpp"
+#include "baton/base/json.hpp"
+#include "baton/checkpoint/buffer_file.hpp"
+#include "baton/checkpoint/checkpoint_writer.hpp"
+#include "baton/checkpoint/expert_file.hpp"
+#include "baton/checkpoint/generation.hpp"
+#include "baton/checkpoint/run_record.hpp"
+
+namespace {
+
+using baton::base::Json;
+using baton::expert::TrainingState;
+
+constexpr std::int64_t kNumUpdates = 100'000'000;
+
+void fill(TrainingState& state, std::int64_t step) {
+  state.task = "qa";
+  state.identity.set("learning_rate", "0.0002");
+  state.identity.set("note", std::string(300, 'n'));
+  state.seed = 12345;
+  state.step = step;
+  state.num_updates = kNumUpdates;
+  state.slot = 0;
+  for (std::size_t i = 0; i < state.parameters.size(); ++i) {
+    state.parameters[i] = static_cast<float>(step) + static_cast<float>(i % 1024) / 1024;
+    state.first_moment[i] = -state.parameters[i];
+    state.second_moment[i] = static_cast<float>(i);
+  }
+  state.skipped_updates = {1, step};
+  state.seconds = static_cast<double>(step) / 7;
+}
+
+TrainingState state_of(std::int64_t step, std::size_t size) {
+  TrainingState state;
+  state.parameters.resize(size);
+  state.first_moment.resize(size);
+  state.second_moment.resize(size);
+  fill(state, step);
+  return state;
+}
+
+bool is_right(const TrainingState& found) {
+  const TrainingState expected = state_of(found.step, found.parameters.size());
+  return found.task == expected.task && found.identity.facts() == expected.identity.facts() &&
+         found.seed == expected.seed && found.num_updates == expected.num_updates &&
+         found.slot == 0 && found.parameters == expected.parameters &&
+         found.first_moment == expected.first_moment &&
+         found.second_moment == expected.second_moment && found.gradient.empty() &&
+         found.skipped_updates == expected.skipped_updates && found.seconds == expected.seconds;
+}
+
+Json newest(const std::string& folder, std::size_t size) {
+  std::vector<std::string> passed_over;
+  const auto loaded = baton::checkpoint::load_newest_generation(folder, &passed_over);
+  if (!loaded) {
+    return {{"step", -1}, {"right", true}, {"notes", passed_over}};
+  }
+  const bool right = is_right(loaded->state) && loaded->state.parameters.size() == size;
+  return {{"step", loaded->state.step}, {"right", right}, {"notes", loaded->notes}};
+}
+
+int serve(const std::string& folder, std::size_t size) {
+  constexpr unsigned kMaxSeconds = 20;
+  for (std::string line; std::getline(std::cin, line);) {
+    std::cout.flush();
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::alarm(kMaxSeconds);
+      Json answer;
+      try {
+        answer = newest(folder, size);
+      } catch (const baton::base::Error& error) {
+        answer = {{"error", error.what()}, {"code", baton::base::exit_code(error.kind())}};
+      }
+      std::cout << answer.dump() << std::endl;
+      ::_exit(0);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+      const int number = WIFSIGNALED(status) ? WTERMSIG(status) : -WEXITSTATUS(status);
+      std::cout << Json{{"signal", number}}.dump() << std::endl;
+    }
+  }
+  return 0;
+}
+
+[[noreturn]] void loop(const std::string& folder, std::size_t size) {
+  baton::checkpoint::CheckpointWriter writer(folder, static_cast<std::int64_t>(size),
+                                             [](const baton::checkpoint::SaveReport& report) {
+                                               std::cout << "saved " << report.step << std::endl;
+                                             });
+  std::int64_t step = newest(folder, size).at("step");
+  std::cout << "from " << step << std::endl;
+  while (true) {
+    step = std::max<std::int64_t>(step, 0) + 1;
+    writer.save_and_wait([step](TrainingState& state) { fill(state, step); });
+  }
+}
+
+baton::expert::ExpertState expert_of(std::int64_t value) {
+  baton::expert::ExpertState state;
+  state.task = "qa";
+  state.identity.set("value", std::to_string(value));
+  state.lora_rank = 2;
+  state.steps = value;
+  state.arrays.push_back(
+      {"x.lora_A.weight", {2, 20'000}, std::vector<float>(40'000, static_cast<float>(value))});
+  return state;
+}
+
+baton::data::RehearsalBuffer buffer_of(std::int64_t value) {
+  baton::data::RehearsalBuffer buffer;
+  buffer.task = "qa";
+  buffer.num_task_rows = value;
+  for (int i = 0; i < 500; ++i) {
+    buffer.rows.push_back({std::to_string(i), {{"user", std::string(100, 'q')}}, {"a"}, ""});
+  }
+  return buffer;
+}
+
+void write(const std::string& kind, const std::string& path, std::int64_t value) {
+  if (kind == "expert") {
+    baton::checkpoint::save_expert(path, expert_of(value));
+  } else if (kind == "buffer") {
+    baton::checkpoint::save_buffer(path, buffer_of(value));
+  } else if (kind == "text") {
+    baton::base::write_file_atomically(path, std::to_string(value) + std::string(100'000, ' '));
+  } else if (baton::checkpoint::RunFolder::exists(path)) {
+    auto run = baton::checkpoint::RunFolder::load(path);
+    run.record().config["value"] = std::to_string(value);
+    run.save();
+  } else {
+    baton::checkpoint::RunRecord record;
+    record.tasks = {"qa"};
+    record.config["value"] = std::to_string(value);
+    baton::checkpoint::RunFolder::create(path, record);
+  }
+}
+
+std::int64_t read(const std::string& kind, const std::string& path) {
+  if (kind == "expert") {
+    const auto state = baton::checkpoint::load_expert(path);
+    return state.arrays.at(0).values.at(39'999) == static_cast<float>(state.steps) ? state.steps
+                                                                                   : -1;
+  }
+  if (kind == "buffer") {
+    return baton::checkpoint::load_buffer(path).num_task_rows;
+  }
+  if (kind == "text") {
+    return std::stoll(baton::base::read_file(path, baton::base::ErrorKind::kModel));
+  }
+  return std::stoll(baton::checkpoint::RunFolder::load(path).record().config.at("value"));
+}
+
+int run(const std::vector<std::string>& words) {
+  const std::string& mode = words.at(0);
+  const auto size_at = [&](std::size_t i) {
+    return words.size() > i ? static_cast<std::size_t>(std::stoull(words[i])) : std::size_t{2000};
+  };
+  if (mode == "save") {
+    for (std::int64_t step = std::stoll(words.at(2)); step <= std::stoll(words.at(3)); ++step) {
+      baton::checkpoint::save_generation(words.at(1), state_of(step, size_at(4)));
+      std::cout << "saved " << step << std::endl;
+    }
+  } else if (mode == "loop") {
+    loop(words.at(1), size_at(2));
+  } else if (mode == "newest") {
+    std::cout << newest(words.at(1), size_at(2)).dump() << std::endl;
+  } else if (mode == "serve") {
+    return serve(words.at(1), size_at(2));
+  } else if (mode == "write") {
+    write(words.at(1), words.at(2), std::stoll(words.at(3)));
+  } else {
+    std::cout << Json{{"value", read(words.at(1), words.at(2))}}.dump() << std::endl;
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  ::signal(SIGXFSZ, SIG_IGN);  // a file that grows too large is an error of write (EFBIG)
+  try {
+    return run({argv + 1, argv + argc});
+  } catch (const baton::base::Error& error) {
+    std::cerr << error.what() << std::endl;
+    return baton::base::exit_code(error.kind());
+  }
+}
