@@ -13,6 +13,9 @@ PACKAGES=(
   libboost-program-options-dev libgtest-dev libgmock-dev
   nlohmann-json3-dev libspdlog-dev libfmt-dev libssl-dev libpcre2-dev libutf8proc-dev
 )
+# What only tests want: a Slurm of one node, and a reader of shell scripts. Without them those tests are skipped.
+# shellcheck disable=SC2034  # test.sh reads it
+TEST_PACKAGES=(slurm-wlm munge shellcheck)
 
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_INPUT=1
 # Open MPI refuses root unless told twice; containers often forbid the single-copy path.
@@ -55,7 +58,8 @@ install_packages() {
   say "Debian packages: ${missing[*]}"
   local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300
     -o Dpkg::Use-Pty=0)
-  retry "${apt[@]}" update >"$LOG_DIR/apt.log" 2>&1 || { tail -n 20 "$LOG_DIR/apt.log" >&2; die "apt-get update failed"; }
+  retry "${apt[@]}" update >"$LOG_DIR/apt.log" 2>&1 ||
+    { tail -n 20 "$LOG_DIR/apt.log" >&2; die "apt-get update failed"; }
   retry "${apt[@]}" install -y --no-install-recommends "${missing[@]}" </dev/null >>"$LOG_DIR/apt.log" 2>&1 ||
     { tail -n 20 "$LOG_DIR/apt.log" >&2; die "could not install the packages; the line was: $line"; }
 }

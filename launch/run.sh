@@ -30,6 +30,8 @@ BIND=${BIND:-none}
 LAUNCH_ARGS=${LAUNCH_ARGS:-}
 # So many restarts without a new saved state or a newly finished expert in between, then it gives up.
 MAX_RESTARTS=${MAX_RESTARTS:-3}
+# 1: a Slurm job that was stopped and whose state is saved asks to be queued again (the scripts in slurm/ set it).
+REQUEUE=${REQUEUE:-0}
 
 usage() {
   sed -n '/^# Runs/,/^# launchers/s/^# launchers/launchers/;2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
@@ -123,8 +125,8 @@ check_hosts() {
   [ "$LAUNCHER" = mpirun ] && [ -n "$HOSTFILE" ] || return 0
   local root=() answer
   [ "$(id -u)" != 0 ] || root=(--allow-run-as-root)
-  answer=$(timeout 60 mpirun "${root[@]}" "${hosts[@]}" "${extra[@]}" --bind-to none --map-by ppr:1:node true </dev/null 2>&1) &&
-    return 0
+  answer=$(timeout 60 mpirun "${root[@]}" "${hosts[@]}" "${extra[@]}" --bind-to none --map-by ppr:1:node true \
+    </dev/null 2>&1) && return 0
   printf '%s\n' "$answer" | tail -n 25 >&2
   say "not every host of $HOSTFILE could be reached, so nothing was started."
   say "Try 'ssh HOST true' for each of them; correct or remove the ones that do not answer."
@@ -210,8 +212,9 @@ judge() {  # judge NOTES_BEFORE
   case "$state" in
     done) code=0 ;;
     failed) code=$(noted exit_code) ;;
-    # Survivors of a lost rank are asked to stop by the launcher, and note that.
-    stopped) [ -z "$stopping" ] || code=75 ;;
+    # Survivors of a lost rank are asked to stop by the launcher and note that too, but such a world cannot end in an
+    # orderly way: its lock stays.
+    stopped) { [ -z "$stopping" ] && [ -e "$run/run.lock" ]; } || code=75 ;;
   esac
   [ -z "$code" ] || return 0
   case "$launcher_status" in
@@ -272,32 +275,68 @@ supervise() {
   done
 }
 
-case "${1:-}" in
-  --help | -h) usage; exit 0 ;;
-  train | eval | doctor) ;;
-  *) usage >&2; exit 2 ;;
-esac
-case "$MAX_RESTARTS" in
-  '' | *[!0-9]*) fail 2 "MAX_RESTARTS is '$MAX_RESTARTS': a whole number" ;;
-esac
-find_baton
-find_run "$@"
-choose_ranks
-build_launch
-arguments=("$@")
-[ -z "$THREADS" ] || [ "$1" = doctor ] || arguments+=(--set "cluster.threads_per_rank=$THREADS")
-trap 'ask_to_stop SIGUSR1' USR1
-trap 'ask_to_stop SIGTERM' TERM
-trap 'ask_to_stop SIGINT' INT
-if [ "$1" = doctor ]; then
-  check_hosts || exit 6
-  run_world "${launch[@]}" "$BATON" "${arguments[@]}"
-  exit "$launcher_status"
-fi
-# Without a run folder there is no state to go on from, and the program says what is missing.
-if [ -z "$run" ]; then
-  "$BATON" "$@" </dev/null
-  exit $?
-fi
-supervise "${arguments[@]}"
-exit "$code"
+# A stopped job goes back into the queue: asked for once for each of its starts, and not when the job was cancelled or
+# when the last starts brought nothing new.
+requeue() {
+  local id=${SLURM_JOB_ID:-} start print same list=$run/logs/requeues.txt
+  [ "$REQUEUE" = 1 ] && [ -n "$id" ] || return 0
+  start="$id ${SLURM_RESTART_COUNT:-0}"
+  [ -z "${SLURM_ARRAY_JOB_ID:-}" ] || id=${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}
+  case "$stopping" in
+    SIGTERM | SIGINT) say "job $id was cancelled or is at its time limit: it is not queued again"; return 0 ;;
+  esac
+  mkdir -p "$run/logs"
+  if grep -qs "^$start " "$list"; then
+    say "job $id has asked to be queued again already"
+    return 0
+  fi
+  print=$(progress_print)
+  same=$(tail -n "$MAX_RESTARTS" "$list" 2>/dev/null | grep -c " $print\$")
+  if [ "$same" -ge "$((MAX_RESTARTS > 0 ? MAX_RESTARTS : 1))" ]; then
+    say "job $id is not queued again: $MAX_RESTARTS starts brought no new saved state; give it more time (--time)"
+    return 0
+  fi
+  echo "$start $print" >>"$list"
+  if scontrol requeue "$id"; then
+    say "job $id is queued again and goes on from the saved state"
+  else
+    say "job $id could not be queued again; submit the same script again to go on"
+  fi
+}
+
+# Where the run folder is not known there is no state to go on from, and the program says what is missing.
+main() {
+  case "${1:-}" in
+    --help | -h) usage; exit 0 ;;
+    train | eval | doctor) ;;
+    *) usage >&2; exit 2 ;;
+  esac
+  case "$MAX_RESTARTS" in
+    '' | *[!0-9]*) fail 2 "MAX_RESTARTS is '$MAX_RESTARTS': a whole number" ;;
+  esac
+  find_baton
+  find_run "$@"
+  choose_ranks
+  build_launch
+  trap 'ask_to_stop SIGUSR1' USR1
+  trap 'ask_to_stop SIGTERM' TERM
+  trap 'ask_to_stop SIGINT' INT
+  if [ "$1" = doctor ]; then
+    check_hosts || exit 6
+    run_world "${launch[@]}" "$BATON" "$@"
+    exit "$launcher_status"
+  fi
+  if [ -z "$run" ]; then
+    BATON_ALONE=1 "$BATON" "$@" </dev/null
+    exit $?
+  fi
+  [ -z "$THREADS" ] || set -- "$@" --set "cluster.threads_per_rank=$THREADS"
+  [ -z "${SLURM_JOB_ID:-}" ] ||
+    say "Slurm job $SLURM_JOB_ID on ${SLURM_JOB_NODELIST:-?}, restart ${SLURM_RESTART_COUNT:-0}"
+  supervise "$@"
+  [ "$code" != 75 ] || requeue
+  exit "$code"
+}
+
+# All of it is read before any of it runs, and main ends with exit: the file may be edited meanwhile.
+main "$@"

@@ -11,7 +11,13 @@ case "${1:-}" in
   --help) sed -n '2,4s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
 esac
 
+# shellcheck disable=SC2034  # install_libtorch reads it
 KEEP_WHEELS=1
+if [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; then
+  PACKAGES+=("${TEST_PACKAGES[@]}")
+else
+  say "not root: tests that need ${TEST_PACKAGES[*]} are skipped where these are missing"
+fi
 install_dependencies
 item oracles "$ROOT/launch/requirements-oracles.txt" -- install_oracles
 close_dependencies

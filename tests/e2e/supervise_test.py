@@ -129,7 +129,10 @@ class Verdicts(unittest.TestCase):
         self.check("lost", "[ $n = 1 ] && { note running 0; kill -9 $$; }; note done 0", 0, 2, LAUNCHER="mpirun")
 
     def test_survivors_that_noted_a_stop_do_not_hide_a_lost_rank(self):
-        self.check("echo", "[ $n = 1 ] && { note stopped 75; kill -9 $$; }; note done 0", 0, 2)
+        self.check("echo", "[ $n = 1 ] && { note stopped 75; touch run-$NAME/run.lock; kill -9 $$; }; note done 0", 0, 2)
+
+    def test_a_launcher_that_kills_a_world_that_has_left_does_not_hide_the_stop(self):
+        self.check("left", "note stopped 75; kill -9 $$", 75, 1)
 
     def test_a_stop_from_elsewhere_is_handed_on(self):
         self.check("stopped", "note stopped 75; exit 75", 75, 1)
