@@ -10,6 +10,7 @@
 #include <thread>
 #include <utility>
 
+#include "activity.hpp"
 #include "baton/base/error.hpp"
 #include "baton/base/log.hpp"
 #include "buffer_check.hpp"
@@ -152,6 +153,13 @@ class NcclCommunicator final : public Communicator {
   }
   void barrier() override { host_->barrier(); }
 
+  /// Waits for NCCL and the host group's collectives, which never overlap.
+  CommunicatorActivity activity() const override {
+    const CommunicatorActivity host = host_->activity();
+    const CommunicatorActivity mine = activity_.read();
+    return {host.num_collectives + mine.num_collectives, host.in_collective || mine.in_collective};
+  }
+
   void close() override {
     check_open();
     wait_for_started();  // finalize would wait for them without a limit
@@ -289,6 +297,7 @@ class NcclCommunicator final : public Communicator {
 
   template <typename Finished>
   void poll(double limit_seconds, const char* name, Finished finished) {
+    const ActivityCounter::Scope waiting(activity_);
     const Clock::time_point start = Clock::now();
     for (std::int64_t round = 0;; ++round) {
       ncclResult_t state = ncclSuccess;
@@ -321,6 +330,7 @@ class NcclCommunicator final : public Communicator {
   int rank_;
   int size_;
   bool is_first_ = true;
+  ActivityCounter activity_;       // of waits
   const char* started_ = nullptr;  // the last operation not waited for
   bool is_ordered_ = false;        // the compute stream waits for it
   std::string ended_because_;

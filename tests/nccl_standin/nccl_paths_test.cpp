@@ -273,6 +273,25 @@ TEST_F(NcclPaths, AnOperationThatIsRefused) {
   expect_streams_last();
 }
 
+TEST_F(NcclPaths, AnotherThreadSeesThatTheGroupWaits) {
+  set("STANDIN_NCCL_OPERATION", "never:2");
+  const auto group = make_group();
+  std::vector<float> values{1};
+  group->all_reduce_sum(gpu(values));
+  const comm::CommunicatorActivity before = group->activity();
+  EXPECT_GT(before.num_collectives, 0);
+  EXPECT_FALSE(before.in_collective);
+  std::thread watcher([&] {
+    std::this_thread::sleep_for(std::chrono::duration<double>(kLimit / 2));
+    const comm::CommunicatorActivity during = group->activity();
+    EXPECT_GT(during.num_collectives, before.num_collectives);
+    EXPECT_TRUE(during.in_collective);
+  });
+  EXPECT_THROW(group->all_reduce_sum(gpu(values)), base::Error);
+  watcher.join();
+  EXPECT_FALSE(group->activity().in_collective);
+}
+
 TEST_F(NcclPaths, AnAsynchronousErrorOfTheThirdOperation) {
   set("STANDIN_NCCL_OPERATION", "error:3");
   {
