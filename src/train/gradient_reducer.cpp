@@ -63,36 +63,10 @@ class SlotOrderReducer : public GradientReducer {
   std::int64_t next_slot_ = 0;
 };
 
-class AllReduceReducer : public GradientReducer {
- public:
-  AllReduceReducer(comm::Communicator& group, std::size_t count) : group_(group), sum_(count) {}
-
-  void start(std::int64_t) override { std::fill(sum_.begin(), sum_.end(), 0.0F); }
-
-  void add(comm::FloatBuffer gradient) override {
-    if (gradient.data != nullptr) {
-      add_to(sum_, gradient.data, false);
-    }
-  }
-
-  void finish(comm::FloatBuffer total) override {
-    std::copy(sum_.begin(), sum_.end(), total.data);
-    group_.all_reduce_sum(total);
-  }
-
- private:
-  comm::Communicator& group_;
-  std::vector<float> sum_;
-};
-
 }  // namespace
 
 std::unique_ptr<GradientReducer> make_slot_order_reducer(comm::Communicator& group, std::size_t count) {
   return std::make_unique<SlotOrderReducer>(group, count);
-}
-
-std::unique_ptr<GradientReducer> make_all_reduce_reducer(comm::Communicator& group, std::size_t count) {
-  return std::make_unique<AllReduceReducer>(group, count);
 }
 
 }  // namespace baton::train

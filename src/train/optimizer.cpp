@@ -42,16 +42,16 @@ void AdamW::restore(const at::Tensor& first_moment, const at::Tensor& second_mom
   num_steps_ = num_steps;
 }
 
-double clip_gradient(at::Tensor& gradient, double max_norm) {
-  const double norm = gradient.to(at::kDouble).norm().item<double>();
-  if (max_norm > 0) {
-    // The 1e-6 is torch.nn.utils.clip_grad_norm_'s.
-    const double factor = max_norm / (norm + 1e-6);
-    if (factor < 1.0) {
-      gradient.mul_(factor);
-    }
+at::Tensor norm_of(const at::Tensor& gradient) {
+  return gradient.to(at::kDouble).norm();
+}
+
+void clip_gradient(at::Tensor& gradient, double norm, double max_norm) {
+  // The 1e-6 is torch.nn.utils.clip_grad_norm_'s.
+  const double factor = max_norm > 0 ? max_norm / (norm + 1e-6) : 1.0;
+  if (factor < 1.0) {
+    gradient.mul_(factor);
   }
-  return norm;
 }
 
 }  // namespace baton::train

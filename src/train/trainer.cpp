@@ -116,6 +116,11 @@ SlotTensors build_slot(const std::vector<data::TrainingRow>& rows,
   return tensors;
 }
 
+// Without making the host wait for the GPU.
+at::Tensor on_device(const at::Tensor& host, const at::Device& device) {
+  return device.is_cpu() ? host : host.pin_memory().to(device, /*non_blocking=*/true);
+}
+
 comm::FloatBuffer buffer_of(const at::Tensor& host) {
   return {host.data_ptr<float>(), static_cast<std::size_t>(host.numel()), false};
 }
@@ -149,9 +154,11 @@ Trainer::Trainer(const model::Llama& model,
   AdamWOptions adamw;
   adamw.weight_decay = options.weight_decay;
   optimizer_ = std::make_unique<AdamW>(parameters_, adamw);
-  const auto count = static_cast<std::size_t>(gradient_.numel());
-  reducer_ = options.deterministic ? make_slot_order_reducer(group, count)
-                                   : make_all_reduce_reducer(group, count);
+  if (options.deterministic) {
+    reducer_ = make_slot_order_reducer(group, static_cast<std::size_t>(gradient_.numel()));
+  } else {
+    slices_ = std::make_unique<GradientSlices>(group, adapter_, gradient_);
+  }
 }
 
 Trainer::~Trainer() = default;
@@ -167,25 +174,41 @@ std::optional<StepRecord> Trainer::train_step() {
   const auto num_slots = static_cast<std::int64_t>(update.slots.size());
 
   compute_seconds_ = 0;
-  reducer_->start(num_slots);
+  gradient_.zero_();
+  if (reducer_) {
+    reducer_->start(num_slots);
+  }
   for (std::int64_t first = 0; first < num_slots; first += group_.size()) {
-    if (!compute_round(update, first + group_.rank(), total_weight)) {
+    if (!compute_round(update, first, total_weight)) {
       stopped_ = true;
       return std::nullopt;
     }
   }
-  reducer_->finish(buffer_of(host_gradient_));
-  copy_to_device();
+  if (reducer_) {
+    reducer_->finish(buffer_of(host_gradient_));
+    copy_to_device();
+  }
 
   StepRecord record = facts_of(update);
   at::Tensor gradient = gradient_.narrow(0, 0, parameters_.numel());
-  record.loss = gradient_[parameters_.numel()].item<double>();
-  record.gradient_norm = clip_gradient(gradient, options_.max_grad_norm);
+  read_loss_and_clip(gradient, record);
   record.learning_rate = schedule_.at(step_);
   record.compute_seconds = compute_seconds_;
   check_finite(record, update);
   apply(gradient, record);
   return record;
+}
+
+// The one place of a step (not deterministic) where the host waits for a GPU's sums: both numbers in one copy.
+void Trainer::read_loss_and_clip(at::Tensor& gradient, StepRecord& record) {
+  const at::NoGradGuard frozen;
+  const at::Tensor loss = gradient_[parameters_.numel()].to(at::kDouble);
+  const at::Tensor both = at::stack({loss, norm_of(gradient)});
+  group_.wait_for_started();
+  const at::Tensor read = both.to(at::kCPU);
+  record.loss = read[0].item<double>();
+  record.gradient_norm = read[1].item<double>();
+  clip_gradient(gradient, record.gradient_norm, options_.max_grad_norm);
 }
 
 void Trainer::apply(at::Tensor& gradient, StepRecord& record) {
@@ -199,36 +222,72 @@ void Trainer::apply(at::Tensor& gradient, StepRecord& record) {
 }
 
 // False when a rank asked to stop: the update in work is dropped on all.
-bool Trainer::compute_round(const data::Update& update, std::int64_t slot_index, double total_weight) {
-  comm::FloatBuffer mine;
+bool Trainer::compute_round(const data::Update& update, std::int64_t first_slot, double total_weight) {
+  const auto num_slots = static_cast<std::int64_t>(update.slots.size());
+  const std::int64_t slot_index = first_slot + group_.rank();
+  const bool is_last = first_slot + group_.size() >= num_slots;
+  bool has_gradient = false;
   std::optional<base::Error> failure;
   bool wants_stop = false;
   try {
     wants_stop = options_.before_slot && options_.before_slot();
-    if (!wants_stop && slot_index < static_cast<std::int64_t>(update.slots.size())) {
+    if (!wants_stop && slot_index < num_slots) {
       const auto start = std::chrono::steady_clock::now();
-      compute_slot(update.slots[static_cast<std::size_t>(slot_index)], total_weight);
-      copy_to_host();
-      compute_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-      mine = buffer_of(host_gradient_);
-      if (options_.on_gradient) {
-        options_.on_gradient(step_, mine);
+      if (slices_ && is_last && !options_.on_gradient) {
+        slices_->arm();
       }
+      compute_slot(update.slots[static_cast<std::size_t>(slot_index)], total_weight);
+      if (reducer_) {
+        copy_to_host();
+      }
+      compute_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      has_gradient = true;
+      show_gradient();
     }
   } catch (...) {
     failure = base::current_error();
   }
+  if (slices_ && is_last) {
+    complete_slices(failure);
+  }
   if (comm::agree_or_stop(group_, failure, wants_stop)) {
     return false;
   }
-  reducer_->add(mine);
+  if (reducer_) {
+    reducer_->add(has_gradient ? buffer_of(host_gradient_) : comm::FloatBuffer{});
+  }
   return true;
+}
+
+// Also after a failure, for the other ranks' slices may be under way.
+void Trainer::complete_slices(const std::optional<base::Error>& failure) {
+  try {
+    slices_->complete();
+  } catch (const base::Error&) {
+    if (failure) {
+      throw *failure;  // what came first says more than the broken group
+    }
+    throw;
+  }
+}
+
+void Trainer::show_gradient() {
+  if (!options_.on_gradient) {
+    return;
+  }
+  copy_to_host();
+  options_.on_gradient(step_, buffer_of(host_gradient_));
+  if (slices_) {
+    copy_to_device();
+  }
 }
 
 void Trainer::compute_slot(const std::vector<std::int64_t>& slot, double total_weight) {
   const SlotTensors tensors = build_slot(rows_, slot, options_.indicator_loss_weight);
   const at::Device& device = model_.device();
-  gradient_.zero_();
+  if (reducer_) {
+    gradient_.zero_();  // else the slots of this rank are summed where they are
+  }
 
   const model::PackedRows packed = model::pack_rows(tensors.inputs, device);
   const model::AdapterSet adapters{{{&adapter_, 1.0}}};
@@ -237,13 +296,15 @@ void Trainer::compute_slot(const std::vector<std::int64_t>& slot, double total_w
       model_.embed(packed.tokens), packed, &adapters, nullptr, adapter_.dropout > 0 ? &dropout : nullptr);
 
   const at::Tensor labelled =
-      hidden.index_select(0, at::tensor(tensors.label_positions, at::kLong).to(device));  // [M, D]
-  const at::Tensor targets = at::tensor(tensors.targets, at::kLong).to(device);           // [M]
-  const at::Tensor weights = at::tensor(tensors.weights, at::kFloat).to(device);          // [M]
+      hidden.index_select(0, on_device(at::tensor(tensors.label_positions, at::kLong), device));  // [M, D]
+  const at::Tensor targets = on_device(at::tensor(tensors.targets, at::kLong), device);           // [M]
+  const at::Tensor weights = on_device(at::tensor(tensors.weights, at::kFloat), device);          // [M]
   const at::Tensor loss = model_.target_loss(labelled, targets, weights / total_weight);
+  {
+    const at::NoGradGuard frozen;
+    gradient_[parameters_.numel()].add_(loss);  // before the backward pass, in which it may leave
+  }
   torch::autograd::backward({loss}, {});
-  const at::NoGradGuard frozen;
-  gradient_[parameters_.numel()].copy_(loss);
 }
 
 // On a CPU the two are one tensor; the reducers work in host memory.

@@ -1,7 +1,8 @@
 #pragma once
-// How the gradients of an update's micro-batch slots become one sum on every rank of a group. The trainer deals
-// the slots in rounds: in round r rank g works on slot r x size + g, if there is one, and then all ranks call
-// `add` together, with or without a gradient.
+// How the gradients of an update's micro-batch slots become one sum on every rank of a group, the same whatever the
+// group's size. The trainer deals the slots in rounds: in round r rank g works on slot r x size + g, if there is one,
+// and then all ranks call `add` together, with or without a gradient. The faster way without that promise is
+// GradientSlices.
 
 #include <cstdint>
 #include <memory>
@@ -26,8 +27,5 @@ class GradientReducer {
 /// Deterministic: slot gradients are gathered and summed in slot order, so the sum does not depend on the
 /// number of ranks. Host memory.
 std::unique_ptr<GradientReducer> make_slot_order_reducer(comm::Communicator& group, std::size_t count);
-
-/// Fast: every rank sums its own slots, then one all-reduce. The sum's last bits depend on the group's size.
-std::unique_ptr<GradientReducer> make_all_reduce_reducer(comm::Communicator& group, std::size_t count);
 
 }  // namespace baton::train

@@ -38,7 +38,10 @@ class AdamW {
   AdamWOptions options_;
 };
 
-/// Scales `gradient` so that its L2 norm is at most max_norm (max_norm <= 0: leaves it) and gives the norm before.
-double clip_gradient(at::Tensor& gradient, double max_norm);
+/// L2 norm of `gradient` [P]: a number [] in fp64 where the gradient is, not waited for.
+at::Tensor norm_of(const at::Tensor& gradient);
+
+/// Scales `gradient`, whose L2 norm is `norm`, so that it is at most max_norm (max_norm <= 0: leaves it).
+void clip_gradient(at::Tensor& gradient, double norm, double max_norm);
 
 }  // namespace baton::train

@@ -22,6 +22,7 @@
 #include "baton/model/adapter.hpp"
 #include "baton/model/llama.hpp"
 #include "baton/train/gradient_reducer.hpp"
+#include "baton/train/gradient_slices.hpp"
 #include "baton/train/lr_schedule.hpp"
 #include "baton/train/optimizer.hpp"
 
@@ -50,7 +51,8 @@ struct TrainerOptions {
   std::optional<UpdateSource> updates = {};
   /// Called on every rank before each micro-batch slot; true asks to stop, which any rank may do. May be empty.
   std::function<bool()> before_slot = {};
-  /// Called on every rank with the slot's gradient in host memory before it is summed; for tests. May be empty.
+  /// Called on every rank with the slot's gradient in host memory before it is summed (not deterministic: with the
+  /// sum of this rank's slots so far); for tests. May be empty.
   std::function<void(std::int64_t step, comm::FloatBuffer gradient)> on_gradient = {};
 };
 
@@ -62,7 +64,9 @@ struct StepRecord {
   std::int64_t num_rows = 0;
   std::int64_t num_tokens = 0;         // without padding: there is none
   std::int64_t num_target_tokens = 0;
-  double compute_seconds = 0;          // of this rank's slots, without waiting for others
+  /// Of this rank's slots, without waiting for others. On a GPU without `deterministic` only the queueing of the work
+  /// is in it.
+  double compute_seconds = 0;
 };
 
 /// The loss or gradient of an update is not finite. Every rank of the group throws it; nothing was changed.
@@ -115,7 +119,10 @@ class Trainer {
 
  private:
   void compute_slot(const std::vector<std::int64_t>& slot, double total_weight);
-  bool compute_round(const data::Update& update, std::int64_t slot_index, double total_weight);
+  bool compute_round(const data::Update& update, std::int64_t first_slot, double total_weight);
+  void complete_slices(const std::optional<base::Error>& failure);
+  void show_gradient();
+  void read_loss_and_clip(at::Tensor& gradient, StepRecord& record);
   void apply(at::Tensor& gradient, StepRecord& record);
   void copy_to_host();
   void copy_to_device();
@@ -134,7 +141,8 @@ class Trainer {
   at::Tensor gradient_;          // [P + 1]: the factors' gradients point in here; the last value is the loss
   at::Tensor host_gradient_;     // gradient_ itself on a CPU
   std::unique_ptr<AdamW> optimizer_;
-  std::unique_ptr<GradientReducer> reducer_;
+  std::unique_ptr<GradientReducer> reducer_;  // deterministic
+  std::unique_ptr<GradientSlices> slices_;    // not deterministic
   mutable std::mutex changing_;  // held while what copy_state reads changes
   std::int64_t step_ = 0;
   std::set<std::int64_t> left_out_;
