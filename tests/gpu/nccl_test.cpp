@@ -5,7 +5,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -13,6 +12,7 @@
 #include "baton/comm/make_communicator.hpp"
 #include "baton/comm/nccl_communicator.hpp"
 #include "baton/device/device.hpp"
+#include "gpu_fixture.hpp"
 
 namespace {
 
@@ -29,17 +29,13 @@ TEST(GpuBuild, TheVersionOfNcclIsKnown) {
   EXPECT_FALSE(comm::nccl_version_text().empty());
 }
 
-class Nccl : public ::testing::Test {
+class Nccl : public baton::testing::GpuTest {
  protected:
-  void SetUp() override {
-    const char* required = std::getenv("BATON_REQUIRE_GPU");
-    const bool is_required = required != nullptr && std::string(required) == "1";
-    const std::string reason =
-        !comm::nccl_compiled_in() ? "NCCL is not compiled in" : device::gpu_absence_reason();
-    if (!reason.empty()) {
-      ASSERT_FALSE(is_required) << reason;
-      GTEST_SKIP() << "no GPU: " << reason;
-    }
+  std::string obstacle() const override {
+    return comm::nccl_compiled_in() ? device::gpu_absence_reason() : "NCCL is not compiled in";
+  }
+
+  void prepare() override {
     comm::NcclOptions options;
     options.device_index = device::choose_device(0).index;
     options.timeout_seconds = 60;
@@ -91,6 +87,19 @@ TEST_F(Nccl, OperationsOfAGroupOfOne) {
   EXPECT_EQ(host_values, (std::vector<float>{7, 8}));
   group_->close();
   EXPECT_THROW(group_->all_reduce_sum(buffer), base::Error);
+}
+
+TEST_F(Nccl, SlicesOfAGroupOfOne) {
+  const std::vector<float> values{1, 2, 3, 4, 5, 6};
+  const comm::FloatBuffer buffer = on_gpu(values);
+  EXPECT_TRUE(group_->sums_in_background());
+  for (const std::size_t begin : {4U, 2U, 0U}) {
+    group_->start_all_reduce_sum({buffer.data + begin, 2, true});
+  }
+  group_->finish_started();
+  group_->wait_for_started();
+  EXPECT_EQ(on_host(buffer), values);
+  group_->close();
 }
 
 TEST_F(Nccl, AbortDoesNotWait) {

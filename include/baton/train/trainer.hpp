@@ -96,6 +96,9 @@ class Trainer {
   /// Collective over the group. A rank that fails takes the others with it: all throw its error, none waits.
   /// A loss or gradient that is not finite is a NonFiniteUpdate. Nothing is returned, and nothing changed, when a
   /// rank asked to stop on the way or when the update is one of those to leave out (then the step is counted).
+  /// On a GPU, not deterministic, the host waits for it once a step, to read loss and norm before the update; besides,
+  /// the model's copies of token ids (two a slot) and of dropout masks (one a linear) wait for what is queued.
+  /// Deterministic: once a slot more, for the sum is made in host memory.
   std::optional<StepRecord> train_step();
   /// Whether train_step came back because a rank asked to stop.
   bool stopped() const { return stopped_; }
