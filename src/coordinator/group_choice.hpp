@@ -19,9 +19,9 @@ struct ItemCost {
   int max_useful_ranks = 0;
 };
 
-/// Gives the items, in their order, to the group that would end each first (the lower group on a tie), and returns
-/// those (group, item) that fall to idle groups: each idle group at most once. Where all groups are idle, the first
-/// item always finds one.
+/// Gives the items, in their order, to the group that would end each first (the lower group on a
+/// tie), and returns those (group, item) that fall to idle groups: each idle group at most once.
+/// Where all groups are idle, the first item always finds one.
 std::vector<std::pair<int, int>> choose_groups(const std::vector<ItemCost>& items,
                                                const std::vector<GroupTime>& groups);
 

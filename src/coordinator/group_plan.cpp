@@ -3,30 +3,28 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
-#include <cstdint>
+#include <cstddef>
+#include <functional>
+#include <map>
 #include <numeric>
 #include <set>
 #include <utility>
 
-#include "baton/base/error.hpp"
+#include "expected_time.hpp"
 #include "group_layout.hpp"
+#include "group_request.hpp"
 
 namespace baton::coordinator {
 namespace {
 
-constexpr double kNodeBorderPrice = 1.1;  // how much longer a plan on node borders may take
-constexpr double kWorthMentioning =
-    0.9;  // another number of groups is named when it needs less than this
+// Another number of groups, or groups across node borders, is named when it needs less than this
+// share of the time; a smaller number is taken without asking below the second share, which leaves
+// room for what the estimate does not know: the time that sums of gradients take.
+constexpr double kWorthMentioning = 0.9;
+constexpr double kWorthTaking = 0.5;
 
-/// Token-steps until a group of `num_ranks` has trained an expert.
-double training_time(const ExpertCost& expert, int num_ranks) {
-  if (expert.max_useful_ranks <= 0) {
-    return expert.token_steps / num_ranks;
-  }
-  const int slots = expert.max_useful_ranks;
-  const int rounds = (slots + num_ranks - 1) / num_ranks;
-  return expert.token_steps * rounds / slots;
+double time_of(const ExpertCost& expert, int num_ranks) {
+  return expected_time(expert.token_steps, expert.max_useful_ranks, num_ranks);
 }
 
 /// Biggest first, each to the group that would finish it first.
@@ -40,8 +38,7 @@ void assign_experts(const std::vector<ExpertCost>& experts, std::vector<PlannedG
     PlannedGroup* best = nullptr;
     double best_end = 0;
     for (PlannedGroup& group : groups) {
-      const double end =
-          group.token_steps + training_time(expert, static_cast<int>(group.ranks.size()));
+      const double end = group.token_steps + time_of(expert, static_cast<int>(group.ranks.size()));
       if (best == nullptr || end < best_end) {
         best = &group;
         best_end = end;
@@ -52,8 +49,29 @@ void assign_experts(const std::vector<ExpertCost>& experts, std::vector<PlannedG
   }
 }
 
+/// In the fast mode: as many ranks as divide the batch, those of the group's largest node first.
+void cut_to_batch(std::vector<int>& ranks, const PlanRequest& request) {
+  const auto size =
+      static_cast<std::size_t>(largest_group_size(request, static_cast<int>(ranks.size())));
+  std::map<int, int> ranks_on;
+  const auto node_of = [&](int rank) {
+    return request.node_of_rank[static_cast<std::size_t>(rank)];
+  };
+  for (const int rank : ranks) {
+    ++ranks_on[node_of(rank)];
+  }
+  std::stable_sort(ranks.begin(), ranks.end(),
+                   [&](int a, int b) { return ranks_on[node_of(a)] > ranks_on[node_of(b)]; });
+  ranks.resize(size);
+}
+
+/// `lists` number the workers from 0 on.
 std::vector<PlannedGroup> groups_from(RankLists lists, const PlanRequest& request) {
   for (std::vector<int>& ranks : lists) {
+    for (int& rank : ranks) {
+      rank += first_worker(request);
+    }
+    cut_to_batch(ranks, request);
     std::sort(ranks.begin(), ranks.end());
   }
   std::sort(lists.begin(), lists.end());
@@ -79,59 +97,42 @@ double makespan_of(const std::vector<PlannedGroup>& groups) {
   return longest;
 }
 
-/// All ranks in `num_groups` groups: on node borders unless that costs too much.
-std::vector<PlannedGroup> spread_all_ranks(const PlanRequest& request, int num_groups) {
-  std::vector<PlannedGroup> by_node =
-      groups_from(node_layout(request.node_of_rank, num_groups), request);
-  std::vector<PlannedGroup> even =
-      groups_from(even_layout(request.node_of_rank, num_groups), request);
-  return makespan_of(by_node) <= kNodeBorderPrice * makespan_of(even) ? by_node : even;
+std::vector<PlannedGroup> groups_on_borders(const PlanRequest& request, int num_groups) {
+  return groups_from(node_layout(nodes_of_workers(request), num_groups), request);
 }
 
-[[noreturn]] void refuse(const std::string& found, const std::string& fix, int num_ranks) {
-  throw base::Error(
-      base::ErrorKind::kUsage, "the ranks cannot form the groups asked for",
-      {.where = "cluster.groups, cluster.ranks_per_group",
-       .expected = fmt::format("groups x ranks_per_group of at most {} ranks", num_ranks),
-       .found = found,
-       .fix = fix});
+std::vector<PlannedGroup> groups_of_fixed_size(const PlanRequest& request) {
+  const int size = *request.ranks_per_group;
+  const std::vector<int> nodes = nodes_of_workers(request);
+  int most = 0;  // inside nodes
+  for (const std::vector<int>& node : ranks_by_node(nodes)) {
+    most += static_cast<int>(node.size()) / size;
+  }
+  if (most == 0) {
+    most = static_cast<int>(nodes.size()) / size;
+  }
+  const int num_groups =
+      request.groups.value_or(std::min(static_cast<int>(request.experts.size()), most));
+  return groups_from(fixed_size_layout(nodes, num_groups, size), request);
 }
 
-void check_request(const PlanRequest& request) {
-  const int num_ranks = static_cast<int>(request.node_of_rank.size());
-  BATON_ASSERT(num_ranks > 0, std::string("a plan for no ranks"));
-  for (const ExpertCost& expert : request.experts) {
-    BATON_ASSERT(std::isfinite(expert.token_steps) && expert.token_steps >= 0,
-                 fmt::format("cost {} of {}", expert.token_steps, expert.name));
+int num_spanning(const std::vector<PlannedGroup>& groups) {
+  return static_cast<int>(std::count_if(groups.begin(), groups.end(),
+                                        [](const auto& group) { return group.num_nodes > 1; }));
+}
+
+/// As many groups as experts, or half as many as often as that pays.
+std::vector<PlannedGroup> groups_by_cost(const PlanRequest& request) {
+  const int most = std::min(static_cast<int>(request.experts.size()), num_workers(request));
+  std::vector<PlannedGroup> chosen = groups_on_borders(request, most);
+  for (int n = most / 2; n >= 1; n /= 2) {
+    std::vector<PlannedGroup> fewer = groups_on_borders(request, n);
+    if (num_spanning(fewer) <= num_spanning(chosen) &&
+        makespan_of(fewer) < kWorthTaking * makespan_of(chosen)) {
+      chosen = std::move(fewer);
+    }
   }
-  const auto& groups = request.groups;
-  const auto& size = request.ranks_per_group;
-  if ((groups && *groups < 1) || (size && *size < 1)) {
-    refuse(
-        fmt::format("groups = {}, ranks_per_group = {}", groups ? std::to_string(*groups) : "auto",
-                    size ? std::to_string(*size) : "auto"),
-        "give numbers from 1 on, or auto", num_ranks);
-  }
-  if (groups && *groups > num_ranks) {
-    refuse(fmt::format("groups = {}", *groups),
-           fmt::format("use groups = {} or less, or start {} ranks", num_ranks, *groups),
-           num_ranks);
-  }
-  if (size && *size > num_ranks) {
-    refuse(fmt::format("ranks_per_group = {}", *size),
-           fmt::format("use ranks_per_group = {} or less, or start {} ranks", num_ranks, *size),
-           num_ranks);
-  }
-  if (groups && size && std::int64_t{*groups} * *size > num_ranks) {
-    refuse(
-        fmt::format("{} groups of {} ranks need {}", *groups, *size, std::int64_t{*groups} * *size),
-        fmt::format("use groups = {} with ranks_per_group = {}, or groups = {} with "
-                    "ranks_per_group = {}, or "
-                    "start {} ranks",
-                    num_ranks / *size, *size, *groups, num_ranks / *groups,
-                    std::int64_t{*groups} * *size),
-        num_ranks);
-  }
+  return chosen;
 }
 
 double lower_bound_of(const std::vector<ExpertCost>& experts, int num_ranks) {
@@ -139,7 +140,7 @@ double lower_bound_of(const std::vector<ExpertCost>& experts, int num_ranks) {
   double longest = 0;
   for (const ExpertCost& expert : experts) {
     sum += expert.token_steps;
-    longest = std::max(longest, training_time(expert, num_ranks));
+    longest = std::max(longest, time_of(expert, num_ranks));
   }
   return std::max(sum / num_ranks, longest);
 }
@@ -150,102 +151,131 @@ void warn(GroupPlan& plan, const PlanRequest& request) {
                                         plan.idle_ranks.size(), request.node_of_rank.size(),
                                         format_ranks(plan.idle_ranks)));
   }
-  std::vector<std::string> empty;
-  std::vector<std::string> spanning;
-  std::vector<std::string> waiting;
-  const RankLists nodes = ranks_by_node(request.node_of_rank);
+  const auto list = [&](std::vector<std::string>& texts, const std::string& text,
+                        const std::function<bool(const PlannedGroup&)>& condition) {
+    std::vector<int> numbers;
+    for (std::size_t g = 0; g < plan.groups.size(); ++g) {
+      if (condition(plan.groups[g])) {
+        numbers.push_back(static_cast<int>(g));
+      }
+    }
+    if (!numbers.empty()) {
+      texts.push_back(fmt::format("{} of {} groups {}: {}", numbers.size(), plan.groups.size(),
+                                  text, format_ranks(numbers)));
+    }
+  };
+  list(plan.warnings, "have no expert to train",
+       [](const PlannedGroup& group) { return group.experts.empty(); });
   std::size_t largest_node = 0;
-  for (const std::vector<int>& node : nodes) {
+  for (const std::vector<int>& node : ranks_by_node(nodes_of_workers(request))) {
     largest_node = std::max(largest_node, node.size());
   }
-  for (std::size_t g = 0; g < plan.groups.size(); ++g) {
-    const PlannedGroup& group = plan.groups[g];
-    if (group.experts.empty()) {
-      empty.push_back(std::to_string(g));
-      continue;
-    }
-    if (group.num_nodes > 1 && group.ranks.size() <= largest_node) {
-      spanning.push_back(std::to_string(g));
-    }
-    const bool some_wait = std::all_of(group.experts.begin(), group.experts.end(), [&](int index) {
-      const int slots = request.experts[static_cast<std::size_t>(index)].max_useful_ranks;
-      return slots > 0 && std::cmp_less(slots, group.ranks.size());
-    });
-    if (some_wait) {
-      waiting.push_back(std::to_string(g));
-    }
-  }
-  if (!empty.empty()) {
-    plan.warnings.push_back(fmt::format("{} of {} groups have no expert to train: {}", empty.size(),
-                                        plan.groups.size(), fmt::join(empty, ", ")));
-  }
-  if (!spanning.empty()) {
-    plan.warnings.push_back(fmt::format("groups that span nodes though they would fit into one: {}",
-                                        fmt::join(spanning, ", ")));
-  }
-  if (!waiting.empty()) {
-    plan.warnings.push_back(
-        fmt::format("groups with more ranks than micro-batches in an update, so that some "
-                    "ranks wait: {}",
-                    fmt::join(waiting, ", ")));
-  }
+  const auto would_fit = [&](const PlannedGroup& group) {
+    return group.ranks.size() <= largest_node;
+  };
+  list(plan.warnings, "span nodes though they would fit into one",
+       [&](const PlannedGroup& group) { return group.num_nodes > 1 && would_fit(group); });
+  list(plan.notes, "span nodes, as no node has so many ranks",
+       [&](const PlannedGroup& group) { return group.num_nodes > 1 && !would_fit(group); });
+  const auto has_waiting_ranks = [&](const PlannedGroup& group) {
+    return !group.experts.empty() &&
+           std::all_of(group.experts.begin(), group.experts.end(), [&](int index) {
+             const int slots = request.experts[static_cast<std::size_t>(index)].max_useful_ranks;
+             return slots > 0 && std::cmp_less(slots, group.ranks.size());
+           });
+  };
+  list(plan.warnings, "have more ranks than micro-batches in an update, so that some ranks wait",
+       has_waiting_ranks);
 }
 
-/// Halving the number of groups a few times shows whether fewer, larger groups would be quicker.
+/// Halving the number of groups a few times shows whether fewer, larger groups would be quicker;
+/// so does a look across node borders.
 void note_quicker(GroupPlan& plan, const PlanRequest& request) {
-  if (request.groups || request.ranks_per_group) {
+  if (request.ranks_per_group) {
     return;
   }
-  int best_groups = 0;
+  const auto share = [&](double makespan) { return 100 * makespan / plan.makespan; };
+  const int num_groups = static_cast<int>(plan.groups.size());
   double best = kWorthMentioning * plan.makespan;
-  for (std::size_t n = plan.groups.size() / 2; n >= 1; n /= 2) {
-    const double makespan = makespan_of(spread_all_ranks(request, static_cast<int>(n)));
+  const double across =
+      makespan_of(groups_from(even_layout(nodes_of_workers(request), num_groups), request));
+  if (across < best) {
+    plan.notes.push_back(
+        fmt::format("groups across node borders would be estimated to take {:.0f} % of this "
+                    "plan's time; ranks that are spread evenly over the nodes avoid that",
+                    share(across)));
+  }
+  int best_groups = 0;
+  for (int n = num_groups / 2; n >= 1 && !request.groups; n /= 2) {
+    const double makespan = makespan_of(groups_on_borders(request, n));
     if (makespan < best) {
       best = makespan;
-      best_groups = static_cast<int>(n);
+      best_groups = n;
     }
   }
   if (best_groups > 0) {
-    plan.notes.push_back(
-        fmt::format("groups = {} is estimated to take {:.0f} % of this plan's time", best_groups,
-                    100 * best / plan.makespan));
+    plan.notes.push_back(fmt::format(
+        "groups = {} is estimated to take {:.0f} % of this plan's time", best_groups, share(best)));
   }
 }
 
-}  // namespace
+std::vector<PlannedStart> starts_of(const std::vector<PlannedGroup>& groups,
+                                    const PlanRequest& request) {
+  std::vector<PlannedStart> starts;
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    double now = 0;
+    int wave = 0;
+    for (const int expert : groups[g].experts) {
+      const double end = now + time_of(request.experts[static_cast<std::size_t>(expert)],
+                                       static_cast<int>(groups[g].ranks.size()));
+      starts.push_back({expert, static_cast<int>(g), wave++, now, end});
+      now = end;
+    }
+  }
+  std::stable_sort(starts.begin(), starts.end(),
+                   [](const PlannedStart& a, const PlannedStart& b) { return a.begin < b.begin; });
+  return starts;
+}
 
-GroupPlan make_group_plan(const PlanRequest& request) {
-  check_request(request);
-  const int num_ranks = static_cast<int>(request.node_of_rank.size());
-  GroupPlan plan;
-  if (request.experts.empty()) {
-    plan.idle_ranks.resize(request.node_of_rank.size());
-    std::iota(plan.idle_ranks.begin(), plan.idle_ranks.end(), 0);
-    plan.notes.emplace_back("nothing to train");
-    return plan;
-  }
-  const int num_experts = static_cast<int>(request.experts.size());
-  if (request.ranks_per_group) {
-    const int size = *request.ranks_per_group;
-    const int num_groups = request.groups.value_or(std::min(num_experts, num_ranks / size));
-    plan.groups = groups_from(fixed_size_layout(request.node_of_rank, num_groups, size), request);
-  } else {
-    plan.groups =
-        spread_all_ranks(request, request.groups.value_or(std::min(num_experts, num_ranks)));
-  }
+std::vector<int> idle_ranks_of(const GroupPlan& plan, const PlanRequest& request) {
   std::vector<bool> busy(request.node_of_rank.size(), false);
   for (const PlannedGroup& group : plan.groups) {
     for (const int rank : group.ranks) {
       busy[static_cast<std::size_t>(rank)] = true;
     }
   }
-  for (std::size_t r = 0; r < busy.size(); ++r) {
+  std::vector<int> idle;
+  for (std::size_t r = static_cast<std::size_t>(first_worker(request)); r < busy.size(); ++r) {
     if (!busy[r]) {
-      plan.idle_ranks.push_back(static_cast<int>(r));
+      idle.push_back(static_cast<int>(r));
     }
   }
+  return idle;
+}
+
+}  // namespace
+
+GroupPlan make_group_plan(const PlanRequest& request) {
+  check_plan_request(request);
+  GroupPlan plan;
+  if (request.has_dedicated_coordinator) {
+    plan.coordinator_rank = 0;
+  }
+  if (request.experts.empty()) {
+    plan.idle_ranks = idle_ranks_of(plan, request);
+    plan.notes.emplace_back("nothing to train");
+    return plan;
+  }
+  if (request.ranks_per_group) {
+    plan.groups = groups_of_fixed_size(request);
+  } else {
+    plan.groups =
+        request.groups ? groups_on_borders(request, *request.groups) : groups_by_cost(request);
+  }
+  plan.starts = starts_of(plan.groups, request);
+  plan.idle_ranks = idle_ranks_of(plan, request);
   plan.makespan = makespan_of(plan.groups);
-  plan.lower_bound = lower_bound_of(request.experts, num_ranks);
+  plan.lower_bound = lower_bound_of(request.experts, num_workers(request));
   warn(plan, request);
   note_quicker(plan, request);
   return plan;

@@ -140,6 +140,36 @@ MemoryEstimate estimate_memory(const MemoryRequest& request) {
   return estimate;
 }
 
+std::uint64_t ranks_that_fit(const MemoryEstimate& estimate, std::uint64_t machine_bytes) {
+  const auto fit = [&](const std::vector<MemoryEntry>& entries) {
+    const std::uint64_t own = sum_of(entries, false);
+    const std::uint64_t shared = sum_of(entries, true) - own;
+    return machine_bytes > shared ? (machine_bytes - shared) / own : 0;
+  };
+  return std::min(fit(estimate.training), fit(estimate.evaluation));
+}
+
+std::string memory_warning(const MemoryEstimate& estimate,
+                           int ranks_on_node,
+                           std::uint64_t machine_bytes) {
+  const std::uint64_t fitting = ranks_that_fit(estimate, machine_bytes);
+  if (fitting >= unsigned_of(ranks_on_node)) {
+    return "";
+  }
+  const std::string machine = base::format_bytes(machine_bytes);
+  if (fitting == 0) {
+    return fmt::format(
+        "not even one rank fits into {}: it needs {} to train and {} to evaluate; larger groups do "
+        "not change that, a smaller dtype, micro_batch_size, cutoff_len or eval_batch_size does",
+        machine, base::format_bytes(estimate.training_bytes_per_rank),
+        base::format_bytes(estimate.evaluation_bytes_per_rank));
+  }
+  return fmt::format(
+      "{} ranks of one machine need {}, {} fit into {}: start at most {} on one machine, or make "
+      "dtype, micro_batch_size, cutoff_len or eval_batch_size smaller",
+      ranks_on_node, base::format_bytes(estimate.bytes_per_node), fitting, machine, fitting);
+}
+
 std::string memory_text(const MemoryEstimate& estimate) {
   return phase_table("training, one rank", estimate.training) +
          phase_table("evaluation, one rank", estimate.evaluation) +

@@ -62,6 +62,15 @@ std::uint64_t lora_parameters(const ModelSizes& model,
 /// kUsage for an unknown target; sizes must not be negative.
 MemoryEstimate estimate_memory(const MemoryRequest& request);
 
+/// How many ranks a machine with so much memory holds, through both phases; 0: not even one.
+std::uint64_t ranks_that_fit(const MemoryEstimate& estimate, std::uint64_t machine_bytes);
+
+/// Says by how much `ranks_on_node` ranks are too much for a machine, how many fit and what to do;
+/// "" where they fit. Larger groups do not help: what one rank needs does not depend on them.
+std::string memory_warning(const MemoryEstimate& estimate,
+                           int ranks_on_node,
+                           std::uint64_t machine_bytes);
+
 /// Two tables, one a phase, and the sums.
 std::string memory_text(const MemoryEstimate& estimate);
 

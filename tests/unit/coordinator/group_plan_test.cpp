@@ -133,21 +133,164 @@ TEST(GroupPlan, NodesAreJoinedWhenThereAreFewerGroups) {
   EXPECT_THAT(plan.warnings, IsEmpty());
 }
 
-TEST(GroupPlan, BordersGiveWayWhereTheyCostTooMuch) {
+TEST(GroupPlan, BordersHoldAndTheirPriceIsNamed) {
   // Nodes of 8 and 1, two equal experts of 45: on borders 8 + 1 ranks, best is both on the
-  // eight: 11.25. Even 5 + 4 across the border: 45 / 4 = 11.25 as well, so the border holds.
+  // eight: 11.25. Even 5 + 4 across the border: 45 / 4 = 11.25 as well.
   const GroupPlan held = make_group_plan(request_of({45, 45}, {8, 1}));
   EXPECT_EQ(rank_lists(held), (RankLists{{0, 1, 2, 3, 4, 5, 6, 7}, {8}}));
   EXPECT_DOUBLE_EQ(held.makespan, 11.25);
   EXPECT_EQ(held.warnings.size(), 1u);  // the single rank has nothing to do
+  EXPECT_THAT(held.notes, ElementsAre(HasSubstr("groups = 1 is estimated to take 89 %")));
   // With two slots an expert the eight are no quicker than two: 45 on borders, 22.5 when even.
   PlanRequest slots = request_of({45, 45}, {8, 1});
   slots.experts[0].max_useful_ranks = slots.experts[1].max_useful_ranks = 2;
-  const GroupPlan crossed = make_group_plan(slots);
-  EXPECT_EQ(rank_lists(crossed), (RankLists{{0, 1, 2, 3, 4}, {5, 6, 7, 8}}));
-  EXPECT_DOUBLE_EQ(crossed.makespan, 22.5);
-  EXPECT_EQ(crossed.groups[1].num_nodes, 2);
-  EXPECT_THAT(crossed.warnings, ::testing::Contains(HasSubstr("span nodes though they would fit")));
+  const GroupPlan dear = make_group_plan(slots);
+  EXPECT_EQ(rank_lists(dear), (RankLists{{0, 1, 2, 3, 4, 5, 6, 7}, {8}}));
+  EXPECT_DOUBLE_EQ(dear.makespan, 45);
+  EXPECT_THAT(dear.notes, ::testing::Contains(
+                              HasSubstr("across node borders would be estimated to take 50 %")));
+}
+
+TEST(GroupPlan, GroupsThatMustSpanNodesAreNamed) {
+  // Asked for 3 groups of 2 on nodes of 3: 01, 34 and, across, 2 with 5.
+  PlanRequest request = request_of({1, 1, 1}, {3, 3});
+  request.ranks_per_group = 2;
+  request.groups = 3;
+  const GroupPlan crossed = make_group_plan(request);
+  EXPECT_EQ(rank_lists(crossed), (RankLists{{0, 1}, {2, 5}, {3, 4}}));
+  EXPECT_THAT(crossed.warnings,
+              ElementsAre("1 of 3 groups span nodes though they would fit into one: 1"));
+  // Not asked for a number, it keeps inside.
+  request.groups.reset();
+  const GroupPlan inside = make_group_plan(request);
+  EXPECT_EQ(rank_lists(inside), (RankLists{{0, 1}, {3, 4}}));
+  EXPECT_THAT(inside.idle_ranks, ElementsAre(2, 5));
+  // No node has four.
+  request.ranks_per_group = 4;
+  EXPECT_THAT(make_group_plan(request).notes,
+              ElementsAre("1 of 1 groups span nodes, as no node has so many ranks: 0"));
+}
+
+TEST(GroupPlan, FewLongExpertsGetLargerGroupsWithoutAsking) {
+  // One of 100 beside seven of 4, eight ranks: 100 on single ranks; 128 / 8 = 16 on all together.
+  // Halving: 4 groups of 2 take 50, not less than half; 2 groups of 4 25; 1 group of 8 16, not less
+  // than half of that.
+  const GroupPlan plan = make_group_plan(request_of({100, 4, 4, 4, 4, 4, 4, 4}, {8}));
+  EXPECT_EQ(rank_lists(plan), (RankLists{{0, 1, 2, 3}, {4, 5, 6, 7}}));
+  EXPECT_DOUBLE_EQ(plan.makespan, 25);
+  EXPECT_THAT(plan.notes, ElementsAre(HasSubstr("groups = 1 is estimated to take 64 %")));
+  // Over node borders it is not done: two nodes of four are as far as it goes, with one of each.
+  const GroupPlan nodes =
+      make_group_plan(request_of({100, 4, 4, 4, 4, 4, 4, 4}, {1, 1, 1, 1, 1, 1, 1, 1}));
+  EXPECT_EQ(nodes.groups.size(), 8u);
+  // A slot an update leaves nothing for larger groups to do.
+  PlanRequest slots = request_of({100, 4, 4, 4, 4, 4, 4, 4}, {8});
+  for (ExpertCost& expert : slots.experts) {
+    expert.max_useful_ranks = 1;
+  }
+  EXPECT_EQ(make_group_plan(slots).groups.size(), 8u);
+}
+
+// ---- a rank that only coordinates
+
+TEST(GroupPlan, DedicatedCoordinatorIsInNoGroup) {
+  PlanRequest request = request_of({10, 10, 10}, {2, 2});
+  request.has_dedicated_coordinator = true;
+  const GroupPlan plan = make_group_plan(request);
+  EXPECT_EQ(rank_lists(plan), (RankLists{{1}, {2}, {3}}));
+  EXPECT_EQ(plan.coordinator_rank, 0);
+  EXPECT_THAT(plan.idle_ranks, IsEmpty());
+  EXPECT_THAT(plan.warnings, IsEmpty());
+  EXPECT_DOUBLE_EQ(plan.lower_bound, 10);  // three workers
+  EXPECT_THAT(plan_text(plan, request), HasSubstr("rank 0 coordinates and trains nothing"));
+  EXPECT_EQ(plan_json(plan, request)["coordinator_rank"], 0);
+  request.has_dedicated_coordinator = false;
+  EXPECT_TRUE(plan_json(make_group_plan(request), request)["coordinator_rank"].is_null());
+
+  request.has_dedicated_coordinator = true;
+  request.ranks_per_group = 2;
+  const GroupPlan pairs = make_group_plan(request);
+  EXPECT_EQ(rank_lists(pairs), (RankLists{{2, 3}}));
+  EXPECT_THAT(pairs.idle_ranks, ElementsAre(1));
+}
+
+TEST(GroupPlan, DedicatedCoordinatorNeedsAnotherRank) {
+  PlanRequest request = request_of({10}, {1});
+  request.has_dedicated_coordinator = true;
+  const std::string text = usage_error_of(request);
+  EXPECT_THAT(text, HasSubstr("at least 2 ranks with coordinator = dedicated"));
+  EXPECT_THAT(text, HasSubstr("found:    1 rank"));
+  EXPECT_THAT(text, HasSubstr("coordinator = shared"));
+  request.node_of_rank = {0, 0, 0};
+  request.groups = 3;
+  const std::string groups = usage_error_of(request);
+  EXPECT_THAT(groups, HasSubstr("at most 2 ranks (all but the dedicated coordinator)"));
+  EXPECT_THAT(groups, HasSubstr("use groups = 2 or less, or start 4 ranks"));
+}
+
+// ---- the fast mode: sizes that divide the batch
+
+TEST(GroupPlan, FastModeRefusesSizesThatDoNotDivideTheBatch) {
+  PlanRequest request = request_of({10, 10}, {8});
+  request.is_deterministic = false;
+  request.train_batch_size = 8;
+  request.ranks_per_group = 3;
+  const std::string text = usage_error_of(request);
+  EXPECT_THAT(text, HasSubstr("train_batch_size = 8"));
+  EXPECT_THAT(text, HasSubstr("ranks_per_group = 3"));
+  EXPECT_THAT(text, HasSubstr("use ranks_per_group = 2 or 4"));
+  EXPECT_THAT(text, HasSubstr("deterministic = true"));
+  request.train_batch_size = 6;
+  request.ranks_per_group = 5;
+  EXPECT_THAT(usage_error_of(request), HasSubstr("use ranks_per_group = 3 or 6"));
+  request.train_batch_size = 12;
+  request.ranks_per_group = 8;  // 12 would, but there are eight ranks
+  EXPECT_THAT(usage_error_of(request), HasSubstr("use ranks_per_group = 6, another"));
+  request.ranks_per_group = 4;
+  EXPECT_EQ(make_group_plan(request).groups.size(), 2u);
+  // The deterministic mode takes any size.
+  request.ranks_per_group = 5;
+  request.is_deterministic = true;
+  EXPECT_EQ(make_group_plan(request).groups.size(), 1u);
+}
+
+TEST(GroupPlan, FastModePicksDividingSizes) {
+  // Seven ranks, one expert, 8 rows an update: four of them.
+  PlanRequest request = request_of({10}, {7});
+  request.is_deterministic = false;
+  request.train_batch_size = 8;
+  const GroupPlan plan = make_group_plan(request);
+  EXPECT_EQ(rank_lists(plan), (RankLists{{0, 1, 2, 3}}));
+  EXPECT_THAT(plan.idle_ranks, ElementsAre(4, 5, 6));
+  EXPECT_DOUBLE_EQ(plan.makespan, 2.5);
+  // Nodes of 1 and 4 in one group: the four stay, although rank 0 comes first.
+  PlanRequest nodes = request_of({10}, {1, 4});
+  nodes.is_deterministic = false;
+  nodes.train_batch_size = 8;
+  const GroupPlan inside = make_group_plan(nodes);
+  EXPECT_EQ(rank_lists(inside), (RankLists{{1, 2, 3, 4}}));
+  EXPECT_EQ(inside.groups[0].num_nodes, 1);
+}
+
+TEST(GroupPlan, WavesSayWhatStartsWhen) {
+  // 7 6 5 4 3 on two single ranks: 7 and 6 at once; 5 after the 6 (6 to 11), 4 after the 7 (7 to
+  // 11); 3 after that, on the lower group (11 to 14).
+  PlanRequest request = request_of({3, 7, 4, 6, 5}, {2});
+  request.groups = 2;
+  const GroupPlan plan = make_group_plan(request);
+  std::vector<std::string> starts;
+  for (const PlannedStart& start : plan.starts) {
+    starts.push_back(fmt::format("e{} on {} wave {}: {} to {}", start.expert, start.group,
+                                 start.wave, start.begin, start.end));
+  }
+  EXPECT_THAT(starts, ElementsAre("e1 on 0 wave 0: 0 to 7", "e3 on 1 wave 0: 0 to 6",
+                                  "e4 on 1 wave 1: 6 to 11", "e2 on 0 wave 1: 7 to 11",
+                                  "e0 on 0 wave 2: 11 to 14"));
+  EXPECT_THAT(plan_text(plan, request), HasSubstr("e4 on 1, e2 on 0"));
+  const base::OrderedJson waves = plan_json(plan, request)["waves"];
+  ASSERT_EQ(waves.size(), 3u);
+  EXPECT_EQ(waves[1][0]["expert"], "e4");
+  EXPECT_EQ(waves[2][0]["begin_token_steps"], 11.0);
 }
 
 TEST(GroupPlan, InterleavedRanksAreGroupedByNode) {
@@ -187,7 +330,7 @@ TEST(GroupPlan, MoreGroupsThanExpertsIsWarnedAbout) {
   request.groups = 3;
   const GroupPlan plan = make_group_plan(request);
   EXPECT_EQ(plan.groups.size(), 3u);
-  EXPECT_THAT(plan.warnings, ElementsAre(HasSubstr("2 of 3 groups have no expert to train: 1, 2")));
+  EXPECT_THAT(plan.warnings, ElementsAre(HasSubstr("2 of 3 groups have no expert to train: 1-2")));
 }
 
 TEST(GroupPlan, ImpossibleWishesNameTheNearestPossibilities) {
@@ -244,12 +387,18 @@ TEST(GroupPlan, TextAndJsonShowTheSamePlan) {
 void check_plan(const PlanRequest& request, const GroupPlan& plan) {
   std::set<int> ranks(plan.idle_ranks.begin(), plan.idle_ranks.end());
   std::size_t num_ranks = plan.idle_ranks.size();
+  const std::size_t num_coordinators = request.has_dedicated_coordinator ? 1 : 0;
+  EXPECT_EQ(plan.coordinator_rank.has_value(), request.has_dedicated_coordinator);
+  EXPECT_EQ(plan.starts.size(), request.experts.size());
   std::vector<int> experts;
   double makespan = 0;
   double sum = 0;
   for (const PlannedGroup& group : plan.groups) {
     ASSERT_FALSE(group.ranks.empty());
     EXPECT_TRUE(std::is_sorted(group.ranks.begin(), group.ranks.end()));
+    if (!request.is_deterministic) {
+      EXPECT_EQ(static_cast<std::size_t>(request.train_batch_size) % group.ranks.size(), 0u);
+    }
     ranks.insert(group.ranks.begin(), group.ranks.end());
     num_ranks += group.ranks.size();
     experts.insert(experts.end(), group.experts.begin(), group.experts.end());
@@ -273,8 +422,9 @@ void check_plan(const PlanRequest& request, const GroupPlan& plan) {
     EXPECT_NEAR(group.token_steps, time, 1e-9 * (1 + time));
     makespan = std::max(makespan, time);
   }
-  EXPECT_EQ(num_ranks, request.node_of_rank.size());
+  EXPECT_EQ(num_ranks, request.node_of_rank.size() - num_coordinators);
   EXPECT_EQ(ranks.size(), num_ranks);  // every rank once
+  EXPECT_TRUE(num_coordinators == 0 || !ranks.contains(0));
   std::sort(experts.begin(), experts.end());
   std::vector<int> all(request.experts.size());
   std::iota(all.begin(), all.end(), 0);
@@ -296,21 +446,32 @@ TEST(GroupPlan, PropertiesHoldForRandomRequests) {
       request.experts.push_back(
           {"e", static_cast<double>(random.below(1000)), static_cast<int>(random.below(9))});
     }
-    const auto num_ranks = request.node_of_rank.size();
+    request.has_dedicated_coordinator = request.node_of_rank.size() > 1 && random.below(3) == 0;
+    const auto num_ranks =
+        request.node_of_rank.size() - (request.has_dedicated_coordinator ? 1 : 0);
+    request.is_deterministic = random.below(3) > 0;
+    request.train_batch_size = 1 + static_cast<int>(random.below(16));
     if (random.below(2) == 1) {
       request.groups = 1 + static_cast<int>(random.below(num_ranks));
     }
     if (random.below(2) == 1) {
       const std::uint64_t most = num_ranks / static_cast<std::uint64_t>(request.groups.value_or(1));
       request.ranks_per_group = 1 + static_cast<int>(random.below(most));
+      if (!request.is_deterministic && request.train_batch_size % *request.ranks_per_group != 0) {
+        usage_error_of(request);
+        continue;
+      }
     }
     const GroupPlan plan = make_group_plan(request);
     check_plan(request, plan);
-    if (!request.ranks_per_group) {
+    if (!request.ranks_per_group && request.is_deterministic) {
       EXPECT_TRUE(plan.idle_ranks.empty());
     }
     if (!request.groups && !request.ranks_per_group) {
-      EXPECT_EQ(plan.groups.size(), std::min(request.experts.size(), num_ranks));
+      EXPECT_LE(plan.groups.size(), std::min(request.experts.size(), num_ranks));
+    }
+    if (request.groups) {
+      EXPECT_EQ(plan.groups.size(), static_cast<std::size_t>(*request.groups));
     }
     if (::testing::Test::HasFailure()) {
       FAIL() << "round " << round;

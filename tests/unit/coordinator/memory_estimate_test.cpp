@@ -83,5 +83,56 @@ TEST(MemoryEstimate, MappedWeightsAreCountedOncePerMachine) {
   EXPECT_THAT(memory_text(shared), HasSubstr("shared by the machine's ranks"));
 }
 
+TEST(MemoryEstimate, RanksThatFitByHand) {
+  MemoryEstimate estimate;
+  estimate.training = {{"weights", 100, true}, {"program", 10, false}, {"activations", 30, false}};
+  estimate.evaluation = {{"weights", 100, true}, {"program", 10, false}};
+  EXPECT_EQ(ranks_that_fit(estimate, 100), 0u);
+  EXPECT_EQ(ranks_that_fit(estimate, 139), 0u);
+  EXPECT_EQ(ranks_that_fit(estimate, 140), 1u);  // 100 + 40
+  EXPECT_EQ(ranks_that_fit(estimate, 259), 3u);  // 100 + 3 * 40 = 220, a fourth needs 260
+  estimate.evaluation.push_back({"cache", 90, false});
+  EXPECT_EQ(ranks_that_fit(estimate, 259), 1u);  // 100 + 100, in the other phase
+}
+
+TEST(MemoryEstimate, RanksThatFitAgreesWithTheNodesNeed) {
+  MemoryRequest request;
+  request.model = small_model();
+  request.lora_rank = 8;
+  request.lora_targets = {"q_proj", "v_proj"};
+  request.micro_batch_rows = 4;
+  request.max_tokens_per_row = 300;
+  request.labels_per_row = 50;
+  request.eval_rows = 16;
+  request.max_new_tokens = 50;
+  for (const bool is_mapped : {false, true}) {
+    request.weights_are_mapped = is_mapped;
+    for (int ranks = 1; ranks < 20; ++ranks) {
+      request.ranks_on_node = ranks;
+      const MemoryEstimate estimate = estimate_memory(request);
+      const auto wanted = static_cast<std::uint64_t>(ranks);
+      EXPECT_EQ(ranks_that_fit(estimate, estimate.bytes_per_node), wanted);
+      EXPECT_EQ(ranks_that_fit(estimate, estimate.bytes_per_node - 1), wanted - 1);
+    }
+  }
+}
+
+TEST(MemoryEstimate, WarningNamesTheNumbers) {
+  constexpr std::uint64_t kGiB = std::uint64_t{1} << 30;
+  MemoryEstimate estimate;
+  estimate.training = {{"weights", 4 * kGiB, false}};
+  estimate.evaluation = {{"weights", 3 * kGiB, false}};
+  estimate.training_bytes_per_rank = 4 * kGiB;
+  estimate.evaluation_bytes_per_rank = 3 * kGiB;
+  estimate.bytes_per_node = 8 * 4 * kGiB;
+  EXPECT_EQ(memory_warning(estimate, 8, 32 * kGiB), "");
+  const std::string some = memory_warning(estimate, 8, 23 * kGiB);
+  EXPECT_THAT(some, HasSubstr("8 ranks of one machine need 32.0 GiB, 5 fit into 23.0 GiB"));
+  EXPECT_THAT(some, HasSubstr("start at most 5"));
+  const std::string none = memory_warning(estimate, 8, 2 * kGiB);
+  EXPECT_THAT(none, HasSubstr("not even one rank fits into 2.0 GiB"));
+  EXPECT_THAT(none, HasSubstr("needs 4.0 GiB to train and 3.0 GiB to evaluate"));
+}
+
 }  // namespace
 }  // namespace baton::coordinator

@@ -292,6 +292,9 @@ TEST(SimulatedCluster, UnequalGroupsKeepToThePlan) {
     const SimulationResult result = SimulatedCluster(items, sizes, {}, time_of).run();
     expect_promises(result, items);
     EXPECT_NEAR(result.makespan, plan.makespan, 1e-9 * plan.makespan) << "round " << round;
+    for (std::size_t g = 0; g < sizes.size(); ++g) {
+      EXPECT_EQ(result.items_of_group[g], plan.groups[g].experts) << "round " << round;
+    }
     over_bound.push_back(result.makespan / plan.lower_bound);
   }
   std::sort(over_bound.begin(), over_bound.end());
