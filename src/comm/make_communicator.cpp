@@ -57,10 +57,11 @@ RankGpu from_line(const std::string& line) {
   return gpu;
 }
 
-void log_choice(const Communicator& group, const std::string& why, bool deterministic) {
+void log_choice(const Communicator& group, const std::string& why, std::optional<bool> deterministic) {
   if (group.rank() == 0 && group.size() > 1) {
-    base::log_info("comm", fmt::format("backend {} ({}): {}", group.backend(), why,
-                                       promise_of(group.backend(), deterministic)));
+    const std::string promise =
+        deterministic ? ": " + promise_of(group.backend(), *deterministic) : "";
+    base::log_info("comm", fmt::format("backend {} ({}){}", group.backend(), why, promise));
   }
 }
 

@@ -22,7 +22,7 @@ struct CommunicatorRequest {
   device::Device device;           // where this rank's buffers live
   double timeout_seconds = 600;    // of one NCCL operation
   void* compute_stream = nullptr;  // cudaStream_t; see NcclOptions
-  bool deterministic = false;      // only for what the log promises
+  std::optional<bool> deterministic = {};  // whether the log says what sums promise, and what
 };
 
 /// Collective over `host`, a group in host memory (of one rank, or from ProcessWorld), which is
