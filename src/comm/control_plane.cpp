@@ -19,6 +19,7 @@ namespace {
 constexpr std::array<Mailbox, kNumMailboxes> kMailboxes{Mailbox::kCoordinator, Mailbox::kWorker,
                                                         Mailbox::kWatch};
 constexpr std::chrono::microseconds kDrainPause{200};
+constexpr std::chrono::milliseconds kForgetEvery{1};
 
 int tag_of(Mailbox box) {
   return 1 + static_cast<int>(box);
@@ -48,6 +49,15 @@ void ControlPlane::forget_finished_sends() {
   }
 }
 
+/// With a thousand peers, looking at every send at each call would cost more than the sends.
+void ControlPlane::forget_finished_sends_at_times() {
+  const auto now = std::chrono::steady_clock::now();
+  if (!sends_.empty() && now - last_forgotten_ >= kForgetEvery) {
+    last_forgotten_ = now;
+    forget_finished_sends();
+  }
+}
+
 void ControlPlane::send(int to_rank, Mailbox box, const std::string& bytes) {
   BATON_ASSERT(std::cmp_less_equal(bytes.size(), std::numeric_limits<int>::max()),
                fmt::format("control message of {} bytes", bytes.size()));
@@ -57,7 +67,7 @@ void ControlPlane::send(int to_rank, Mailbox box, const std::string& bytes) {
     box_of(box).from_myself.push_back({rank_, bytes});
     return;
   }
-  forget_finished_sends();
+  forget_finished_sends_at_times();
   Sending& send = sends_.emplace_back();
   send.bytes = bytes;
   // Synchronous: finished means received, which close() relies on.
@@ -121,9 +131,7 @@ std::optional<ControlMessage> ControlPlane::take(Mailbox box) {
 std::optional<ControlMessage> ControlPlane::poll(Mailbox box) {
   const std::lock_guard lock(mutex_);
   check_open();
-  if (handle_) {
-    forget_finished_sends();
-  }
+  forget_finished_sends_at_times();
   return take(box);
 }
 

@@ -6,6 +6,7 @@
 #include <mpi.h>
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <deque>
 #include <list>
@@ -57,6 +58,7 @@ class ControlPlane {
   Box& box_of(Mailbox box) { return boxes_[static_cast<std::size_t>(box)]; }
   void check_open() const;
   void forget_finished_sends();
+  void forget_finished_sends_at_times();
   void begin_receives(Mailbox box);
   std::optional<ControlMessage> take(Mailbox box);
   std::size_t drop_all(Mailbox box);
@@ -67,6 +69,7 @@ class ControlPlane {
   int rank_ = 0;
   bool closed_ = false;
   std::list<Sending> sends_;
+  std::chrono::steady_clock::time_point last_forgotten_;
   std::array<Box, kNumMailboxes> boxes_;
 };
 

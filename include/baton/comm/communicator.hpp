@@ -23,6 +23,7 @@ struct FloatBuffer {
 struct CommunicatorActivity {
   std::int64_t num_collectives = 0;  // entered so far
   bool in_collective = false;        // inside one now
+  double seconds_inside = 0;         // spent in those that ended, waiting for others included
 };
 
 class Communicator {
