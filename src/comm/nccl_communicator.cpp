@@ -155,9 +155,12 @@ class NcclCommunicator final : public Communicator {
 
   /// Waits for NCCL and the host group's collectives, which never overlap.
   CommunicatorActivity activity() const override {
-    const CommunicatorActivity host = host_->activity();
+    CommunicatorActivity all = host_->activity();
     const CommunicatorActivity mine = activity_.read();
-    return {host.num_collectives + mine.num_collectives, host.in_collective || mine.in_collective};
+    all.num_collectives += mine.num_collectives;
+    all.in_collective = all.in_collective || mine.in_collective;
+    all.seconds_inside += mine.seconds_inside;
+    return all;
   }
 
   void close() override {
