@@ -9,12 +9,8 @@ void together(comm::ProcessWorld& world, const std::function<void()>& work) {
   std::optional<base::Error> mine;
   try {
     work();
-  } catch (const base::Error& error) {
-    mine = error;
-  } catch (const std::exception& error) {
-    mine = base::Error(base::ErrorKind::kInternal, error.what());
   } catch (...) {
-    mine = base::Error(base::ErrorKind::kInternal, "an exception of an unknown type");
+    mine = base::current_error();
   }
   // What agree itself finds (a lost rank) is not known to everybody; what a rank brought is.
   try {

@@ -1,4 +1,5 @@
-// `baton eval`: the score matrix over all tasks and stages, spread over all ranks.
+// `baton eval`: the score matrix over all tasks and stages. Chunks of queries are handed to whichever rank is free; what
+// is done stays on disk until all is.
 
 #include <fmt/format.h>
 
@@ -7,20 +8,25 @@
 #include <utility>
 
 #include "baton/app/commands.hpp"
+#include "baton/base/build.hpp"
 #include "baton/base/error.hpp"
 #include "baton/base/file.hpp"
+#include "baton/base/json.hpp"
 #include "baton/base/log.hpp"
 #include "baton/base/text.hpp"
-#include "baton/checkpoint/run_lock.hpp"
-#include "baton/checkpoint/run_status.hpp"
+#include "baton/checkpoint/environment.hpp"
 #include "baton/config/stop_signal.hpp"
 #include "baton/data/dataset.hpp"
 #include "baton/eval/evaluator.hpp"
 #include "baton/eval/report.hpp"
 #include "baton/metrics/metric.hpp"
 #include "open_run.hpp"
-#include "stop_watcher.hpp"
+#include "partial_evaluation.hpp"
+#include "progress_board.hpp"
+#include "run_session.hpp"
 #include "versions.hpp"
+#include "watchdog.hpp"
+#include "work_loop.hpp"
 
 namespace baton::app {
 
@@ -36,6 +42,10 @@ eval::EvaluationInput read_queries(const config::Config& config,
   input.experts = experts.chain;
   data::EncodingCounts counts;
   for (const expert::ExpertState& expert : experts.states) {
+    if (config::stop_requested()) {
+      throw base::Error(base::ErrorKind::kStopped, "asked to stop while the queries were read",
+                        {.fix = "run the same command again"});
+    }
     const data::TaskData rows = dataset.read_task(
         expert.task, {.max_train_samples = 1, .max_eval_samples = config.data.max_eval_samples});
     eval::EvalTask task{expert.task, {}};
@@ -57,18 +67,31 @@ std::string describe_base(const config::Config& config, const Workspace& workspa
                      static_cast<double>(workspace.model->config().num_parameters()) / 1e6, workspace.dtype);
 }
 
+// What records depend on besides the queries. The scorer is not among them: scores are made from the answers at the end.
+std::string facts_of(const config::Config& config, const Workspace& workspace, const LoadedExperts& experts, int num_threads) {
+  std::string facts = fmt::format("{} {} {} {} {}", workspace.model->fingerprint(), workspace.dtype,
+                                  config.eval.eval_batch_size, config.data.max_new_tokens, num_threads);
+  for (const expert::ExpertState& expert : experts.states) {
+    facts += fmt::format(" {} {}", expert.task, expert.identity.fingerprint());
+  }
+  return facts;
+}
+
 class EvalRun {
  public:
-  EvalRun(const config::Command& command, comm::ProcessWorld& world) : command_(command), world_(world) {}
+  EvalRun(const config::Command& command, comm::ProcessWorld& world)
+      : command_(command), world_(world), session_(world, "eval") {}
 
   int run() {
+    world_.check_same_build(base::build_identity(config::version()));
     together(world_, [this] { open(); });
-    try {
-      return evaluate();
-    } catch (const std::exception& exception) {
-      note_failure(exception);
-      throw;
-    }
+    Watchdog watchdog(world_, heartbeat_,
+                      {.timeout_seconds = static_cast<double>(config_.cluster.timeout_seconds),
+                       .run = command_.run,
+                       .command = "eval"});
+    const int code = session_.guard([this] { return evaluate(); });
+    watchdog.close();
+    return code;
   }
 
  private:
@@ -78,70 +101,188 @@ class EvalRun {
     folder_.emplace(checkpoint::RunFolder::load(command_.run));
     config_ = config_of_run(*folder_, command_.overrides, config::Purpose::kEval);
     metrics::make_metric(config_.eval.metric);
+    std::optional<checkpoint::RunLock> lock;
     if (leads()) {
-      run_lock_.emplace(command_.run);
-      checkpoint::begin_status(command_.run, checkpoint::status_here("eval", 0));
-      stop_watcher_.emplace(command_.run, "eval");
+      lock.emplace(command_.run);
     }
+    session_.begin(command_.run, std::move(lock));
   }
 
   int evaluate() {
+    load();
+    session_.stop_point();
+    const WorkOutcome outcome = compute();
+    if (!outcome.failures.empty()) {
+      fail_with(outcome);
+    }
+    if (!outcome.missing.empty()) {
+      return stop(outcome.missing.size());
+    }
+    together(world_, [this] {
+      if (leads()) {
+        write();
+      }
+    });
+    return 0;
+  }
+
+  void load() {
+    const comm::Heartbeat::Section section(heartbeat_, "load", true);
     num_threads_ = set_threads(config_.cluster, world_.local_rank(), world_.local_size());
     together(world_, [this] {
       workspace_.emplace(open_workspace(config_, world_.local_rank()));
       experts_ = load_experts(*folder_, *workspace_);
       input_ = read_queries(config_, *workspace_, experts_);
+      chunks_ = eval::plan_chunks(input_, config_.eval.eval_batch_size, config_.data.max_new_tokens);
+      partial_.emplace(folder_->eval_folder(), input_, facts_of(config_, *workspace_, experts_, num_threads_));
     });
-    say_start();
-    eval::LocalEvaluation local;
-    together(world_, [&] { local = compute(); });
-    const std::unique_ptr<comm::Communicator> group = world_.make_world_group();
-    const eval::GatheredEvaluation all = eval::gather(input_, local, *group);
-    together(world_, [&] { write(all); });
-    group->close();
-    return 0;
+    together(world_, [this] {
+      if (leads()) {
+        say_start();
+        base::make_directories(folder_->eval_folder());
+        partial_->open();
+      }
+    });
   }
 
   void say_start() const {
-    if (!leads()) {
-      return;
-    }
     std::size_t num_queries = 0;
     for (const eval::EvalTask& task : input_.tasks) {
       num_queries += task.queries.size();
     }
-    base::log_info("eval", fmt::format("{} queries of {} tasks, {} experts, base {}; {} ranks, {} threads each",
-                                       num_queries, input_.tasks.size(), experts_.chain.size(),
+    base::log_info("eval", fmt::format("{} queries of {} tasks in {} chunks, {} experts, base {}; {} ranks, {} threads each",
+                                       num_queries, input_.tasks.size(), chunks_.size(), experts_.chain.size(),
                                        describe_base(config_, *workspace_), world_.size(), num_threads_));
   }
 
-  eval::LocalEvaluation compute() {
-    eval::EvaluationOptions options;
-    options.eval_batch_size = config_.eval.eval_batch_size;
-    options.progress = [this](std::int64_t done, std::int64_t total) {
-      if (config::stop_requested()) {
-        throw base::Error(base::ErrorKind::kStopped, "asked to stop during the evaluation",
-                          {.fix = "run the same command again; the experts are untouched"});
+  // Rank 0 looks which chunks an earlier call left; all get the list.
+  std::vector<std::size_t> chunks_to_do() {
+    std::string text;
+    together(world_, [&] {
+      if (!leads()) {
+        return;
       }
-      if (leads()) {
-        base::log_info("eval", fmt::format("batch {} of {} on this rank", done, total));
+      base::Json todo = base::Json::array();
+      const std::vector<bool> done = partial_->finished(chunks_.size());
+      for (std::size_t chunk = 0; chunk < chunks_.size(); ++chunk) {
+        if (!done[chunk]) {
+          todo.push_back(chunk);
+        }
       }
-    };
-    return eval::evaluate_local(answering_of(*workspace_, config_), input_, options, world_.rank(), world_.size());
+      if (todo.size() < chunks_.size()) {
+        base::log_info("eval", fmt::format("{} of {} chunks are there from an earlier call", chunks_.size() - todo.size(),
+                                           chunks_.size()));
+      }
+      text = todo.dump();
+    });
+    const auto everyone = world_.make_world_group();
+    text = everyone->broadcast_bytes(text, 0);
+    everyone->close();
+    return base::parse_json(text, base::ErrorKind::kInternal, "chunks to do").get<std::vector<std::size_t>>();
   }
 
-  void write(const eval::GatheredEvaluation& all) {
-    if (!leads()) {
-      return;
+  // Every rank is a group of its own, but for one that only coordinates.
+  WorkOutcome compute() {
+    const std::vector<std::size_t> todo = chunks_to_do();
+    const bool is_dedicated = config_.cluster.coordinator == "dedicated" && world_.size() > 1;
+    WorkRequest request;
+    for (int rank = is_dedicated ? 1 : 0; rank < world_.size(); ++rank) {
+      request.groups.push_back({rank});
     }
-    const eval::EvaluationResult result = eval::summarise(input_, all.records, config_.eval.metric);
+    for (const std::size_t chunk : todo) {
+      request.items.push_back({fmt::format("chunk {}", chunk), chunks_[chunk].cost, 1, {}});
+    }
+    request.run_item = [&](int item, int, comm::Communicator&, ItemContext& context) {
+      return evaluate_item(todo[static_cast<std::size_t>(item)], context);
+    };
+    num_done_ = chunks_.size() - todo.size();
+    if (leads()) {
+      board_.emplace(std::vector<std::string>{"chunks"}, static_cast<std::int64_t>(todo.size()));
+    }
+    timings_.assign(request.groups.size(), {});
+    request.on_event = [this](const coordinator::Event& event) { note(event); };
+    const std::unique_ptr<comm::Communicator> group = world_.split(request.groups);
+    const int index = group ? world_.rank() - (is_dedicated ? 1 : 0) : -1;
+    WorkOutcome outcome = run_work(world_, group.get(), index, request, session_.stop_watcher(), heartbeat_);
+    if (group) {
+      group->close();
+    }
+    return outcome;
+  }
+
+  ItemResult evaluate_item(std::size_t chunk, ItemContext& context) {
+    heartbeat_.set_place("evaluate", fmt::format("chunk {}", chunk), 0);
+    ItemResult result;
+    try {
+      const eval::ChunkResult made = eval::evaluate_chunk(answering_of(*workspace_, config_), input_, chunks_[chunk],
+                                                          [&context] { return context.should_stop(); });
+      partial_->save(chunk, made);
+      const eval::RankTimings& timings = made.timings;
+      result.payload = base::Json::array({timings.prefill_seconds, timings.decode_seconds, timings.total_seconds,
+                                          timings.num_batches})
+                           .dump();
+    } catch (const base::Error& error) {
+      if (error.kind() != base::ErrorKind::kStopped) {
+        throw;
+      }
+      result.stopped = true;
+    }
+    return result;
+  }
+
+  // On rank 0 in the coordinator's thread.
+  void note(const coordinator::Event& event) {
+    if (const auto* finished = std::get_if<coordinator::ItemFinished>(&event)) {
+      const base::Json facts = base::parse_json(finished->payload, base::ErrorKind::kInternal, "a finished chunk");
+      eval::RankTimings& timings = timings_[static_cast<std::size_t>(finished->group)];
+      timings.prefill_seconds += facts[0].get<double>();
+      timings.decode_seconds += facts[1].get<double>();
+      timings.total_seconds += facts[2].get<double>();
+      timings.num_batches += facts[3].get<std::int64_t>();
+      ++num_done_;
+      coordinator::Progress progress;
+      progress.step = static_cast<std::int64_t>(num_done_);
+      progress.num_steps = static_cast<std::int64_t>(chunks_.size());
+      board_->show(0, progress);
+    } else if (const auto* failed = std::get_if<coordinator::ItemFailed>(&event)) {
+      board_->clear();
+      base::log_warning("eval", fmt::format("attempt {} of a chunk on rank {} failed{}: {}", failed->attempt, failed->group,
+                                            failed->will_retry ? ", it will be tried again" : "", failed->text));
+    }
+  }
+
+  [[noreturn]] void fail_with(const WorkOutcome& outcome) const {
+    throw AgreedError(base::Error(outcome.failures.front().kind,
+                                  fmt::format("{} chunks of the evaluation are missing", outcome.missing.size()),
+                                  {.where = command_.run.string(),
+                                   .found = outcome.failures.front().text,
+                                   .fix = "mend the cause and run the same command again: finished chunks are kept"}));
+  }
+
+  int stop(std::size_t num_missing) {
+    const int code = base::exit_code(base::ErrorKind::kStopped);
+    if (leads()) {
+      board_->clear();
+      base::log_warning("eval", fmt::format("asked to stop: {} of {} chunks are done and kept; run the same command again",
+                                            chunks_.size() - num_missing, chunks_.size()));
+      session_.end("stopped", code, "asked to stop; finished chunks are kept, run the same command again to go on");
+    }
+    return code;
+  }
+
+  void write() {
+    board_->clear();
+    std::vector<eval::ChunkResult> parts;
+    for (std::size_t chunk = 0; chunk < chunks_.size(); ++chunk) {
+      parts.push_back(partial_->load(chunk));
+    }
+    const std::vector<eval::QueryRecord> records = eval::assemble(input_, std::move(parts));
+    const eval::EvaluationResult result = eval::summarise(input_, records, config_.eval.metric);
     const std::filesystem::path folder = folder_->eval_folder();
-    base::make_directories(folder);
     base::write_file_atomically(folder / "predictions.jsonl", eval::predictions_jsonl(input_, result));
     base::write_file_atomically(folder / "matrix.csv", result.matrix.to_csv());
     base::write_file_atomically(folder / "timings.json",
-                                eval::timings_json(all.timings, num_threads_,
-                                                   static_cast<std::int64_t>(all.records.size())));
+                                eval::timings_json(timings_, num_threads_, static_cast<std::int64_t>(records.size())));
     base::write_file_atomically(folder / "results.json",
                                 eval::results_json(result, describe_base(config_, *workspace_)));
     checkpoint::MadeBy made = checkpoint::made_here();
@@ -151,38 +292,29 @@ class EvalRun {
     for (const char* name : {"eval/predictions.jsonl", "eval/matrix.csv", "eval/results.json"}) {
       folder_->record_file(name, "", "", made);
     }
+    partial_->remove();
     std::cout << eval::matrix_table(result) << '\n'
               << eval::routing_table(result) << '\n'
               << eval::score_table(result) << "\nfiles: " << folder.string() << '\n'
               << std::flush;
-    stop_watcher_.reset();
-    checkpoint::RunStatus status = checkpoint::status_here("eval", 0);
-    status.state = "done";
-    checkpoint::write_status(command_.run, status);
-    run_lock_.reset();
-  }
-
-  void note_failure(const std::exception& exception) const {
-    const auto* known = dynamic_cast<const base::Error*>(&exception);
-    const bool agreed = dynamic_cast<const AgreedError*>(&exception) != nullptr;
-    if (agreed && !leads()) {
-      return;
-    }
-    const base::Error error = known != nullptr ? *known : base::Error(base::ErrorKind::kInternal, exception.what());
-    checkpoint::write_failure_once(
-        command_.run, checkpoint::failure_of(checkpoint::status_here("eval", world_.rank()), error));
+    session_.end("done", 0);
   }
 
   const config::Command& command_;
   comm::ProcessWorld& world_;
+  RunSession session_;
+  comm::Heartbeat heartbeat_;
   config::Config config_;
   int num_threads_ = 1;
   std::optional<checkpoint::RunFolder> folder_;
-  std::optional<checkpoint::RunLock> run_lock_;  // rank 0
-  std::optional<StopWatcher> stop_watcher_;      // rank 0
   std::optional<Workspace> workspace_;
   LoadedExperts experts_;
   eval::EvaluationInput input_;
+  std::vector<eval::EvaluationChunk> chunks_;
+  std::optional<PartialEvaluation> partial_;
+  std::optional<ProgressBoard> board_;       // rank 0
+  std::vector<eval::RankTimings> timings_;   // rank 0, by worker
+  std::size_t num_done_ = 0;                 // rank 0
 };
 
 }  // namespace

@@ -1,15 +1,18 @@
 #pragma once
-// One expert from prepared rows to its file, on one group: adapter, training loop, threshold, file, log. The
-// group's ranks call it together.
+// One expert from prepared rows to its file, on one group: adapter, saved state of an earlier attempt, training loop,
+// saves, threshold, file, log. The group's ranks call it together.
 
 #include <cstdint>
 #include <functional>
 #include <string>
 
 #include "baton/comm/communicator.hpp"
+#include "baton/comm/watch.hpp"
 #include "baton/config/config.hpp"
 #include "baton/expert/expert_state.hpp"
 #include "experiment.hpp"
+#include "fault_injection.hpp"
+#include "stop_watcher.hpp"
 #include "workspace.hpp"
 
 namespace baton::app {
@@ -21,6 +24,7 @@ struct ExpertJob {
   expert::Identity identity;
   std::filesystem::path expert_path;
   std::filesystem::path log_path;
+  std::filesystem::path checkpoint_folder;  // of this expert's generations
 };
 
 /// What the loop tells after each update.
@@ -32,18 +36,25 @@ struct ExpertStep {
 };
 
 struct ExpertOutcome {
-  bool stopped = false;        // asked to stop before the end: no file
+  bool stopped = false;        // asked to stop before the end: its state is on disk, there is no file
   std::int64_t steps = 0;
-  double first_loss = 0;
   double last_loss = 0;
-  double seconds = 0;
+  double seconds = 0;          // of training, earlier attempts included
   double threshold = 0;
-  std::int64_t num_tokens = 0;
 };
 
-/// Collective over `group`. Group rank 0 writes the files; `on_step` is called on every rank.
-ExpertOutcome train_expert(const ExpertJob& job,
-                           comm::Communicator& group,
-                           const std::function<void(const ExpertStep&)>& on_step);
+/// What the loop needs from around it.
+struct TrainingHooks {
+  std::function<void(const ExpertStep&)> on_step;  // after each update, on every rank
+  std::function<bool()> should_stop;               // asked before each micro-batch slot, on every rank
+  StopWatcher& stop_watcher;
+  comm::Heartbeat& heartbeat;
+  const FaultInjection& faults;
+  int attempt = 1;
+};
+
+/// Collective over `group`; its rank 0 reads and writes the files. An error is a comm::GroupError on every rank, but for
+/// one of the communication itself.
+ExpertOutcome train_expert(const ExpertJob& job, comm::Communicator& group, const TrainingHooks& hooks);
 
 }  // namespace baton::app

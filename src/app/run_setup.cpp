@@ -10,6 +10,10 @@
 #include "baton/base/text.hpp"
 #include "baton/checkpoint/buffer_file.hpp"
 #include "baton/checkpoint/expert_file.hpp"
+#include "baton/checkpoint/generation.hpp"
+#include "baton/checkpoint/stale_files.hpp"
+#include "baton/config/stop_signal.hpp"
+#include "baton/coordinator/memory_estimate.hpp"
 #include "baton/data/dataset.hpp"
 
 namespace baton::app {
@@ -23,22 +27,22 @@ std::filesystem::path place(const config::Config& config, const char* kind, std:
 }
 
 data::RehearsalBuffer load_or_make_buffer(const config::Config& config,
-                                          checkpoint::RunFolder* folder,
+                                          checkpoint::RunFolder& folder,
                                           std::size_t index,
                                           const std::optional<std::vector<data::Example>>& train) {
   const std::filesystem::path path = place(config, "buffers", index);
   const std::string& task = config.data.tasks[index];
-  if (folder != nullptr && !std::filesystem::exists(path)) {
+  if (!std::filesystem::exists(path)) {
     BATON_ASSERT(train.has_value(), task);
     const data::RehearsalBuffer made =
         data::make_buffer(task, *train, config.method.buffer_ratio, config.train.seed);
     checkpoint::save_buffer(path, made);
-    folder->record_file(folder->buffer_file(task), task, made.fingerprint(), checkpoint::made_here());
+    folder.record_file(folder.buffer_file(task), task, made.fingerprint(), checkpoint::made_here());
     return made;
   }
-  if (folder != nullptr && !folder->verify(folder->buffer_file(task))) {
+  if (!folder.verify(folder.buffer_file(task))) {
     const data::RehearsalBuffer found = checkpoint::load_buffer(path);
-    folder->record_file(folder->buffer_file(task), task, found.fingerprint(), checkpoint::made_here());
+    folder.record_file(folder.buffer_file(task), task, found.fingerprint(), checkpoint::made_here());
     return found;
   }
   return checkpoint::load_buffer(path);
@@ -75,6 +79,9 @@ OpenRun open_run(const config::Config& config) {
   const std::filesystem::path root = config.output.output_dir;
   base::make_directories(root);
   checkpoint::RunLock lock(root);
+  for (const std::filesystem::path& path : checkpoint::remove_stale_temporaries(root)) {
+    base::log_info("train", fmt::format("removed what an interrupted writer left: {}", path.string()));
+  }
   if (!checkpoint::RunFolder::exists(root)) {
     checkpoint::RunRecord record;
     record.config = config::resolved(config);
@@ -86,10 +93,14 @@ OpenRun open_run(const config::Config& config) {
   return {std::move(lock), std::move(folder)};
 }
 
-std::vector<TaskRows> load_task_rows(const config::Config& config, checkpoint::RunFolder* folder) {
+std::vector<TaskRows> load_task_rows(const config::Config& config, checkpoint::RunFolder& folder) {
   const data::Dataset dataset(config.data.dataset_dir);
   std::vector<TaskRows> tasks;
   for (std::size_t index = 0; index < config.data.tasks.size(); ++index) {
+    if (config::stop_requested()) {
+      throw base::Error(base::ErrorKind::kStopped, "asked to stop while the tasks were read",
+                        {.fix = "run the same command again"});
+    }
     TaskRows task;
     task.name = config.data.tasks[index];
     try {
@@ -101,12 +112,10 @@ std::vector<TaskRows> load_task_rows(const config::Config& config, checkpoint::R
       if (!finished_before(config, index)) {
         throw;
       }
-      if (folder != nullptr) {
-        base::log_warning("data",
-                          fmt::format("the training rows of {} cannot be read; its finished expert and buffer are used as they "
-                                      "are ({})",
-                                      task.name, error.summary()));
-      }
+      base::log_warning("data",
+                        fmt::format("the training rows of {} cannot be read; its finished expert and buffer are used as they "
+                                    "are ({})",
+                                    task.name, error.summary()));
     }
     task.buffer = load_or_make_buffer(config, folder, index, task.train);
     if (task.train) {
@@ -132,7 +141,9 @@ std::vector<std::size_t> find_missing_experts(checkpoint::RunFolder& folder,
       }
       continue;
     }
-    folder.verify(file);
+    if (condition == checkpoint::FileCondition::kDamaged) {
+      folder.verify(file);  // throws, with both sums
+    }
     const expert::ExpertState found = checkpoint::load_expert(path);
     expert::Identity expected = identities[index];
     if (!expected.facts().contains("task_rows") && found.identity.facts().contains("task_rows")) {
@@ -153,6 +164,54 @@ std::vector<std::size_t> find_missing_experts(checkpoint::RunFolder& folder,
     }
   }
   return missing;
+}
+
+void check_saved_states(const config::Config& config,
+                        const checkpoint::RunFolder& folder,
+                        const std::vector<expert::Identity>& identities,
+                        const std::vector<std::size_t>& missing) {
+  for (const std::size_t index : missing) {
+    const std::string& task = config.data.tasks[index];
+    const auto saved = checkpoint::peek_newest_generation(folder.path_of(folder.checkpoint_folder(task)));
+    if (!saved) {
+      continue;
+    }
+    const std::vector<std::string> differences = expert::describe_differences(identities[index], saved->identity);
+    if (differences.empty()) {
+      base::log_info("train", fmt::format("{}: goes on after update {} of {}, the newest valid state ({})", task, saved->step,
+                                          saved->num_updates, saved->path.string()));
+      continue;
+    }
+    throw base::Error(
+        base::ErrorKind::kUsage,
+        fmt::format("the saved training state of {} was begun with other settings than the config asks for", task),
+        {.where = saved->path.string(),
+         .expected = "the same base, rows, buffers and settings",
+         .found = "\n    " + base::join(differences, "\n    "),
+         .fix = fmt::format("use the settings of the run (only the sections cluster, eval and output and the keys "
+                            "train.logging_steps, train.save_steps and train.save_seconds may change on the way), another "
+                            "output.output_dir, or `baton train --replace {}` to begin this expert anew",
+                            task)});
+  }
+}
+
+void fill_plan_request(const config::Config& config, coordinator::PlanRequest& request) {
+  const auto to_int = [](const std::optional<std::int64_t>& value) {
+    return value ? std::optional<int>(static_cast<int>(*value)) : std::nullopt;
+  };
+  request.groups = to_int(config.cluster.groups);
+  request.ranks_per_group = to_int(config.cluster.ranks_per_group);
+  request.has_dedicated_coordinator = config.cluster.coordinator == "dedicated";
+  request.is_deterministic = config.cluster.deterministic;
+  request.train_batch_size = config.train.train_batch_size;
+}
+
+std::int64_t lora_parameters_of(const config::Config& config, const weights::LlamaConfig& base) {
+  const coordinator::ModelSizes sizes{base.vocab_size,          base.hidden_size,         base.intermediate_size,
+                                      base.num_hidden_layers,   base.num_attention_heads, base.num_key_value_heads,
+                                      base.head_dim,            base.num_parameters()};
+  return static_cast<std::int64_t>(
+      coordinator::lora_parameters(sizes, static_cast<int>(config.lora.lora_rank), config.lora.lora_target));
 }
 
 }  // namespace baton::app

@@ -9,6 +9,8 @@
 #include "baton/checkpoint/run_lock.hpp"
 #include "baton/checkpoint/run_record.hpp"
 #include "baton/config/config.hpp"
+#include "baton/coordinator/group_plan.hpp"
+#include "baton/weights/llama_config.hpp"
 #include "experiment.hpp"
 
 namespace baton::app {
@@ -20,14 +22,26 @@ struct OpenRun {
 };
 OpenRun open_run(const config::Config& config);
 
-/// Reads the rows of every task, and its buffer where the run has one. A task that has both expert and buffer
-/// may have lost its training files. With `folder` on rank 0 missing buffers are made and recorded; other ranks
-/// call it afterwards with null and find them on disk.
-std::vector<TaskRows> load_task_rows(const config::Config& config, checkpoint::RunFolder* folder);
+/// Reads the rows of every task, and its buffer where the run has one; missing buffers are made and recorded. A task
+/// that has both expert and buffer may have lost its training files. kStopped between two tasks when asked to stop.
+std::vector<TaskRows> load_task_rows(const config::Config& config, checkpoint::RunFolder& folder);
 
 /// Positions of tasks whose expert has to be trained. kUsage, listing each difference, when a finished expert has
 /// another identity than `config` asks for; kModel when one is damaged.
 std::vector<std::size_t> find_missing_experts(checkpoint::RunFolder& folder,
                                               const std::vector<expert::Identity>& identities);
+
+/// Looks at saved training state of the missing experts. kUsage, listing each difference, when one was begun with other
+/// settings than `config` asks for.
+void check_saved_states(const config::Config& config,
+                        const checkpoint::RunFolder& folder,
+                        const std::vector<expert::Identity>& identities,
+                        const std::vector<std::size_t>& missing);
+
+/// What the config says about groups.
+void fill_plan_request(const config::Config& config, coordinator::PlanRequest& request);
+
+/// Numbers of one adapter of this config on this base.
+std::int64_t lora_parameters_of(const config::Config& config, const weights::LlamaConfig& base);
 
 }  // namespace baton::app

@@ -9,41 +9,47 @@
 
 namespace baton::app {
 
-StopWatcher::StopWatcher(std::filesystem::path run, std::string command)
-    : run_(std::move(run)), command_(std::move(command)), thread_([this] { watch(); }) {}
+namespace {
+
+constexpr auto kPeriod = std::chrono::milliseconds(10);
+
+}  // namespace
+
+StopWatcher::Registration::Registration(StopWatcher& watcher, std::function<void()> action) : watcher_(watcher) {
+  const std::lock_guard lock(watcher_.mutex_);
+  place_ = watcher_.actions_.insert(watcher_.actions_.end(), std::move(action));
+}
+
+StopWatcher::Registration::~Registration() {
+  const std::lock_guard lock(watcher_.mutex_);
+  watcher_.actions_.erase(place_);
+}
+
+StopWatcher::StopWatcher() : thread_([this] { watch(); }) {}
 
 StopWatcher::~StopWatcher() {
   done_ = true;
   thread_.join();
 }
 
-void StopWatcher::write_progress() {
-  const std::lock_guard<std::mutex> lock(writing_);
-  checkpoint::write_status(run_, config::stop_requested() ? stopped_status() : checkpoint::status_here(command_, 0));
-}
-
-checkpoint::RunStatus StopWatcher::stopped_status() const {
-  checkpoint::RunStatus status = checkpoint::status_here(command_, 0);
-  status.state = "stopped";
-  status.exit_code = base::exit_code(base::ErrorKind::kStopped);
-  status.kind = base::kind_name(base::ErrorKind::kStopped);
-  status.error = "asked to stop; what is finished is kept, run the same command again to go on";
-  return status;
+std::unique_ptr<StopWatcher::Registration> StopWatcher::on_stop(std::function<void()> action) {
+  return std::make_unique<Registration>(*this, std::move(action));
 }
 
 void StopWatcher::watch() {
-  while (!done_) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    if (!config::stop_requested()) {
-      continue;
-    }
-    try {
-      write_progress();
-      base::log_warning("main", "asked to stop: leaving after the work in hand");
-    } catch (const base::Error& error) {
-      base::log(base::LogLevel::kError, "main", error.what());
-    }
+  while (!done_ && !config::stop_requested()) {
+    std::this_thread::sleep_for(kPeriod);
+  }
+  if (done_) {
     return;
+  }
+  const std::lock_guard lock(mutex_);
+  for (const std::function<void()>& action : actions_) {
+    try {
+      action();
+    } catch (...) {
+      base::log(base::LogLevel::kError, "main", base::current_error().what());
+    }
   }
 }
 

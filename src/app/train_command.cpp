@@ -1,29 +1,33 @@
-// `baton train`: whatever experts are missing from the run folder, each on its own group of ranks, all groups at
-// once. Phases that can fail on the user's input end in agreement, so that every rank leaves with the same error.
+// `baton train`: whatever experts are missing from the run folder, each on its own group of ranks, handed out one by
+// one to whichever group is free. Phases that can fail on the user's input end in agreement, so that every rank leaves
+// with the same error.
 
 #include <fmt/format.h>
 
-#include <chrono>
 #include <iostream>
 #include <map>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "baton/app/commands.hpp"
+#include "baton/base/build.hpp"
 #include "baton/base/error.hpp"
+#include "baton/base/json.hpp"
 #include "baton/base/log.hpp"
 #include "baton/base/text.hpp"
 #include "baton/checkpoint/environment.hpp"
-#include "baton/checkpoint/run_status.hpp"
-#include "baton/coordinator/group_plan.hpp"
+#include "baton/checkpoint/generation.hpp"
 #include "baton/comm/make_communicator.hpp"
+#include "baton/coordinator/group_plan.hpp"
 #include "baton/data/sampler.hpp"
 #include "expert_training.hpp"
-#include "progress_hub.hpp"
+#include "progress_board.hpp"
+#include "run_rows.hpp"
+#include "run_session.hpp"
 #include "run_setup.hpp"
-#include "stop_watcher.hpp"
 #include "versions.hpp"
+#include "watchdog.hpp"
+#include "work_loop.hpp"
 
 namespace baton::app {
 
@@ -31,16 +35,20 @@ namespace {
 
 class TrainRun {
  public:
-  TrainRun(const config::Command& command, comm::ProcessWorld& world) : command_(command), world_(world) {}
+  TrainRun(const config::Command& command, comm::ProcessWorld& world)
+      : command_(command), world_(world), session_(world, "train") {}
 
   int run() {
+    world_.check_same_build(base::build_identity(config::version()));
     together(world_, [this] { read_config(); });
-    try {
-      return run_in_folder();
-    } catch (const std::exception& exception) {
-      note_failure(exception);
-      throw;
-    }
+    together(world_, [this] { open_folder(); });
+    Watchdog watchdog(world_, heartbeat_,
+                      {.timeout_seconds = static_cast<double>(config_.cluster.timeout_seconds),
+                       .run = root(),
+                       .command = "train"});
+    const int code = session_.guard([this] { return run_in_folder(); });
+    watchdog.close();
+    return code;
   }
 
  private:
@@ -49,44 +57,66 @@ class TrainRun {
 
   void read_config() {
     config_ = config::load_config(command_.config_file, command_.overrides, config::Purpose::kTrain);
-  }
-
-  int run_in_folder() {
-    num_threads_ = set_threads(config_.cluster, world_.local_rank(), world_.local_size());
-    together(world_, [this] { open_folder(); });
-    together(world_, [this] { workspace_.emplace(open_workspace(config_, world_.local_rank())); });
-    say_start();
-    together(world_, [this] { read_rows(); });
-    find_missing();
-    if (missing_.empty()) {
-      finish_without_work();
-      return 0;
-    }
-    together(world_, [this] { prepare(); });
-    const bool stopped = train_all();
-    together(world_, [this, stopped] { close_run(stopped); });
-    world_group_->close();
-    return stopped ? base::exit_code(base::ErrorKind::kStopped) : 0;
+    faults_ = FaultInjection::from_environment(world_.rank());
   }
 
   void open_folder() {
     if (!leads()) {
+      session_.begin(root(), std::nullopt);
       return;
     }
     OpenRun open = open_run(config_);
-    run_lock_.emplace(std::move(open.lock));
     folder_.emplace(std::move(open.folder));
-    checkpoint::begin_status(root(), checkpoint::status_here("train", world_.rank()));
-    status_begun_ = true;
-    stop_watcher_.emplace(root(), "train");
+    session_.begin(root(), std::move(open.lock));
     for (const std::string& name : command_.replace) {
       const std::string moved = folder_->move_aside(name);
+      checkpoint::remove_generations(folder_->path_of(folder_->checkpoint_folder(name)));
       base::log_info("train", moved.empty() ? fmt::format("{}: no expert to replace", name)
                                             : fmt::format("{}: the old expert is now {}", name, moved));
     }
   }
 
-  void say_start() {
+  int run_in_folder() {
+    num_threads_ = set_threads(config_.cluster, world_.local_rank(), world_.local_size());
+    load();
+    find_missing();
+    if (missing_.empty()) {
+      return finish_without_work();
+    }
+    together(world_, [this] { prepare(); });
+    session_.stop_point();
+    const WorkOutcome outcome = train_all();
+    return close_run(outcome);
+  }
+
+  void load() {
+    const comm::Heartbeat::Section section(heartbeat_, "load", true);
+    together(world_, [this] { workspace_.emplace(open_workspace(config_, world_.local_rank())); });
+    say_start();
+    session_.stop_point();
+    std::string bytes;
+    together(world_, [&] {
+      if (leads()) {
+        rows_.general = read_general_rows(config_);
+        rows_.tasks = load_task_rows(config_, *folder_);
+        bytes = to_bytes(rows_);
+      }
+    });
+    const auto everyone = world_.make_world_group();
+    bytes = everyone->broadcast_bytes(bytes, 0);
+    everyone->close();
+    together(world_, [&] {
+      if (!leads()) {
+        rows_ = run_rows_from(bytes);
+      }
+      for (std::size_t index = 0; index < rows_.tasks.size(); ++index) {
+        identities_.push_back(identity_of(config_, *workspace_, rows_.tasks, index, rows_.general));
+      }
+    });
+    session_.stop_point();
+  }
+
+  void say_start() const {
     if (!leads()) {
       return;
     }
@@ -105,52 +135,36 @@ class TrainRun {
                                         workspace_->prompt_template->name()));
   }
 
-  void read_rows() {
-    // Rank 0 makes the buffers before the others look for them.
-    general_rows_ = read_general_rows(config_);
-    if (leads()) {
-      tasks_ = load_task_rows(config_, &*folder_);
-    }
-  }
-
   void find_missing() {
-    together(world_, [this] {
-      if (!leads()) {
-        tasks_ = load_task_rows(config_, nullptr);
-      }
-      for (std::size_t index = 0; index < tasks_.size(); ++index) {
-        identities_.push_back(identity_of(config_, *workspace_, tasks_, index, general_rows_));
-      }
-    });
     std::string message;
     together(world_, [&] {
       if (leads()) {
-        for (const std::size_t index : find_missing_experts(*folder_, identities_)) {
-          message += std::to_string(index) + ",";
-        }
+        base::Json missing = find_missing_experts(*folder_, identities_);
+        message = missing.dump();
+        check_saved_states(config_, *folder_, identities_, missing.get<std::vector<std::size_t>>());
         folder_->record().config = config::resolved(config_);
         folder_->save();
       }
     });
-    world_group_ = world_.make_world_group();
-    for (const std::string& part : base::split_list(world_group_->broadcast_bytes(message, 0))) {
-      if (!part.empty()) {
-        missing_.push_back(static_cast<std::size_t>(std::stoul(part)));
-      }
-    }
+    const auto everyone = world_.make_world_group();
+    message = everyone->broadcast_bytes(message, 0);
+    everyone->close();
+    missing_ = base::parse_json(message, base::ErrorKind::kInternal, "missing experts").get<std::vector<std::size_t>>();
   }
 
   void prepare() {
+    const comm::Heartbeat::Section section(heartbeat_, "prepare", true);
     const data::RowEncoder encoder(*workspace_->tokenizer, *workspace_->prompt_template, workspace_->indicators,
                                    config_.data.cutoff_len);
-    coordinator::PlanRequest request;
     for (const std::size_t index : missing_) {
-      prepared_.push_back(prepare_expert(config_, encoder, tasks_, index, general_rows_));
+      prepared_.push_back(prepare_expert(config_, encoder, rows_.tasks, index, rows_.general));
       const PreparedExpert& expert = prepared_.back();
       const std::int64_t micro = config_.train.micro_batch_size;
-      request.experts.push_back(
-          {tasks_[index].name, static_cast<double>(expert.num_tokens()) * config_.train.num_train_epochs,
-           static_cast<int>((config_.train.train_batch_size + micro - 1) / micro)});
+      coordinator::ExpertCost cost;
+      cost.name = rows_.tasks[index].name;
+      cost.token_steps = static_cast<double>(expert.num_tokens()) * config_.train.num_train_epochs;
+      cost.max_useful_ranks = static_cast<int>((config_.train.train_batch_size + micro - 1) / micro);
+      plan_request_.experts.push_back(cost);
       if (leads()) {
         for (const std::string& warning : expert.warnings) {
           base::log_warning("data", warning);
@@ -158,23 +172,22 @@ class TrainRun {
         }
       }
     }
-    request.node_of_rank = world_.node_of_rank();
-    const auto to_int = [](const std::optional<std::int64_t>& value) {
-      return value ? std::optional<int>(static_cast<int>(*value)) : std::nullopt;
-    };
-    request.groups = to_int(config_.cluster.groups);
-    request.ranks_per_group = to_int(config_.cluster.ranks_per_group);
-    plan_ = coordinator::make_group_plan(request);
+    plan_request_.node_of_rank = world_.node_of_rank();
+    fill_plan_request(config_, plan_request_);
+    plan_ = coordinator::make_group_plan(plan_request_);
     if (leads()) {
-      std::cerr << coordinator::plan_text(plan_, request);
+      std::cerr << coordinator::plan_text(plan_, plan_request_);
+      const std::uint64_t bytes = checkpoint::generation_bytes(lora_parameters_of(config_, workspace_->model->config()));
+      checkpoint::check_free_space(root(), bytes * (plan_.groups.size() * (checkpoint::kGenerationsKept + 1) + missing_.size()),
+                                   "experts and training state");
     }
   }
 
   ExpertJob job_of(const PreparedExpert& expert) const {
-    const std::string& task = tasks_[expert.task_index].name;
+    const std::string& task = rows_.tasks[expert.task_index].name;
     const std::string stem = checkpoint::task_file_stem(expert.task_index, task);
-    return {config_, *workspace_, expert, identities_[expert.task_index],
-            root() / "experts" / (stem + ".h5"), root() / "logs" / (stem + ".jsonl")};
+    return {config_, *workspace_, expert, identities_[expert.task_index], root() / "experts" / (stem + ".h5"),
+            root() / "logs" / (stem + ".jsonl"), root() / "checkpoints" / stem};
   }
 
   std::int64_t updates_of(const PreparedExpert& expert) const {
@@ -183,165 +196,197 @@ class TrainRun {
         .num_updates();
   }
 
-  // True when asked to stop.
-  bool train_all() {
+  WorkOutcome train_all() {
+    WorkRequest request;
+    request.groups = coordinator::rank_lists(plan_);
+    std::vector<std::string> names;
     std::int64_t total_steps = 0;
-    for (const PreparedExpert& expert : prepared_) {
-      total_steps += updates_of(expert);
+    for (std::size_t i = 0; i < prepared_.size(); ++i) {
+      const coordinator::ExpertCost& cost = plan_request_.experts[i];
+      request.items.push_back({cost.name, cost.token_steps, cost.max_useful_ranks, {}});
+      names.push_back(cost.name);
+      total_steps += updates_of(prepared_[i]);
     }
-    ProgressHub hub(world_, total_steps, [this](const ProgressMessage& message) { record_expert(message); });
-    std::unique_ptr<comm::Communicator> group = world_.split(coordinator::rank_lists(plan_));
-    bool stopped = false;
+    if (leads()) {
+      board_.emplace(std::move(names), total_steps);
+    }
+    request.run_item = [this](int item, int attempt, comm::Communicator& group, ItemContext& context) {
+      return train_item(prepared_[static_cast<std::size_t>(item)], attempt, group, context);
+    };
+    request.on_event = [this](const coordinator::Event& event) { std::visit([this](const auto& e) { on(e); }, event); };
+
+    std::unique_ptr<comm::Communicator> group = form_group(request.groups);
+    const int index = group ? group_index_ : -1;
+    const WorkOutcome outcome =
+        run_work(world_, group.get(), index, request, session_.stop_watcher(), heartbeat_);
+    if (group) {
+      group->close();
+    }
+    return outcome;
+  }
+
+  std::unique_ptr<comm::Communicator> form_group(const std::vector<std::vector<int>>& groups) {
+    const comm::Heartbeat::Section section(heartbeat_, "form groups", false);
+    std::unique_ptr<comm::Communicator> group = world_.split(groups);
+    for (std::size_t g = 0; g < groups.size(); ++g) {
+      if (std::find(groups[g].begin(), groups[g].end(), world_.rank()) != groups[g].end()) {
+        group_index_ = static_cast<int>(g);
+      }
+    }
     if (group) {
       group = comm::make_communicator(std::move(group), {comm::backend_from_name(config_.cluster.backend),
                                                          workspace_->device,
                                                          static_cast<double>(config_.cluster.timeout_seconds), nullptr});
       base::log_info("comm", fmt::format("group of {} over {}", group->size(), group->backend()));
-      stopped = train_in_group(*group, hub);
     }
-    hub.wait_for_groups(static_cast<int>(plan_.groups.size()));
-    stopped = world_group_->all_reduce_max(stopped ? 1 : 0) != 0;
-    if (group) {
-      group->close();
-    }
-    return stopped;
+    return group;
   }
 
-  int my_group() const {
-    for (std::size_t g = 0; g < plan_.groups.size(); ++g) {
-      for (const int rank : plan_.groups[g].ranks) {
-        if (rank == world_.rank()) {
-          return static_cast<int>(g);
-        }
-      }
-    }
-    return -1;
+  ItemResult train_item(const PreparedExpert& expert, int attempt, comm::Communicator& group, ItemContext& context) {
+    const ExpertJob job = job_of(expert);
+    const TrainingHooks hooks{[&](const ExpertStep& step) {
+                                context.tell(step.step, step.num_steps, step.loss, step.tokens_per_second);
+                              },
+                              [&] { return context.should_stop(); },
+                              session_.stop_watcher(),
+                              heartbeat_,
+                              faults_,
+                              attempt};
+    const ExpertOutcome outcome = train_expert(job, group, hooks);
+    ItemResult result;
+    result.stopped = outcome.stopped;
+    result.payload = base::Json::array({outcome.seconds, outcome.threshold, outcome.steps, outcome.last_loss, group.size()}).dump();
+    return result;
   }
 
-  bool train_in_group(comm::Communicator& group, ProgressHub& hub) {
-    const int number = my_group();
-    const bool speaks = group.rank() == 0;
-    bool stopped = false;
-    for (const int planned : plan_.groups[static_cast<std::size_t>(number)].experts) {
-      const PreparedExpert& expert = prepared_[static_cast<std::size_t>(planned)];
-      const ExpertJob job = job_of(expert);
-      ProgressMessage message;
-      message.group = number;
-      message.expert = tasks_[expert.task_index].name;
-      message.num_ranks = group.size();
-      const ExpertOutcome outcome = train_expert(job, group, [&](const ExpertStep& step) {
-        if (speaks) {
-          message.step = step.step;
-          message.total = step.num_steps;
-          message.loss = step.loss;
-          message.tokens_per_second = step.tokens_per_second;
-          hub.tell(message);
-        }
-        hub.poll();
-      });
-      stopped = outcome.stopped;
-      if (stopped) {
-        break;
-      }
-      if (speaks) {
-        message.kind = ProgressMessage::Kind::kFinished;
-        message.seconds = outcome.seconds;
-        message.threshold = outcome.threshold;
-        hub.tell(message);
-      }
-    }
-    if (speaks) {
-      ProgressMessage done;
-      done.kind = ProgressMessage::Kind::kGroupDone;
-      hub.tell(done);
-    }
-    return stopped;
+  // ---- events, on rank 0 in the coordinator's thread
+
+  const PreparedExpert& expert_of(int item) const { return prepared_[static_cast<std::size_t>(item)]; }
+  const std::string& name_of(int item) const { return rows_.tasks[expert_of(item).task_index].name; }
+
+  void on(const coordinator::ItemStarted& event) {
+    board_->clear();
+    base::log_info("train", fmt::format("{}: to group {}{}", name_of(event.item), event.group,
+                                        event.attempt > 1 ? fmt::format(", attempt {}", event.attempt) : ""));
   }
 
-  // On rank 0, as soon as a leader says that its file is there.
-  void record_expert(const ProgressMessage& message) {
+  void on(const coordinator::ItemProgress& event) { board_->show(event.group, event.progress); }
+
+  // The expert's file is there: it goes into run.json, and its training state is no longer needed.
+  void on(const coordinator::ItemFinished& event) {
+    const base::Json facts = base::parse_json(event.payload, base::ErrorKind::kInternal, "a finished expert");
+    const PreparedExpert& expert = expert_of(event.item);
+    const std::string& task = name_of(event.item);
     checkpoint::MadeBy made = checkpoint::made_here();
-    made.num_ranks = message.num_ranks;
+    made.num_ranks = facts[4].get<std::int64_t>();
     made.threads_per_rank = num_threads_;
-    made.seconds = message.seconds;
+    made.seconds = facts[0].get<double>();
     add_library_versions(made.libraries);
-    for (const PreparedExpert& expert : prepared_) {
-      const TaskRows& task = tasks_[expert.task_index];
-      if (task.name == message.expert) {
-        folder_->record_file(folder_->expert_file(task.name), task.name,
-                             identities_[expert.task_index].fingerprint(), made);
-        table_.push_back({task.name, std::to_string(expert.num_positive), std::to_string(expert.num_negative),
-                          std::to_string(message.step), fmt::format("{:.4f}", message.loss),
-                          fmt::format("{:.4g}", message.threshold), fmt::format("{:.1f}", message.seconds),
-                          folder_->expert_file(task.name)});
-      }
-    }
-    stop_watcher_->write_progress();
+    folder_->record_file(folder_->expert_file(task), task, identities_[expert.task_index].fingerprint(), made);
+    checkpoint::remove_generations(folder_->path_of(folder_->checkpoint_folder(task)));
+    board_->finish(event.group, event.item, made.seconds);
+    table_[event.item] = {task, std::to_string(expert.num_positive), std::to_string(expert.num_negative),
+                          std::to_string(facts[2].get<std::int64_t>()), fmt::format("{:.4f}", facts[3].get<double>()),
+                          fmt::format("{:.4g}", facts[1].get<double>()), fmt::format("{:.1f}", made.seconds),
+                          folder_->expert_file(task)};
+    session_.write_progress();
   }
 
-  void finish_without_work() {
-    together(world_, [this] {
-      if (leads()) {
-        base::log_info("train", fmt::format("all {} experts are there and belong to this config: nothing to do", tasks_.size()));
-        close_run(false);
+  void on(const coordinator::ItemFailed& event) {
+    board_->clear();
+    base::log_warning("train", fmt::format("{}: attempt {} on group {} failed{}: {}", name_of(event.item), event.attempt,
+                                           event.group, event.will_retry ? ", it will be tried again" : "", event.text));
+  }
+
+  void on(const coordinator::ItemGivenUp& event) {
+    base::log_warning("train", fmt::format("{}: not trained, for {} is missing", name_of(event.item), name_of(event.missing)));
+  }
+
+  void on(const coordinator::GroupLeft&) {}
+
+  // ---- the end
+
+  int finish_without_work() {
+    if (leads()) {
+      base::log_info("train",
+                     fmt::format("all {} experts are there and belong to this config: nothing to do", rows_.tasks.size()));
+      session_.end("done", 0);
+      say_next();
+    }
+    return 0;
+  }
+
+  int close_run(const WorkOutcome& outcome) {
+    if (leads() && !table_.empty()) {
+      std::vector<std::vector<std::string>> rows;
+      for (const auto& [item, row] : table_) {
+        rows.push_back(row);
+      }
+      std::cerr << base::format_table(
+          {"expert", "positives", "negatives", "updates", "last loss", "threshold", "seconds", "file"}, rows);
+    }
+    if (!outcome.failures.empty()) {
+      fail_with(outcome);
+    }
+    const bool stopped = outcome.stopped && !outcome.missing.empty();
+    const int code = stopped ? base::exit_code(base::ErrorKind::kStopped) : 0;
+    together(world_, [&] {
+      if (!leads()) {
+        return;
+      }
+      if (stopped) {
+        base::log_warning("train", fmt::format("asked to stop: {} of {} experts are still to be finished, their training state is "
+                                               "saved; run the same command again",
+                                               outcome.missing.size(), prepared_.size()));
+        session_.end("stopped", code, "asked to stop; state is saved, run the same command again to go on");
+      } else {
+        session_.end("done", 0);
+        say_next();
       }
     });
-    world_group_->close();
+    return code;
   }
 
-  void close_run(bool stopped) {
-    if (!leads()) {
-      return;
+  // Every rank has the same outcome and throws the same error: the first failure's kind decides the exit code.
+  [[noreturn]] void fail_with(const WorkOutcome& outcome) const {
+    std::string found;
+    for (const ItemFailure& failure : outcome.failures) {
+      found += fmt::format("\n    {}: {}", name_of(failure.item), failure.text);
     }
-    stop_watcher_.reset();
-    checkpoint::RunStatus status = checkpoint::status_here("train", world_.rank());
-    status.state = stopped ? "stopped" : "done";
-    status.exit_code = stopped ? base::exit_code(base::ErrorKind::kStopped) : 0;
-    checkpoint::write_status(root(), status);
-    if (!table_.empty()) {
-      std::cerr << base::format_table(
-          {"expert", "positives", "negatives", "updates", "last loss", "threshold", "seconds", "file"}, table_);
+    std::vector<std::string> missing;
+    for (const int item : outcome.missing) {
+      missing.push_back(name_of(item));
     }
-    if (stopped) {
-      base::log_warning("train", "asked to stop: finished experts are kept, those in training begin anew; run the same command again");
-    } else {
-      std::cerr << fmt::format("run folder: {}\nnext: baton eval --run {}\n", root().string(), root().string());
-    }
-    run_lock_.reset();
+    throw AgreedError(base::Error(
+        outcome.failures.front().kind, fmt::format("{} of {} experts are missing", missing.size(), prepared_.size()),
+        {.where = root().string(),
+         .expected = "every expert trained",
+         .found = "missing: " + base::join(missing, ", ") + found,
+         .fix = "mend the cause and run the same command again: what is finished and saved is kept"}));
   }
 
-  // The rank that failed first has its error in status.json and on the screen; what others say after it is an echo.
-  void note_failure(const std::exception& exception) {
-    const auto* known = dynamic_cast<const base::Error*>(&exception);
-    const base::Error error = known != nullptr ? *known : base::Error(base::ErrorKind::kInternal, exception.what());
-    const bool agreed = dynamic_cast<const AgreedError*>(&exception) != nullptr;
-    if (agreed && (!leads() || !status_begun_)) {
-      return;
-    }
-    const bool first = checkpoint::write_failure_once(
-        root(), checkpoint::failure_of(checkpoint::status_here("train", world_.rank()), error));
-    if (!first && !agreed && world_.size() > 1) {
-      std::this_thread::sleep_for(std::chrono::seconds(10));  // the first one is ending the world
-    }
+  void say_next() const {
+    std::cerr << fmt::format("run folder: {}\nnext: baton eval --run {}\n", root().string(), root().string());
   }
 
   const config::Command& command_;
   comm::ProcessWorld& world_;
+  RunSession session_;
+  comm::Heartbeat heartbeat_;
   config::Config config_;
+  FaultInjection faults_;
   int num_threads_ = 1;
-  std::optional<checkpoint::RunLock> run_lock_;       // rank 0
-  std::optional<checkpoint::RunFolder> folder_;       // rank 0
-  bool status_begun_ = false;
-  std::optional<StopWatcher> stop_watcher_;           // rank 0
+  std::optional<checkpoint::RunFolder> folder_;  // rank 0
   std::optional<Workspace> workspace_;
-  std::vector<data::Example> general_rows_;
-  std::vector<TaskRows> tasks_;
+  RunRows rows_;
   std::vector<expert::Identity> identities_;
-  std::vector<std::size_t> missing_;                  // positions of tasks
-  std::vector<PreparedExpert> prepared_;              // of the missing ones
+  std::vector<std::size_t> missing_;  // positions of tasks
+  std::vector<PreparedExpert> prepared_;  // of the missing ones
+  coordinator::PlanRequest plan_request_;
   coordinator::GroupPlan plan_;
-  std::unique_ptr<comm::Communicator> world_group_;
-  std::vector<std::vector<std::string>> table_;
+  int group_index_ = -1;
+  std::optional<ProgressBoard> board_;                 // rank 0
+  std::map<int, std::vector<std::string>> table_;      // rank 0
 };
 
 }  // namespace

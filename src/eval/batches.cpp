@@ -26,22 +26,4 @@ std::vector<std::vector<std::size_t>> batches_by_length(std::span<const std::int
   return batches;
 }
 
-std::vector<std::size_t> deal_batches(std::span<const std::int64_t> costs, int rank, int size) {
-  BATON_ASSERT(size > 0 && rank >= 0 && rank < size, fmt::format("rank {} of {}", rank, size));
-  std::vector<std::size_t> order(costs.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t x, std::size_t y) { return costs[x] > costs[y]; });
-  std::vector<std::int64_t> loads(static_cast<std::size_t>(size), 0);
-  std::vector<std::size_t> mine;
-  for (const std::size_t batch : order) {
-    const auto least = std::min_element(loads.begin(), loads.end());
-    *least += costs[batch];
-    if (least - loads.begin() == rank) {
-      mine.push_back(batch);
-    }
-  }
-  return mine;
-}
-
 }  // namespace baton::eval

@@ -9,18 +9,12 @@
 
 #include "batches.hpp"
 #include "baton/base/error.hpp"
-#include "records.hpp"
 
 namespace baton::eval {
 namespace {
 
 using base::Error;
 using base::ErrorKind;
-
-struct QueryPlace {
-  std::size_t task = 0;
-  std::size_t query = 0;
-};
 
 std::vector<QueryPlace> places_of(const EvaluationInput& input) {
   std::vector<QueryPlace> places;
@@ -78,8 +72,11 @@ class Stopwatch {
 /// One batch of queries through every expert and the base.
 class BatchPass {
  public:
-  BatchPass(const Answering& answering, const EvaluationInput& input, RankTimings& timings)
-      : answering_(answering), input_(input), timings_(timings) {}
+  BatchPass(const Answering& answering,
+            const EvaluationInput& input,
+            const std::function<bool()>& should_stop,
+            RankTimings& timings)
+      : answering_(answering), input_(input), should_stop_(should_stop), timings_(timings) {}
 
   std::vector<QueryRecord> run(const std::vector<QueryPlace>& places) {
     places_ = places;
@@ -94,13 +91,22 @@ class BatchPass {
       record.answers.resize(input_.experts.size());
     }
     for (std::size_t expert = 0; expert < input_.experts.size(); ++expert) {
+      check_stop();
       ask_expert(expert);
     }
+    check_stop();
     ask_base();
     return std::move(records_);
   }
 
  private:
+  void check_stop() const {
+    if (should_stop_ && should_stop_()) {
+      throw Error(ErrorKind::kStopped, "asked to stop during the evaluation",
+                  {.fix = "run the same command again: finished chunks are kept"});
+    }
+  }
+
   Prefill read(const model::AdapterSet* adapters) {
     const Stopwatch watch;
     Prefill start =
@@ -173,6 +179,7 @@ class BatchPass {
 
   const Answering& answering_;
   const EvaluationInput& input_;
+  const std::function<bool()>& should_stop_;
   RankTimings& timings_;
   std::vector<QueryPlace> places_;
   std::vector<Prompt> prompts_;
@@ -181,12 +188,10 @@ class BatchPass {
 
 }  // namespace
 
-LocalEvaluation evaluate_local(const Answering& answering,
-                               const EvaluationInput& input,
-                               const EvaluationOptions& options,
-                               int rank,
-                               int size) {
-  const Stopwatch watch;
+std::vector<EvaluationChunk> plan_chunks(const EvaluationInput& input,
+                                         std::int64_t eval_batch_size,
+                                         std::int64_t max_new_tokens,
+                                         std::size_t max_chunks) {
   check_input(input);
   const std::vector<QueryPlace> places = places_of(input);
   std::vector<std::int64_t> lengths;
@@ -194,62 +199,59 @@ LocalEvaluation evaluate_local(const Answering& answering,
     lengths.push_back(
         static_cast<std::int64_t>(input.tasks[place.task].queries[place.query].prompt.size()));
   }
-  const std::vector<std::vector<std::size_t>> batches =
-      batches_by_length(lengths, options.eval_batch_size);
-  std::vector<std::int64_t> costs;
-  for (const std::vector<std::size_t>& batch : batches) {
-    // Tokens read and tokens decoded at most; only the balance between ranks hangs on it.
-    std::int64_t cost = 0;
-    for (const std::size_t index : batch) {
-      cost += lengths[index] + answering.base_decoding.max_new_tokens;
+  const std::vector<std::vector<std::size_t>> batches = batches_by_length(lengths, eval_batch_size);
+  const std::size_t batches_a_chunk = (batches.size() + max_chunks - 1) / max_chunks;
+  std::vector<EvaluationChunk> chunks;
+  for (std::size_t index = 0; index < batches.size(); ++index) {
+    if (index % batches_a_chunk == 0) {
+      chunks.emplace_back();
     }
-    costs.push_back(cost);
-  }
-  const std::vector<std::size_t> mine = deal_batches(costs, rank, size);
-
-  LocalEvaluation local;
-  BatchPass pass(answering, input, local.timings);
-  for (const std::size_t batch : mine) {
-    std::vector<QueryPlace> rows;
-    for (const std::size_t index : batches[batch]) {
-      rows.push_back(places[index]);
-    }
-    for (QueryRecord& record : pass.run(rows)) {
-      local.records.push_back(std::move(record));
-    }
-    ++local.timings.num_batches;
-    if (options.progress) {
-      options.progress(local.timings.num_batches, static_cast<std::int64_t>(mine.size()));
+    EvaluationChunk& chunk = chunks.back();
+    std::vector<QueryPlace>& rows = chunk.batches.emplace_back();
+    for (const std::size_t row : batches[index]) {
+      rows.push_back(places[row]);
+      chunk.cost += static_cast<double>(lengths[row] + max_new_tokens);
     }
   }
-  local.timings.total_seconds = watch.seconds();
-  return local;
+  return chunks;
 }
 
-GatheredEvaluation gather(const EvaluationInput& input,
-                          const LocalEvaluation& local,
-                          comm::Communicator& group) {
-  GatheredEvaluation gathered;
-  for (const std::string& bytes : group.all_gather_bytes(to_bytes(local))) {
-    LocalEvaluation part = from_bytes(bytes);
-    gathered.timings.push_back(part.timings);
-    std::move(part.records.begin(), part.records.end(), std::back_inserter(gathered.records));
+ChunkResult evaluate_chunk(const Answering& answering,
+                           const EvaluationInput& input,
+                           const EvaluationChunk& chunk,
+                           const std::function<bool()>& should_stop) {
+  const Stopwatch watch;
+  ChunkResult result;
+  BatchPass pass(answering, input, should_stop, result.timings);
+  for (const std::vector<QueryPlace>& rows : chunk.batches) {
+    for (QueryRecord& record : pass.run(rows)) {
+      result.records.push_back(std::move(record));
+    }
+    ++result.timings.num_batches;
   }
-  std::sort(gathered.records.begin(), gathered.records.end(),
-            [](const QueryRecord& x, const QueryRecord& y) {
-              return std::tie(x.task_index, x.query_index) < std::tie(y.task_index, y.query_index);
-            });
+  result.timings.total_seconds = watch.seconds();
+  return result;
+}
+
+std::vector<QueryRecord> assemble(const EvaluationInput& input, std::vector<ChunkResult> parts) {
+  std::vector<QueryRecord> records;
+  for (ChunkResult& part : parts) {
+    std::move(part.records.begin(), part.records.end(), std::back_inserter(records));
+  }
+  std::sort(records.begin(), records.end(), [](const QueryRecord& x, const QueryRecord& y) {
+    return std::tie(x.task_index, x.query_index) < std::tie(y.task_index, y.query_index);
+  });
   const std::vector<QueryPlace> places = places_of(input);
-  BATON_ASSERT(gathered.records.size() == places.size(),
-               fmt::format("{} records of {} queries", gathered.records.size(), places.size()));
+  BATON_ASSERT(records.size() == places.size(),
+               fmt::format("{} records of {} queries", records.size(), places.size()));
   for (std::size_t i = 0; i < places.size(); ++i) {
-    const QueryRecord& record = gathered.records[i];
+    const QueryRecord& record = records[i];
     BATON_ASSERT(
         record.task_index == static_cast<std::int64_t>(places[i].task) &&
             record.query_index == static_cast<std::int64_t>(places[i].query),
         fmt::format("record {} is of task {}, query {}", i, record.task_index, record.query_index));
   }
-  return gathered;
+  return records;
 }
 
 }  // namespace baton::eval

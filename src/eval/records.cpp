@@ -1,9 +1,11 @@
-#include "records.hpp"
+// Records as bytes and back: CBOR, so that every double keeps its bits.
 
 #include <cstdint>
 #include <vector>
 
+#include "baton/base/error.hpp"
 #include "baton/base/json.hpp"
+#include "baton/eval/evaluator.hpp"
 
 namespace baton::eval {
 namespace {
@@ -42,29 +44,34 @@ QueryRecord record_from(const Json& json) {
 
 }  // namespace
 
-std::string to_bytes(const LocalEvaluation& local) {
+std::string to_bytes(const ChunkResult& result) {
   Json json;
-  const RankTimings& timings = local.timings;
+  const RankTimings& timings = result.timings;
   json["timings"] = Json::array({timings.prefill_seconds, timings.decode_seconds,
                                  timings.total_seconds, timings.num_batches});
   json["records"] = Json::array();
-  for (const QueryRecord& record : local.records) {
+  for (const QueryRecord& record : result.records) {
     json["records"].push_back(to_json(record));
   }
   const std::vector<std::uint8_t> bytes = Json::to_cbor(json);
   return {bytes.begin(), bytes.end()};
 }
 
-LocalEvaluation from_bytes(const std::string& bytes) {
-  const Json json = Json::from_cbor(bytes);
-  LocalEvaluation local;
-  const Json& timings = json.at("timings");
-  local.timings = {timings.at(0).get<double>(), timings.at(1).get<double>(),
-                   timings.at(2).get<double>(), timings.at(3).get<std::int64_t>()};
-  for (const Json& record : json.at("records")) {
-    local.records.push_back(record_from(record));
+ChunkResult chunk_result_from(const std::string& bytes, const std::string& origin) {
+  try {
+    const Json json = Json::from_cbor(bytes);
+    ChunkResult result;
+    const Json& timings = json.at("timings");
+    result.timings = {timings.at(0).get<double>(), timings.at(1).get<double>(),
+                      timings.at(2).get<double>(), timings.at(3).get<std::int64_t>()};
+    for (const Json& record : json.at("records")) {
+      result.records.push_back(record_from(record));
+    }
+    return result;
+  } catch (const Json::exception& error) {
+    throw base::Error(base::ErrorKind::kModel, "a chunk of an evaluation cannot be read",
+                      {.where = origin, .found = error.what(), .fix = "remove the file; the chunk is computed again"});
   }
-  return local;
 }
 
 }  // namespace baton::eval

@@ -4,10 +4,9 @@
 // of) and where the task is its own (the oracle); the base decodes every query. All stages follow
 // from these records.
 //
-// Three steps, so that a caller in a world can agree on errors between them: evaluate_local (may
-// throw, communicates nothing), gather (collective), summarise (pure, the same on every rank).
-// Batches are formed over all queries and whole batches are dealt to ranks, so the records have the
-// same bits for any number of ranks.
+// Three steps, so that chunks can be handed to whoever is free and a half-finished evaluation can go on: plan_chunks
+// (pure), evaluate_chunk (may throw, communicates nothing), assemble and summarise (pure). Batches are formed over all
+// queries and never change with who computes them, so the records have the same bits for any number of workers.
 
 #include <cstdint>
 #include <functional>
@@ -16,7 +15,6 @@
 #include <string>
 #include <vector>
 
-#include "baton/comm/communicator.hpp"
 #include "baton/eval/ask.hpp"
 #include "baton/eval/expert_panel.hpp"
 #include "baton/metrics/score_matrix.hpp"
@@ -40,10 +38,15 @@ struct EvaluationInput {
   std::vector<ChainExpert> experts;
 };
 
-struct EvaluationOptions {
-  std::int64_t eval_batch_size = 8;  // rows a batch
-  std::function<void(std::int64_t done, std::int64_t total)>
-      progress;  // batches of this rank; may be empty
+struct QueryPlace {
+  std::size_t task = 0;
+  std::size_t query = 0;
+};
+
+/// What one worker computes at a time: whole batches.
+struct EvaluationChunk {
+  std::vector<std::vector<QueryPlace>> batches;
+  double cost = 0;  // tokens read and, at most, decoded
 };
 
 /// One answer to one query.
@@ -62,7 +65,7 @@ struct QueryRecord {
   std::vector<std::optional<Answer>> answers;  // [T]; none where the expert did not decode
 };
 
-/// Seconds of one rank; never part of a result.
+/// Seconds of one worker; never part of a result.
 struct RankTimings {
   double prefill_seconds = 0;
   double decode_seconds = 0;
@@ -70,28 +73,32 @@ struct RankTimings {
   std::int64_t num_batches = 0;
 };
 
-struct LocalEvaluation {
+struct ChunkResult {
   std::vector<QueryRecord> records;
   RankTimings timings;
 };
 
-struct GatheredEvaluation {
-  std::vector<QueryRecord> records;  // of all queries, by task and query
-  std::vector<RankTimings> timings;  // by rank
-};
+/// Cuts the queries into batches of similar length and these into at most `max_chunks` chunks, the same for any number
+/// of workers. A task without queries, a prompt of no tokens: kData; a task named "base": kUsage.
+std::vector<EvaluationChunk> plan_chunks(const EvaluationInput& input,
+                                         std::int64_t eval_batch_size,
+                                         std::int64_t max_new_tokens,
+                                         std::size_t max_chunks = 4096);
 
-/// This rank's batches. A task without queries, a prompt of no tokens: kData; margins that are not
-/// finite: kNonFinite; a task named "base": kUsage.
-LocalEvaluation evaluate_local(const Answering& answering,
-                               const EvaluationInput& input,
-                               const EvaluationOptions& options,
-                               int rank,
-                               int size);
+/// One chunk. `should_stop`, asked between two experts of a batch, ends it with kStopped; it may be empty. Margins that
+/// are not finite: kNonFinite.
+ChunkResult evaluate_chunk(const Answering& answering,
+                           const EvaluationInput& input,
+                           const EvaluationChunk& chunk,
+                           const std::function<bool()>& should_stop = {});
 
-/// Collective over `group`: the records of all ranks in the original order, on every rank.
-GatheredEvaluation gather(const EvaluationInput& input,
-                          const LocalEvaluation& local,
-                          comm::Communicator& group);
+/// A chunk's records as bytes and back, every double with its bits. Bytes that are no such result: kModel, naming
+/// `origin`.
+std::string to_bytes(const ChunkResult& result);
+ChunkResult chunk_result_from(const std::string& bytes, const std::string& origin);
+
+/// The records of all chunks by task and query. A query without a record or with two is an assertion.
+std::vector<QueryRecord> assemble(const EvaluationInput& input, std::vector<ChunkResult> parts);
 
 /// A record with its scores and the answerer of every stage.
 struct ScoredRecord {

@@ -15,7 +15,6 @@
 #include "baton/metrics/rouge_l.hpp"
 #include "eval/batches.hpp"
 #include "eval_fixture.hpp"
-#include "support/thread_communicator.hpp"
 
 namespace baton::eval {
 namespace {
@@ -24,6 +23,7 @@ using ::testing::HasSubstr;
 
 constexpr std::size_t kNumTasks = 3;
 constexpr std::size_t kNumQueries = 7;
+const std::int64_t kMaxNewTokens = base_decoding().max_new_tokens;
 
 /// Three tasks of seven random queries, three random experts whose thresholds are the median of
 /// their margins, so that every stage mixes experts and base.
@@ -56,6 +56,18 @@ class EvaluatorTest : public ::testing::Test {
 
   Answering answering() const { return {*model_, tokenizer_, base_decoding()}; }
 
+  std::vector<QueryRecord> records(std::size_t max_chunks) const {
+    std::vector<ChunkResult> parts;
+    for (const EvaluationChunk& chunk : plan_chunks(input_, 4, kMaxNewTokens, max_chunks)) {
+      parts.push_back(evaluate_chunk(answering(), input_, chunk));
+    }
+    return assemble(input_, std::move(parts));
+  }
+
+  EvaluationResult evaluate(std::size_t max_chunks) const {
+    return summarise(input_, records(max_chunks), "rouge_l");
+  }
+
   static std::unique_ptr<model::Llama> model_;
   LetterTokenizer tokenizer_;
   std::vector<model::Adapter> adapters_;
@@ -64,16 +76,8 @@ class EvaluatorTest : public ::testing::Test {
 std::unique_ptr<model::Llama> EvaluatorTest::model_;
 
 TEST_F(EvaluatorTest, OnePassEqualsAChainAskedAtEveryStage) {
-  std::vector<std::pair<std::int64_t, std::int64_t>> progress;
-  const LocalEvaluation local = evaluate_local(
-      answering(), input_,
-      {4, [&](std::int64_t done, std::int64_t total) { progress.emplace_back(done, total); }}, 0,
-      1);
-  const auto group = comm::make_single_communicator();
-  const GatheredEvaluation gathered = gather(input_, local, *group);
-  const EvaluationResult result = summarise(input_, gathered.records, "rouge_l");
-  ASSERT_EQ(progress.size(), 6U);  // 21 queries, four a batch
-  EXPECT_EQ(progress.back(), (std::pair<std::int64_t, std::int64_t>{6, 6}));
+  ASSERT_EQ(plan_chunks(input_, 4, kMaxNewTokens).size(), 6U);  // 21 queries, four a batch
+  const EvaluationResult result = evaluate(4096);
 
   const std::unique_ptr<route::Router> sequential = route::make_router("sequential");
   const std::unique_ptr<route::Router> oracle = route::make_router("oracle");
@@ -119,8 +123,7 @@ TEST_F(EvaluatorTest, OnePassEqualsAChainAskedAtEveryStage) {
 }
 
 TEST_F(EvaluatorTest, OnlyPairsThatAcceptOrBelongAreDecoded) {
-  const LocalEvaluation local = evaluate_local(answering(), input_, {4, {}}, 0, 1);
-  for (const QueryRecord& record : local.records) {
+  for (const QueryRecord& record : records(4096)) {
     for (std::size_t expert = 0; expert < kNumTasks; ++expert) {
       const bool accepts = record.margins[expert] > input_.experts[expert].threshold;
       EXPECT_EQ(record.answers[expert].has_value(),
@@ -129,35 +132,46 @@ TEST_F(EvaluatorTest, OnlyPairsThatAcceptOrBelongAreDecoded) {
   }
 }
 
-TEST_F(EvaluatorTest, AnyNumberOfRanksGivesTheSameBytes) {
-  std::vector<std::string> results;
-  std::vector<std::string> predictions;
-  for (const int size : {1, 2, 3}) {
-    std::mutex mutex;
-    testing::run_ranks(size, [&](comm::Communicator& group) {
-      const LocalEvaluation local =
-          evaluate_local(answering(), input_, {4, {}}, group.rank(), group.size());
-      EXPECT_LT(local.records.size(), size == 1 ? 22U : 21U);  // several ranks share the work
-      const GatheredEvaluation gathered = gather(input_, local, group);
-      EXPECT_EQ(gathered.timings.size(), static_cast<std::size_t>(size));
-      const EvaluationResult result = summarise(input_, gathered.records, "rouge_l");
-      const std::lock_guard lock(mutex);
-      results.push_back(results_json(result, "tiny"));
-      predictions.push_back(predictions_jsonl(input_, result));
-    });
+// Chunks computed in any order, of any size, some read back from their bytes.
+TEST_F(EvaluatorTest, AnySharingOutGivesTheSameBytes) {
+  const std::string results = results_json(evaluate(4096), "tiny");
+  const std::string predictions = predictions_jsonl(input_, evaluate(4096));
+  for (const std::size_t max_chunks : {std::size_t{1}, std::size_t{2}, std::size_t{4}, std::size_t{6}}) {
+    std::vector<EvaluationChunk> chunks = plan_chunks(input_, 4, kMaxNewTokens, max_chunks);
+    EXPECT_LE(chunks.size(), max_chunks);
+    std::reverse(chunks.begin(), chunks.end());
+    std::vector<ChunkResult> parts;
+    for (const EvaluationChunk& chunk : chunks) {
+      ChunkResult part = evaluate_chunk(answering(), input_, chunk);
+      parts.push_back(parts.size() % 2 == 0 ? chunk_result_from(to_bytes(part), "memory") : part);
+    }
+    const EvaluationResult result = summarise(input_, assemble(input_, parts), "rouge_l");
+    EXPECT_EQ(results_json(result, "tiny"), results);
+    EXPECT_EQ(predictions_jsonl(input_, result), predictions);
   }
-  ASSERT_EQ(results.size(), 6U);
-  for (std::size_t i = 1; i < results.size(); ++i) {
-    EXPECT_EQ(results[i], results[0]);
-    EXPECT_EQ(predictions[i], predictions[0]);
+}
+
+TEST_F(EvaluatorTest, AStopIsSeenBetweenTwoExperts) {
+  const std::vector<EvaluationChunk> chunks = plan_chunks(input_, 4, kMaxNewTokens, 1);
+  int num_asked = 0;
+  try {
+    evaluate_chunk(answering(), input_, chunks[0], [&] { return ++num_asked == 3; });
+    FAIL();
+  } catch (const base::Error& error) {
+    EXPECT_EQ(error.kind(), base::ErrorKind::kStopped);
+  }
+  EXPECT_EQ(num_asked, 3);
+}
+
+TEST_F(EvaluatorTest, BytesThatAreNoChunkAreRefused) {
+  const std::string good = to_bytes(evaluate_chunk(answering(), input_, plan_chunks(input_, 4, kMaxNewTokens)[0]));
+  for (const std::string& bytes : {std::string(), std::string("x"), good.substr(0, good.size() / 2), good + "x"}) {
+    EXPECT_THROW(chunk_result_from(bytes, "file"), base::Error);
   }
 }
 
 TEST_F(EvaluatorTest, TheMatrixFollowsFromThePredictionsAlone) {
-  const auto group = comm::make_single_communicator();
-  const EvaluationResult result = summarise(
-      input_, gather(input_, evaluate_local(answering(), input_, {4, {}}, 0, 1), *group).records,
-      "rouge_l");
+  const EvaluationResult result = evaluate(4096);
   const base::Json results = base::Json::parse(results_json(result, "a tiny base"));
   for (const char* key :
        {"format", "metric", "tasks", "matrix", "AR", "BWT", "FWT", "forgetting", "oracle", "base",
@@ -195,7 +209,7 @@ TEST_F(EvaluatorTest, RefusesInputItCannotEvaluate) {
     EvaluationInput input = input_;
     change(input);
     try {
-      evaluate_local(answering(), input, {4, {}}, 0, 1);
+      evaluate_chunk(answering(), input, plan_chunks(input, 4, kMaxNewTokens, 1)[0]);
     } catch (const base::Error& error) {
       return std::string(base::kind_name(error.kind()));
     }
@@ -300,23 +314,6 @@ TEST(Batches, SortByLengthThenIndex) {
   EXPECT_EQ(batches_by_length(lengths, 2),
             (std::vector<std::vector<std::size_t>>{{3, 1}, {4, 0}, {2}}));
   EXPECT_TRUE(batches_by_length({}, 2).empty());
-}
-
-TEST(Batches, AreDealtOnceEachAndEvenly) {
-  const std::vector<std::int64_t> costs = {5, 1, 4, 4, 3, 3};
-  // Costliest first: 5 to rank 0, 4 to 1, 4 to 1's... loads 5/4: second 4 to rank 1 (8), 3 to 0
-  // (8), 3 to 0 (11), 1 to 1 (9).
-  EXPECT_EQ(deal_batches(costs, 0, 2), (std::vector<std::size_t>{0, 4, 5}));
-  EXPECT_EQ(deal_batches(costs, 1, 2), (std::vector<std::size_t>{2, 3, 1}));
-  std::set<std::size_t> seen;
-  std::size_t total = 0;
-  for (int rank = 0; rank < 7; ++rank) {
-    const std::vector<std::size_t> mine = deal_batches(costs, rank, 7);
-    seen.insert(mine.begin(), mine.end());
-    total += mine.size();
-  }
-  EXPECT_EQ(seen.size(), costs.size());
-  EXPECT_EQ(total, costs.size());
 }
 
 }  // namespace

@@ -1,0 +1,25 @@
+#include "progress_board.hpp"
+
+#include <iostream>
+#include <utility>
+
+namespace baton::app {
+
+ProgressBoard::ProgressBoard(std::vector<std::string> names, std::int64_t total_steps)
+    : names_(std::move(names)),
+      terminal_(config::stderr_facts()),
+      progress_(terminal_.is_terminal, std::cerr, terminal_.width) {
+  progress_.set_total_steps(total_steps);
+}
+
+void ProgressBoard::show(int group, const coordinator::Progress& progress) {
+  progress_.update(group, names_[static_cast<std::size_t>(progress.item)], progress.step, progress.num_steps,
+                   progress.loss, progress.tokens_per_second);
+}
+
+void ProgressBoard::finish(int group, int item, double seconds) {
+  progress_.finish(group, names_[static_cast<std::size_t>(item)], seconds);
+  progress_.clear();
+}
+
+}  // namespace baton::app

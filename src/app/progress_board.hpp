@@ -1,0 +1,28 @@
+#pragma once
+// What a person sees of all groups at world rank 0 while experts train. Used in the coordinator's thread.
+
+#include <string>
+#include <vector>
+
+#include "baton/config/progress.hpp"
+#include "baton/coordinator/coordinator.hpp"
+
+namespace baton::app {
+
+class ProgressBoard {
+ public:
+  /// `names` of the items; `total_steps` over all of them.
+  ProgressBoard(std::vector<std::string> names, std::int64_t total_steps);
+
+  void show(int group, const coordinator::Progress& progress);
+  void finish(int group, int item, double seconds);
+  /// Before other text is written.
+  void clear() { progress_.clear(); }
+
+ private:
+  std::vector<std::string> names_;
+  config::TerminalFacts terminal_;
+  config::Progress progress_;
+};
+
+}  // namespace baton::app

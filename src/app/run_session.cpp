@@ -1,0 +1,101 @@
+#include "run_session.hpp"
+
+#include <chrono>
+#include <thread>
+#include <utility>
+
+#include "baton/app/commands.hpp"
+#include "baton/base/log.hpp"
+#include "baton/checkpoint/run_status.hpp"
+#include "baton/config/stop_signal.hpp"
+
+namespace baton::app {
+
+namespace {
+
+base::Error stopped_error() {
+  return {base::ErrorKind::kStopped,
+          "asked to stop",
+          {.fix = "what is finished and saved is kept; run the same command again to go on"}};
+}
+
+}  // namespace
+
+RunSession::RunSession(comm::ProcessWorld& world, std::string command) : world_(world), command_(std::move(command)) {}
+
+void RunSession::begin(const std::filesystem::path& run, std::optional<checkpoint::RunLock> lock) {
+  run_ = run;
+  if (world_.rank() != 0) {
+    return;
+  }
+  if (lock) {
+    lock_.emplace(std::move(*lock));
+  }
+  checkpoint::begin_status(run_, checkpoint::status_here(command_, 0));
+  begun_ = true;
+  says_stopping_ = stop_watcher_.on_stop([this] {
+    write_progress();
+    base::log_warning("main", "asked to stop: leaving as soon as everything is safe");
+  });
+}
+
+int RunSession::guard(const std::function<int()>& work) {
+  try {
+    return work();
+  } catch (const AgreedError& error) {
+    note_failure(error, true);
+    throw;
+  } catch (...) {
+    note_failure(base::current_error(), false);
+    throw;
+  }
+}
+
+void RunSession::note_failure(const base::Error& error, bool agreed) noexcept {
+  if (agreed && !begun_) {
+    return;
+  }
+  says_stopping_.reset();
+  const bool first = checkpoint::write_failure_once(
+      run_, checkpoint::failure_of(checkpoint::status_here(command_, world_.rank()), error));
+  if (!first && !agreed && world_.size() > 1) {
+    std::this_thread::sleep_for(std::chrono::seconds(10));  // the first one is ending the world
+  }
+}
+
+void RunSession::write_progress() {
+  const std::lock_guard lock(writing_);
+  if (!begun_ || ended_) {
+    return;
+  }
+  checkpoint::RunStatus status = checkpoint::status_here(command_, 0);
+  if (config::stop_requested()) {
+    status = checkpoint::failure_of(status, stopped_error());
+  }
+  checkpoint::write_status(run_, status);
+}
+
+void RunSession::stop_point() {
+  together(world_, [] {
+    if (config::stop_requested()) {
+      throw stopped_error();
+    }
+  });
+}
+
+void RunSession::end(const std::string& state, int exit_code, const std::string& error) {
+  says_stopping_.reset();
+  const std::lock_guard lock(writing_);
+  if (!begun_ || ended_) {
+    return;
+  }
+  ended_ = true;
+  checkpoint::RunStatus status = checkpoint::status_here(command_, 0);
+  status.state = state;
+  status.exit_code = exit_code;
+  status.error = error;
+  checkpoint::write_status(run_, status);
+  lock_.reset();
+}
+
+}  // namespace baton::app
