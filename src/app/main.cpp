@@ -2,7 +2,6 @@
 
 #include <exception>
 #include <iostream>
-#include <new>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,6 +12,7 @@
 #include "baton/comm/process_world.hpp"
 #include "baton/config/cli.hpp"
 #include "baton/config/stop_signal.hpp"
+#include "doctor_command.hpp"
 #include "export_command.hpp"
 #include "inspect_command.hpp"
 #include "tokenize_command.hpp"
@@ -42,29 +42,10 @@ int run_alone(const Command& command) {
       return baton::app::run_tokenize(command.model, std::cin, std::cout);
     case Verb::kTrain:
     case Verb::kEval:
+    case Verb::kDoctor:
       break;
   }
   baton::base::fail_assertion("a command without a world", baton::config::verb_name(command.verb));
-}
-
-/// The exception being handled as an Error.
-Error current_error() {
-  try {
-    throw;
-  } catch (const Error& error) {
-    return error;
-  } catch (const std::bad_alloc&) {
-    return Error(
-        ErrorKind::kInternal, "out of memory",
-        {.where = "",
-         .expected = "",
-         .found = "",
-         .fix = "lower train.micro_batch_size, eval.eval_batch_size or the ranks on this machine"});
-  } catch (const std::exception& error) {
-    return Error(ErrorKind::kInternal, error.what());
-  } catch (...) {
-    return Error(ErrorKind::kInternal, "an exception of an unknown type");
-  }
 }
 
 int report(const Error& error) {
@@ -86,7 +67,7 @@ int run_in_world(const Command& command, baton::comm::ProcessWorld& world) {
     world.close();
     return code;
   } catch (...) {
-    const int code = report(current_error());
+    const int code = report(baton::base::current_error());
     if (world.size() > 1) {
       world.abort(code);  // the others may be waiting for this rank
     }
@@ -113,6 +94,9 @@ int run(int argc, char** argv) {
   } catch (const Error& error) {
     return report_usage(error, argc, argv);
   }
+  if (command->verb == Verb::kDoctor) {
+    return baton::app::run_doctor(*command, &argc, &argv);
+  }
   if (command->verb != Verb::kTrain && command->verb != Verb::kEval) {
     return run_alone(*command);
   }
@@ -137,6 +121,6 @@ int main(int argc, char** argv) {
     }
     return code;
   } catch (...) {
-    return report(current_error());
+    return report(baton::base::current_error());
   }
 }

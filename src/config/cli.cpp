@@ -188,6 +188,10 @@ void check_line(const CommandSpec& command, const ParsedLine& line) {
           most == 0 ? help_hint(command)
                     : fmt::format("put {} in quotes if it has spaces", command.argument)});
   }
+  if (command.verb == Verb::kDoctor && line.flags.contains("run") && line.flags.contains("dir")) {
+    fail("--run and --dir exclude one another",
+         {"command line", usage_line(command), "both", "give one of the two"});
+  }
   if (command.verb == Verb::kInspect && line.arguments.empty()) {
     fail("'baton inspect' needs a path",
          {"command line", usage_line(command), "none", "for example: " + command.examples.front()});
@@ -228,6 +232,7 @@ Command make_command(const CommandSpec& spec, const ParsedLine& line) {
   command.config_file = value("config");
   command.run = value("run");
   command.model = value("model");
+  command.path = value("dir");
   command.out = value("out");
   command.expert = value("expert");
   command.overrides = line.overrides;

@@ -99,7 +99,15 @@ std::vector<CommandSpec> make_table() {
        std::nullopt,
        {"echo Hello | baton tokenize --model models/smollm2"}},
       {"report", std::nullopt, "Writes one report.html of a run.", "", {}, std::nullopt, {}},
-      {"doctor", std::nullopt, "Checks this machine.", "", {}, std::nullopt, {}},
+      {"doctor",
+       Verb::kDoctor,
+       "Looks at the machines of a run: what is wrong and what to do.",
+       "",
+       {{"run", FlagKind::kValue, "DIR", "a run folder, made or to be made", false},
+        {"dir", FlagKind::kValue, "DIR", "any folder that runs go to; default: this one", false},
+        kJson},
+       std::nullopt,
+       {"baton doctor --dir runs", "mpirun -n 4 baton doctor --run runs/quickstart"}},
   };
 }
 

@@ -13,21 +13,21 @@
 
 namespace baton::config {
 
-enum class Verb { kHelp, kVersion, kTrain, kEval, kAsk, kPlan, kInspect, kExport, kTokenize };
+enum class Verb { kHelp, kVersion, kTrain, kEval, kAsk, kPlan, kInspect, kExport, kTokenize, kDoctor };
 
 /// Only the members of the verb at hand are set.
 struct Command {
   Verb verb = Verb::kHelp;
   std::string text;                                // help, version: what to print on stdout
   std::filesystem::path config_file;               // train, plan
-  std::filesystem::path run;                       // eval, ask, export
+  std::filesystem::path run;                       // eval, ask, export, doctor
   std::filesystem::path model;                     // ask (instead of run), tokenize
-  std::filesystem::path path;                      // inspect: a run folder or one file
+  std::filesystem::path path;                      // inspect: a run folder or one file; doctor
   std::filesystem::path out;                       // export
   std::string expert;                              // export: the task's name
   std::vector<std::string> replace;                // train: experts to train anew
   std::vector<Override> overrides;                 // train, plan, eval, ask
-  bool as_json = false;                            // ask, inspect
+  bool as_json = false;                            // ask, inspect, doctor
   bool reads_jsonl = false;                        // ask
   std::optional<std::string> prompt;               // ask; nothing = stdin
   std::int64_t num_ranks = 0;                      // plan

@@ -96,7 +96,7 @@ TEST(Cli, HelpEverywhereWithAnExample) {
       parse({"train", "--help"}).text,
       AllOf(HasSubstr("learning_rate"), HasSubstr("default: 0.001"), HasSubstr("--replace NAME")));
   EXPECT_THAT(parse({"--help"}).text,
-              AllOf(HasSubstr("tokenize"), ::testing::Not(HasSubstr("doctor"))));
+              AllOf(HasSubstr("tokenize"), ::testing::Not(HasSubstr("  report "))));
 }
 
 TEST(Cli, Version) {
@@ -121,8 +121,14 @@ TEST(Cli, UnknownCommandsAndFlagsNameTheNearest) {
 }
 
 TEST(Cli, NotAvailableYet) {
-  EXPECT_THAT(error_of({"doctor"}), HasSubstr("not available in this version"));
   EXPECT_THAT(error_of({"report", "--run", "r"}), HasSubstr("not available in this version"));
+}
+
+TEST(Cli, DoctorLooksAtOneFolder) {
+  EXPECT_TRUE(parse({"doctor", "--json"}).path.empty());
+  EXPECT_EQ(parse({"doctor", "--dir", "runs"}).path, "runs");
+  EXPECT_EQ(parse({"doctor", "--run", "runs/qa"}).run, "runs/qa");
+  EXPECT_THAT(error_of({"doctor", "--run", "a", "--dir", "b"}), HasSubstr("exclude one another"));
 }
 
 TEST(Cli, MissingAndSuperfluousValues) {
