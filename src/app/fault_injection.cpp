@@ -62,6 +62,7 @@ FaultInjection FaultInjection::from_environment(int world_rank) {
     fault.step = number(values, "step", 1);
     fault.attempts = number(values, "attempt", fault.attempts);
     fault.calls = number(values, "calls", 0);
+    fault.seconds = values.contains("seconds") ? std::strtod(values.at("seconds").c_str(), nullptr) : fault.seconds;
     injection.faults_.push_back(fault);
   }
   return injection;
@@ -81,7 +82,7 @@ void FaultInjection::before_slot(const std::string& task,
   ++num_calls_;
   for (const Fault& fault : faults_) {
     if (fault.kind == "pause" && step >= fault.step) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      std::this_thread::sleep_for(std::chrono::duration<double>(fault.seconds));
     }
     if (!is_due(fault, task, attempt, step)) {
       continue;

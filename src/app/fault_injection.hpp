@@ -5,7 +5,7 @@
 //   loop     the rank never returns from the update
 //   skip     the rank leaves out one collective of its group
 //   kill     the rank sends itself SIGKILL
-//   pause    the rank sleeps 20 ms before every slot from that update on
+//   pause    the rank sleeps before every slot from that update on, seconds=T long (0.02 without it)
 //   signal   the rank sends itself SIGUSR1
 // task=NAME restricts it to one expert, attempt=N to the first N attempts; calls=N instead of step=S means the N-th slot
 // that this rank comes to in this process. Several are separated by semicolons. Without the variable nothing here costs
@@ -37,6 +37,7 @@ class FaultInjection {
     std::int64_t step = 1;
     std::int64_t attempts = 1'000'000;
     std::int64_t calls = 0;  // 0: by step
+    double seconds = 0.02;
   };
   bool is_due(const Fault& fault, const std::string& task, int attempt, std::int64_t step) const;
 
