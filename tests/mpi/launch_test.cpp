@@ -5,10 +5,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <string>
 
 namespace {
@@ -146,6 +150,82 @@ TEST(Launch, AGroupMayOutliveTheWorldAndIsOfNoUse) {
   const Outcome outcome = run(mpirun(2, "outlive"));
   EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
   EXPECT_THAT(outcome.text, HasSubstr("refused after the end"));
+}
+
+TEST(Launch, RanksOfOneBuildStart) {
+  const Outcome outcome = run(mpirun(2, "builds"));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
+  EXPECT_THAT(outcome.text, HasSubstr("the same build"));
+}
+
+TEST(Launch, ARankWithAnotherBuildIsRefused) {
+  // The same program with a byte more: it runs, and is not the same file.
+  const std::filesystem::path other =
+      std::filesystem::temp_directory_path() / ("probe_" + std::to_string(getpid()));
+  std::filesystem::copy_file(BATON_PROBE, other);
+  std::ofstream(other, std::ios::app) << "x";
+  const Outcome outcome = run(mpirun(2, "builds") + " : -n 1 " + other.string() +
+                              " builds : -n 1 " BATON_PROBE " builds");
+  std::filesystem::remove(other);
+  EXPECT_EQ(outcome.exit_code, 6) << outcome.text;
+  EXPECT_THAT(outcome.text, HasSubstr("the ranks run different builds"));
+  EXPECT_THAT(outcome.text, HasSubstr("rank 2 on "));
+  EXPECT_THAT(outcome.text, Not(HasSubstr("the same build")));
+}
+
+// ---- Two "hosts" on this machine: the launcher starts its daemons through an agent that gives
+// each a host name of its own.
+
+bool can_rename_hosts() {
+  return std::system("unshare --uts hostname elsewhere > /dev/null 2>&1") == 0;
+}
+
+std::string on_hosts(const std::string& hosts, int num_ranks, const std::string& command) {
+  return BATON_MPIRUN " --mca plm_rsh_agent " BATON_AGENT " --map-by node -host " + hosts + " -n " +
+         std::to_string(num_ranks) + " " + command;
+}
+
+TEST(TwoHosts, GroupsKeepToTheirNodeAndLocalRanksAreRight) {
+  if (!can_rename_hosts()) {
+    GTEST_SKIP() << "this kernel or user may not make host names of its own";
+  }
+  // Dealt to the hosts in turn: neighbours in rank are on different nodes.
+  const Outcome outcome =
+      run(on_hosts("baton-a:2,baton-b:2", 4, std::string(BATON_PROBE) + " groups"));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
+  for (const char* line :
+       {"rank 0 on baton-a: node 0, local 0 of 2, group on baton-a baton-a, sum 2\n",
+        "rank 1 on baton-b: node 1, local 0 of 2, group on baton-b baton-b, sum 2\n",
+        "rank 2 on baton-a: node 0, local 1 of 2, group on baton-a baton-a, sum 2\n",
+        "rank 3 on baton-b: node 1, local 1 of 2, group on baton-b baton-b, sum 2\n"}) {
+    EXPECT_THAT(outcome.text, HasSubstr(line));
+  }
+}
+
+TEST(TwoHosts, UnequalHosts) {
+  if (!can_rename_hosts()) {
+    GTEST_SKIP() << "this kernel or user may not make host names of its own";
+  }
+  const Outcome outcome =
+      run(on_hosts("baton-a:1,baton-b:2", 3, std::string(BATON_PROBE) + " groups"));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
+  EXPECT_THAT(outcome.text,
+              HasSubstr("rank 0 on baton-a: node 0, local 0 of 1, group on baton-a, sum 1"));
+  EXPECT_THAT(
+      outcome.text,
+      HasSubstr("rank 2 on baton-b: node 1, local 1 of 2, group on baton-b baton-b, sum 2"));
+}
+
+TEST(TwoHosts, AHostThatIsNotThereEndsTheLaunch) {
+  if (!can_rename_hosts()) {
+    GTEST_SKIP() << "this kernel or user may not make host names of its own";
+  }
+  const Outcome outcome =
+      run(on_hosts("baton-a:2,missing-host:2", 4, std::string(BATON_PROBE) + " groups"));
+  EXPECT_NE(outcome.exit_code, 0);
+  EXPECT_NE(outcome.exit_code, 124) << "still running after the time limit";
+  EXPECT_THAT(outcome.text, HasSubstr("missing-host"));
+  EXPECT_THAT(outcome.text, Not(HasSubstr("sum")));
 }
 
 Outcome run_judge(const std::string& test_case) {

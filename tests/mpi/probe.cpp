@@ -10,8 +10,10 @@
 #include <string>
 #include <vector>
 
+#include "baton/base/build.hpp"
 #include "baton/base/error.hpp"
 #include "baton/comm/process_world.hpp"
+#include "baton/coordinator/group_plan.hpp"
 
 namespace {
 
@@ -27,6 +29,25 @@ void wait_for_peers(ProcessWorld& world) {
   std::vector<float> values(1000, 1.0f);
   group->all_reduce_sum({values.data(), values.size(), false});
   std::printf("rank %d passed\n", world.rank());
+}
+
+/// Two groups over all ranks, as `baton train` would form them.
+void form_groups(ProcessWorld& world) {
+  baton::coordinator::PlanRequest request;
+  request.experts = {{"a", 100, 0}, {"b", 100, 0}};
+  request.node_of_rank = world.node_of_rank();
+  request.groups = 2;
+  auto group = world.split(rank_lists(make_group_plan(request)));
+  std::string hosts;
+  for (const std::string& host : group->all_gather_bytes(world.host())) {
+    hosts += " " + host;
+  }
+  std::vector<float> values(100000, 1.0f);
+  group->all_reduce_sum({values.data(), values.size(), false});
+  std::printf("rank %d on %s: node %d, local %d of %d, group on%s, sum %.0f\n", world.rank(),
+              world.host().c_str(), world.node_of_rank()[static_cast<std::size_t>(world.rank())],
+              world.local_rank(), world.local_size(), hosts.c_str(), values.back());
+  group->close();
 }
 
 int run(const std::string& mode, ProcessWorld& world) {
@@ -62,6 +83,11 @@ int run(const std::string& mode, ProcessWorld& world) {
     }
     world.close();
     std::printf("ended\n");
+  } else if (mode == "groups") {
+    form_groups(world);
+  } else if (mode == "builds") {
+    world.check_same_build(baton::base::build_identity("1.0"));
+    std::printf("the same build\n");
   } else if (mode == "watch_unread") {
     world.send_control((world.rank() + 1) % world.size(), baton::comm::Mailbox::kWatch, "late");
   } else {

@@ -62,11 +62,16 @@ class WatchdogTest : public ::testing::Test {
     }
   }
 
-  std::string command(int num_ranks, const std::string& mode, int bad_rank, double timeout) const {
+  std::string command(int num_ranks,
+                      const std::string& mode,
+                      int bad_rank,
+                      double timeout,
+                      const std::string& where = "") const {
+    const std::string mpirun = BATON_MPIRUN + where;
     return "env -u OMPI_COMM_WORLD_SIZE -u PMIX_RANK -u PMI_RANK -u PMI_SIZE -u SLURM_STEP_ID "
-           "timeout -k 2 60 " BATON_MPIRUN " -n " +
-           std::to_string(num_ranks) + " " BATON_WATCHDOG_PROBE " " + mode + " " + run_.string() +
-           " " + std::to_string(bad_rank) + " " + std::to_string(timeout) + " 2>&1";
+           "timeout -k 2 60 " +
+           mpirun + " -n " + std::to_string(num_ranks) + " " BATON_WATCHDOG_PROBE " " + mode + " " +
+           run_.string() + " " + std::to_string(bad_rank) + " " + std::to_string(timeout) + " 2>&1";
   }
 
   static Outcome finish(FILE* pipe, double start) {
@@ -224,6 +229,17 @@ TEST_F(WatchdogTest, AWorldThatSleptGoesOn) {
   const Outcome outcome = finish(pipe, start);
   EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
   EXPECT_EQ(outcome.text, "done\ndone\ndone\n");
+}
+
+TEST_F(WatchdogTest, TheHostOfTheRankIsNamed) {
+  if (std::system("unshare --uts hostname elsewhere > /dev/null 2>&1") != 0) {
+    GTEST_SKIP() << "this kernel or user may not make host names of its own";
+  }
+  const double start = now_seconds();
+  const std::string hosts = " --mca plm_rsh_agent " BATON_AGENT " -host baton-a:2,baton-b:2";
+  const Outcome outcome = finish(popen(command(4, "stop", 3, kTimeout, hosts).c_str(), "r"), start);
+  expect_named(outcome, 3, kAnySection);
+  EXPECT_EQ(baton::checkpoint::read_status(run_)->host, "baton-b");
 }
 
 TEST_F(WatchdogTest, AWorldOfOneIsWatchedToo) {
