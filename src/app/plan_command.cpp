@@ -15,7 +15,7 @@ namespace {
 constexpr std::size_t kMaxShownTasks = 40;
 
 coordinator::PlanRequest request_of(const PlanInputs& inputs) {
-  coordinator::PlanRequest request;
+  coordinator::PlanRequest request = inputs.wishes;
   for (const PlanTask& task : inputs.tasks) {
     if (!task.is_trained) {
       request.experts.push_back(
@@ -26,8 +26,6 @@ coordinator::PlanRequest request_of(const PlanInputs& inputs) {
   for (int rank = 0; rank < inputs.num_ranks; ++rank) {
     request.node_of_rank.push_back(rank / per_node);
   }
-  request.groups = inputs.groups;
-  request.ranks_per_group = inputs.ranks_per_group;
   return request;
 }
 
@@ -50,10 +48,31 @@ std::string tasks_table(const std::vector<PlanTask>& tasks) {
   return text;
 }
 
-base::OrderedJson memory_json(const coordinator::MemoryEstimate& estimate) {
-  return {{"training_bytes_per_rank", estimate.training_bytes_per_rank},
-          {"evaluation_bytes_per_rank", estimate.evaluation_bytes_per_rank},
-          {"bytes_per_node", estimate.bytes_per_node}};
+base::OrderedJson memory_json(const coordinator::MemoryEstimate& estimate,
+                              std::uint64_t machine_bytes) {
+  base::OrderedJson json{{"training_bytes_per_rank", estimate.training_bytes_per_rank},
+                         {"evaluation_bytes_per_rank", estimate.evaluation_bytes_per_rank},
+                         {"bytes_per_node", estimate.bytes_per_node}};
+  if (machine_bytes > 0) {
+    json["this_machine_bytes"] = machine_bytes;
+    json["ranks_that_fit"] = coordinator::ranks_that_fit(estimate, machine_bytes);
+  }
+  return json;
+}
+
+base::OrderedJson whole_json(const PlanInputs& inputs,
+                             const coordinator::GroupPlan& plan,
+                             const coordinator::PlanRequest& request) {
+  base::OrderedJson json = coordinator::plan_json(plan, request);
+  json["tasks"] = base::OrderedJson::array();
+  for (const PlanTask& task : inputs.tasks) {
+    json["tasks"].push_back({{"name", task.name},
+                             {"rows", task.num_rows},
+                             {"tokens_per_epoch", task.tokens_per_epoch},
+                             {"steps", task.num_steps},
+                             {"trained", task.is_trained}});
+  }
+  return json;
 }
 
 }  // namespace
@@ -68,23 +87,22 @@ int run_plan(const PlanInputs& inputs, std::ostream& out) {
          .fix = "for example --ranks 8 --ranks-per-node 4"});
   }
   const coordinator::PlanRequest request = request_of(inputs);
-  const coordinator::GroupPlan plan = coordinator::make_group_plan(request);
+  coordinator::GroupPlan plan = coordinator::make_group_plan(request);
   coordinator::MemoryRequest memory = inputs.memory;
   memory.ranks_on_node = inputs.ranks_per_node > 0
                              ? std::min(inputs.ranks_per_node, inputs.num_ranks)
                              : inputs.num_ranks;
   const coordinator::MemoryEstimate estimate = coordinator::estimate_memory(memory);
-  if (inputs.as_json) {
-    base::OrderedJson json = coordinator::plan_json(plan, request);
-    json["tasks"] = base::OrderedJson::array();
-    for (const PlanTask& task : inputs.tasks) {
-      json["tasks"].push_back({{"name", task.name},
-                               {"rows", task.num_rows},
-                               {"tokens_per_epoch", task.tokens_per_epoch},
-                               {"steps", task.num_steps},
-                               {"trained", task.is_trained}});
+  if (inputs.machine_bytes > 0) {
+    const std::string warning =
+        coordinator::memory_warning(estimate, memory.ranks_on_node, inputs.machine_bytes);
+    if (!warning.empty()) {
+      plan.warnings.push_back("with as much memory as this machine has, " + warning);
     }
-    json["memory"] = memory_json(estimate);
+  }
+  if (inputs.as_json) {
+    base::OrderedJson json = whole_json(inputs, plan, request);
+    json["memory"] = memory_json(estimate, inputs.machine_bytes);
     out << json.dump(2) << "\n";
     return 0;
   }

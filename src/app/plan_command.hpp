@@ -3,11 +3,12 @@
 // numbers that the caller has read from config and data already, so it needs neither MPI nor a
 // model in memory.
 
+#include <cstdint>
 #include <iosfwd>
-#include <optional>
 #include <string>
 #include <vector>
 
+#include "baton/coordinator/group_plan.hpp"
 #include "baton/coordinator/memory_estimate.hpp"
 
 namespace baton::app {
@@ -25,10 +26,11 @@ struct PlanTask {
 struct PlanInputs {
   std::vector<PlanTask> tasks;  // in task order
   int num_ranks = 1;
-  int ranks_per_node = 0;              // 0: all on one machine
-  std::optional<int> groups;           // nothing: auto
-  std::optional<int> ranks_per_group;  // nothing: auto
-  coordinator::MemoryRequest memory;   // ranks_on_node is set from the above
+  int ranks_per_node = 0;  // 0: all on one machine
+  coordinator::PlanRequest
+      wishes;  // what the config asks for; experts and nodes come from the above
+  coordinator::MemoryRequest memory;  // ranks_on_node is set from the above
+  std::uint64_t machine_bytes = 0;    // memory of one machine; 0: not known
   bool as_json = false;
 };
 

@@ -1,7 +1,17 @@
-// `baton plan`: reads config and data, encodes what would be trained, and shows the plan. Loads no weights.
+// `baton plan`: reads config and data, encodes what would be trained, and shows the plan. Loads no weights. An
+// expert's rows are counted exactly; its tokens are estimated from one draw of negatives for all experts, so that
+// the work grows with the tasks and not with their square.
+
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <fstream>
 #include <iostream>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
 
 #include "baton/app/commands.hpp"
 #include "baton/base/error.hpp"
@@ -11,6 +21,7 @@
 #include "baton/device/cpu_facts.hpp"
 #include "experiment.hpp"
 #include "plan_command.hpp"
+#include "run_setup.hpp"
 
 namespace baton::app {
 
@@ -47,6 +58,108 @@ coordinator::MemoryRequest memory_request(const config::Config& config) {
   return memory;
 }
 
+coordinator::PlanRequest wishes_of(const config::Config& config) {
+  coordinator::PlanRequest wishes;
+  fill_plan_request(config, wishes);
+  wishes.has_dedicated_coordinator = config.cluster.coordinator == "dedicated";
+  wishes.is_deterministic = config.cluster.deterministic;
+  wishes.train_batch_size = config.train.train_batch_size;
+  return wishes;
+}
+
+// What this process may use: the machine's memory or less, where a container or a batch job limits it.
+std::uint64_t memory_of_this_machine() {
+  const long num_pages = sysconf(_SC_PHYS_PAGES);
+  const long page_bytes = sysconf(_SC_PAGESIZE);
+  if (num_pages <= 0 || page_bytes <= 0) {
+    return 0;
+  }
+  std::uint64_t bytes = static_cast<std::uint64_t>(num_pages) * static_cast<std::uint64_t>(page_bytes);
+  for (const char* file : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
+    std::uint64_t limit = 0;
+    if (std::ifstream(file) >> limit && limit > 0) {  // the word "max" is no number
+      bytes = std::min(bytes, limit);
+    }
+  }
+  return bytes;
+}
+
+/// Sums over some training rows.
+struct RowSums {
+  std::int64_t num_rows = 0;
+  std::int64_t num_tokens = 0;
+};
+
+class TaskCounter {
+ public:
+  TaskCounter(const config::Config& config, const data::RowEncoder& encoder, coordinator::MemoryRequest& memory)
+      : encoder_(encoder), memory_(memory) {
+    options_.negative_ratio = config.method.negative_ratio;
+    options_.calibration_ratio = config.method.accept_threshold.is_auto ? config.method.calibration_ratio : 0.0;
+    options_.run_seed = config.train.seed;
+  }
+
+  /// Of a task's own rows, as they stand in its expert's training set.
+  RowSums positives(const TaskRows& task) const { return count(task.name, *task.train, {}, {})[task.name]; }
+
+  /// Of the negatives that each task gives every later expert; "" for the general rows.
+  std::map<std::string, RowSums> negatives(const std::vector<TaskRows>& tasks,
+                                           const std::vector<data::Example>& general) const {
+    std::vector<data::RehearsalBuffer> buffers;
+    for (const TaskRows& task : tasks) {
+      buffers.push_back(task.buffer);
+    }
+    return count("", {}, buffers, general);
+  }
+
+ private:
+  std::map<std::string, RowSums> count(const std::string& name,
+                                       std::span<const data::Example> own,
+                                       std::span<const data::RehearsalBuffer> buffers,
+                                       std::span<const data::Example> general) const {
+    const data::Reconstruction set = data::reconstruct(name, own, buffers, general, options_);
+    data::EncodingCounts counts;
+    std::map<std::string, RowSums> sums;
+    for (const data::TrainingRow& row : encoder_.encode(set.training, counts)) {
+      const auto num_tokens = static_cast<std::int64_t>(row.tokens.size());
+      ++sums[row.task].num_rows;
+      sums[row.task].num_tokens += num_tokens;
+      memory_.max_tokens_per_row = std::max(memory_.max_tokens_per_row, num_tokens);
+      memory_.labels_per_row = std::max(memory_.labels_per_row, row.num_target_tokens());
+    }
+    return sums;
+  }
+
+  const data::RowEncoder& encoder_;
+  coordinator::MemoryRequest& memory_;
+  data::ReconstructionOptions options_;
+};
+
+void add_tasks(const config::Config& config, const data::RowEncoder& encoder, PlanInputs& inputs) {
+  const std::vector<TaskRows> tasks = rows_for_plan(config);
+  const TaskCounter counter(config, encoder, inputs.memory);
+  std::map<std::string, RowSums> negatives = counter.negatives(tasks, read_general_rows(config));
+  const std::int64_t micro = config.train.micro_batch_size;
+  const std::filesystem::path root = config.output.output_dir;
+  RowSums earlier = negatives[""];
+  for (std::size_t index = 0; index < tasks.size(); ++index) {
+    const RowSums own = counter.positives(tasks[index]);
+    PlanTask task;
+    task.name = tasks[index].name;
+    task.num_rows = own.num_rows + earlier.num_rows;
+    task.tokens_per_epoch = static_cast<double>(own.num_tokens + earlier.num_tokens);
+    task.num_epochs = config.train.num_train_epochs;
+    task.num_steps = data::Sampler(task.num_rows, config.train.train_batch_size, micro, config.train.num_train_epochs, 0)
+                         .num_updates();
+    task.max_useful_ranks = static_cast<int>((config.train.train_batch_size + micro - 1) / micro);
+    task.is_trained = !root.empty() && std::filesystem::exists(
+                                           root / "experts" / (checkpoint::task_file_stem(index, task.name) + ".h5"));
+    inputs.tasks.push_back(task);
+    earlier.num_rows += negatives[task.name].num_rows;
+    earlier.num_tokens += negatives[task.name].num_tokens;
+  }
+}
+
 }  // namespace
 
 int run_plan_command(const config::Command& command) {
@@ -56,39 +169,13 @@ int run_plan_command(const config::Command& command) {
   open_text_parts(config, workspace);
   const data::RowEncoder encoder(*workspace.tokenizer, *workspace.prompt_template, workspace.indicators,
                                  config.data.cutoff_len);
-  const std::vector<TaskRows> tasks = rows_for_plan(config);
-  const std::vector<data::Example> general = read_general_rows(config);
-
   PlanInputs inputs;
   inputs.memory = memory_request(config);
-  const std::int64_t micro = config.train.micro_batch_size;
-  const std::filesystem::path root = config.output.output_dir;
-  for (std::size_t index = 0; index < tasks.size(); ++index) {
-    const PreparedExpert expert = prepare_expert(config, encoder, tasks, index, general);
-    PlanTask task;
-    task.name = tasks[index].name;
-    task.num_rows = static_cast<std::int64_t>(expert.training.size());
-    task.tokens_per_epoch = static_cast<double>(expert.num_tokens());
-    task.num_epochs = config.train.num_train_epochs;
-    task.num_steps = data::Sampler(task.num_rows, config.train.train_batch_size, micro, config.train.num_train_epochs, 0)
-                         .num_updates();
-    task.max_useful_ranks = static_cast<int>((config.train.train_batch_size + micro - 1) / micro);
-    task.is_trained = !root.empty() && std::filesystem::exists(
-                                           root / "experts" / (checkpoint::task_file_stem(index, task.name) + ".h5"));
-    inputs.tasks.push_back(task);
-    for (const data::TrainingRow& row : expert.training) {
-      inputs.memory.max_tokens_per_row =
-          std::max(inputs.memory.max_tokens_per_row, static_cast<std::int64_t>(row.tokens.size()));
-      inputs.memory.labels_per_row = std::max(inputs.memory.labels_per_row, row.num_target_tokens());
-    }
-  }
+  add_tasks(config, encoder, inputs);
   inputs.num_ranks = static_cast<int>(command.num_ranks);
   inputs.ranks_per_node = static_cast<int>(command.num_ranks_per_node.value_or(0));
-  const auto to_int = [](const std::optional<std::int64_t>& value) {
-    return value ? std::optional<int>(static_cast<int>(*value)) : std::nullopt;
-  };
-  inputs.groups = to_int(config.cluster.groups);
-  inputs.ranks_per_group = to_int(config.cluster.ranks_per_group);
+  inputs.wishes = wishes_of(config);
+  inputs.machine_bytes = memory_of_this_machine();
   inputs.as_json = command.as_json;
   return run_plan(inputs, std::cout);
 }

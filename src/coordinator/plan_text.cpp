@@ -111,7 +111,8 @@ std::string plan_text(const GroupPlan& plan, const PlanRequest& request) {
   if (plan.groups.size() > kMaxShownGroups) {
     text += fmt::format("... and {} more groups\n", plan.groups.size() - kMaxShownGroups);
   }
-  text += waves_table(plan, request);
+  const std::string waves = waves_table(plan, request);
+  text += waves.empty() ? "" : "\n" + waves;
   if (plan.coordinator_rank) {
     text += fmt::format("rank {} coordinates and trains nothing\n", *plan.coordinator_rank);
   }
