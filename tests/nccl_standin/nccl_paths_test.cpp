@@ -35,8 +35,7 @@ constexpr const char* kSettings[] = {"STANDIN_GPUS",         "STANDIN_FIRST_GPU"
                                      "STANDIN_CUDA_FAILS",   "STANDIN_NCCL_VERSION",
                                      "STANDIN_NCCL_INIT",    "STANDIN_NCCL_OPERATION",
                                      "STANDIN_NCCL_FINALIZE", "STANDIN_NCCL_RANK"};
-constexpr double kLimit = 0.5;       // seconds of an operation
-constexpr double kFirstLimit = 1.0;  // of the first, and of forming the group
+constexpr double kSoon = 5;  // seconds within which an error without a time limit must come, on a busy machine
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -44,7 +43,7 @@ double seconds_since(Clock::time_point start) {
 
 class NcclPaths : public ::testing::Test {
  protected:
-  NcclPaths() : watchdog_("a case of NcclPaths", 0, std::chrono::seconds(30)) {
+  NcclPaths() : limits_{15, 15}, watchdog_("a case of NcclPaths", 0, std::chrono::seconds(30)) {
     std::string name = (std::filesystem::temp_directory_path() / "standinXXXXXX").string();
     folder_ = mkdtemp(name.data());
     setenv("STANDIN_LOG", (folder_ / "log").c_str(), 1);
@@ -62,21 +61,24 @@ class NcclPaths : public ::testing::Test {
   }
   static void set(const char* name, const std::string& value) { setenv(name, value.c_str(), 1); }
 
+  /// Seconds that the groups made from here on give an operation, and the first one (and forming the group).
+  void limit(double seconds, double first_seconds) { limits_ = {seconds, first_seconds}; }
+
   /// A group over `host`, which outlives it; the rank's GPU is its number.
-  static std::unique_ptr<comm::Communicator> make_group(std::unique_ptr<comm::Communicator> host) {
+  std::unique_ptr<comm::Communicator> make_group(std::unique_ptr<comm::Communicator> host) const {
     comm::NcclOptions options;
     options.device_index = host->rank();
-    options.timeout_seconds = kLimit;
-    options.first_timeout_seconds = kFirstLimit;
+    options.timeout_seconds = limits_.first;
+    options.first_timeout_seconds = limits_.second;
     return comm::make_nccl_communicator(std::move(host), options);
   }
-  static std::unique_ptr<comm::Communicator> make_group() {
+  std::unique_ptr<comm::Communicator> make_group() const {
     return make_group(comm::make_single_communicator());
   }
 
   /// Runs `work` on every rank of a group over NCCL; gives each rank's error.
-  static std::vector<std::optional<base::Error>> run_group(
-      int size, const std::function<void(comm::Communicator&)>& work) {
+  std::vector<std::optional<base::Error>> run_group(int size,
+                                                    const std::function<void(comm::Communicator&)>& work) const {
     const auto meeting = std::make_shared<testing::ThreadMeeting>(size);
     std::vector<std::optional<base::Error>> errors(static_cast<std::size_t>(size));
     std::vector<std::thread> threads;
@@ -135,6 +137,7 @@ class NcclPaths : public ::testing::Test {
   std::filesystem::path folder_;
 
  private:
+  std::pair<double, double> limits_;
   testing::Watchdog watchdog_;
 };
 
@@ -150,7 +153,7 @@ TEST_F(NcclPaths, AGroupOfOneEndsInOrder) {
     EXPECT_EQ(received, (std::vector<float>{1, 2, 3}));
     group->close();
     EXPECT_THROW(group->barrier(), base::Error);
-    const base::Error error = error_of([&] { group->all_reduce_sum(gpu(values)); }, 1);
+    const base::Error error = error_of([&] { group->all_reduce_sum(gpu(values)); }, kSoon);
     EXPECT_THAT(error.what(), HasSubstr("closed"));
   }
   const std::vector<std::string> lines = log();
@@ -197,7 +200,7 @@ TEST_F(NcclPaths, RanksReduceBroadcastAndGather) {
 
 TEST_F(NcclPaths, InitRefused) {
   set("STANDIN_NCCL_INIT", "refuse");
-  const base::Error error = error_of([] { make_group(); }, kFirstLimit);
+  const base::Error error = error_of([&] { make_group(); }, kSoon);
   EXPECT_EQ(error.kind(), base::ErrorKind::kCommunication);
   EXPECT_THAT(error.what(), HasSubstr("ncclCommInitRankConfig"));
   EXPECT_THAT(error.what(), HasSubstr("invalid usage"));
@@ -206,11 +209,12 @@ TEST_F(NcclPaths, InitRefused) {
 }
 
 TEST_F(NcclPaths, InitRefusedOnOneRankLeavesNobodyWaiting) {
+  limit(0.5, 1);
   set("STANDIN_NCCL_INIT", "refuse");
   set("STANDIN_NCCL_RANK", "1");
   const Clock::time_point start = Clock::now();
   const auto errors = run_group(2, [](comm::Communicator&) { FAIL() << "formed"; });
-  EXPECT_LT(seconds_since(start), 2 * kFirstLimit);
+  EXPECT_LT(seconds_since(start), 1 + kSoon);
   ASSERT_TRUE(errors[0] && errors[1]);
   EXPECT_EQ(errors[0]->kind(), base::ErrorKind::kHang);  // its peer never came
   EXPECT_EQ(errors[1]->kind(), base::ErrorKind::kCommunication);
@@ -220,7 +224,7 @@ TEST_F(NcclPaths, InitRefusedOnOneRankLeavesNobodyWaiting) {
 
 TEST_F(NcclPaths, AnAsynchronousErrorOfInit) {
   set("STANDIN_NCCL_INIT", "error");
-  const base::Error error = error_of([] { make_group(); }, kFirstLimit);
+  const base::Error error = error_of([&] { make_group(); }, kSoon);
   EXPECT_EQ(error.kind(), base::ErrorKind::kCommunication);
   EXPECT_THAT(error.what(), HasSubstr("bootstrap refused by the stand-in"));
   expect_aborted();
@@ -228,8 +232,9 @@ TEST_F(NcclPaths, AnAsynchronousErrorOfInit) {
 }
 
 TEST_F(NcclPaths, InitThatNeverEnds) {
+  limit(0.5, 1);
   set("STANDIN_NCCL_INIT", "never");
-  const base::Error error = error_of([] { make_group(); }, kFirstLimit + 1);
+  const base::Error error = error_of([&] { make_group(); }, 1 + kSoon);
   EXPECT_EQ(error.kind(), base::ErrorKind::kHang);
   EXPECT_THAT(error.what(), HasSubstr("ncclCommInitRankConfig"));
   EXPECT_THAT(error.what(), HasSubstr("timeout_seconds"));
@@ -239,7 +244,7 @@ TEST_F(NcclPaths, InitThatNeverEnds) {
 
 TEST_F(NcclPaths, AnotherVersionIsRefusedWithBothNumbers) {
   set("STANDIN_NCCL_VERSION", "21903");
-  const base::Error error = error_of([] { make_group(); }, kFirstLimit);
+  const base::Error error = error_of([&] { make_group(); }, kSoon);
   EXPECT_EQ(error.kind(), base::ErrorKind::kCommunication);
   EXPECT_THAT(error.what(), HasSubstr("NCCL 2.19.3"));
   EXPECT_THAT(error.what(), HasSubstr("NCCL " + std::to_string(NCCL_MAJOR) + "." + std::to_string(NCCL_MINOR) +
@@ -261,11 +266,11 @@ TEST_F(NcclPaths, AnOperationThatIsRefused) {
     const auto group = make_group();
     std::vector<float> values{1};
     group->all_reduce_sum(gpu(values));
-    const base::Error error = error_of([&] { group->all_reduce_sum(gpu(values)); }, kLimit);
+    const base::Error error = error_of([&] { group->all_reduce_sum(gpu(values)); }, kSoon);
     EXPECT_EQ(error.kind(), base::ErrorKind::kCommunication);
     EXPECT_THAT(error.what(), HasSubstr("operation refused by the stand-in"));
     // What comes next fails too, and says why.
-    EXPECT_THAT(error_of([&] { group->all_reduce_sum(gpu(values)); }, kLimit).what(),
+    EXPECT_THAT(error_of([&] { group->all_reduce_sum(gpu(values)); }, kSoon).what(),
                 HasSubstr("aborted: ncclAllReduce"));
     EXPECT_THROW(group->close(), base::Error);
   }
@@ -274,6 +279,7 @@ TEST_F(NcclPaths, AnOperationThatIsRefused) {
 }
 
 TEST_F(NcclPaths, AnotherThreadSeesThatTheGroupWaits) {
+  limit(1, 15);
   set("STANDIN_NCCL_OPERATION", "never:2");
   const auto group = make_group();
   std::vector<float> values{1};
@@ -282,7 +288,7 @@ TEST_F(NcclPaths, AnotherThreadSeesThatTheGroupWaits) {
   EXPECT_GT(before.num_collectives, 0);
   EXPECT_FALSE(before.in_collective);
   std::thread watcher([&] {
-    std::this_thread::sleep_for(std::chrono::duration<double>(kLimit / 2));
+    std::this_thread::sleep_for(std::chrono::duration<double>(0.2));
     const comm::CommunicatorActivity during = group->activity();
     EXPECT_GT(during.num_collectives, before.num_collectives);
     EXPECT_TRUE(during.in_collective);
@@ -299,7 +305,7 @@ TEST_F(NcclPaths, AnAsynchronousErrorOfTheThirdOperation) {
     std::vector<float> values{1};
     group->all_reduce_sum(gpu(values));
     group->broadcast(gpu(values), 0);
-    const base::Error error = error_of([&] { group->all_gather(gpu(values), gpu(values)); }, kLimit);
+    const base::Error error = error_of([&] { group->all_gather(gpu(values), gpu(values)); }, kSoon);
     EXPECT_EQ(error.kind(), base::ErrorKind::kCommunication);
     EXPECT_THAT(error.what(), HasSubstr("ncclAllGather"));
     EXPECT_THAT(error.what(), HasSubstr("remote process exited"));
@@ -310,14 +316,15 @@ TEST_F(NcclPaths, AnAsynchronousErrorOfTheThirdOperation) {
 }
 
 TEST_F(NcclPaths, AnOperationThatNeverEnds) {
+  limit(0.5, 15);
   set("STANDIN_NCCL_OPERATION", "never:2");
   {
     const auto group = make_group();
     std::vector<float> values{1};
     group->all_reduce_sum(gpu(values));
     const Clock::time_point start = Clock::now();
-    const base::Error error = error_of([&] { group->all_reduce_sum(gpu(values)); }, kLimit + 1);
-    EXPECT_GE(seconds_since(start), kLimit);
+    const base::Error error = error_of([&] { group->all_reduce_sum(gpu(values)); }, 0.5 + kSoon);
+    EXPECT_GE(seconds_since(start), 0.5);
     EXPECT_EQ(error.kind(), base::ErrorKind::kHang);
     EXPECT_THAT(error.what(), HasSubstr("ncclAllReduce on group rank 0 of 1"));
     EXPECT_THAT(error.what(), HasSubstr("0.5 s"));
@@ -327,6 +334,7 @@ TEST_F(NcclPaths, AnOperationThatNeverEnds) {
 }
 
 TEST_F(NcclPaths, OneRankThatSkipsACollectiveLeavesNobodyWaiting) {
+  limit(0.5, 15);
   const auto errors = run_group(3, [](comm::Communicator& group) {
     std::vector<float> values{1};
     group.all_reduce_sum(gpu(values));
@@ -345,6 +353,7 @@ TEST_F(NcclPaths, OneRankThatSkipsACollectiveLeavesNobodyWaiting) {
 }
 
 TEST_F(NcclPaths, AnErrorOnOneRankEndsItsPeersWithinTheLimit) {
+  limit(0.5, 15);
   set("STANDIN_NCCL_OPERATION", "error:2");
   set("STANDIN_NCCL_RANK", "1");
   const Clock::time_point start = Clock::now();
@@ -353,7 +362,7 @@ TEST_F(NcclPaths, AnErrorOnOneRankEndsItsPeersWithinTheLimit) {
     group.all_reduce_sum(gpu(values));
     group.all_reduce_sum(gpu(values));
   });
-  EXPECT_LT(seconds_since(start), kFirstLimit + kLimit);
+  EXPECT_LT(seconds_since(start), 0.5 + kSoon);
   ASSERT_TRUE(errors[0] && errors[1]);
   EXPECT_EQ(errors[0]->kind(), base::ErrorKind::kHang);
   EXPECT_EQ(errors[1]->kind(), base::ErrorKind::kCommunication);
@@ -363,10 +372,11 @@ TEST_F(NcclPaths, AnErrorOnOneRankEndsItsPeersWithinTheLimit) {
 }
 
 TEST_F(NcclPaths, AnEndThatNeverComes) {
+  limit(0.5, 15);
   set("STANDIN_NCCL_FINALIZE", "never");
   {
     const auto group = make_group();
-    const base::Error error = error_of([&] { group->close(); }, kLimit + 1);
+    const base::Error error = error_of([&] { group->close(); }, 0.5 + kSoon);
     EXPECT_EQ(error.kind(), base::ErrorKind::kHang);
     EXPECT_THAT(error.what(), HasSubstr("ncclCommFinalize"));
   }
@@ -383,9 +393,9 @@ TEST_F(NcclPaths, DroppingAndAbortingDoNotWaitForWhatIsUnderWay) {
     group->start_all_reduce_sum(gpu(values));
     if (abort_first) {
       group->abort("a test");
-      EXPECT_THAT(error_of([&] { group->wait_for_started(); }, 1).what(), HasSubstr("aborted: a test"));
+      EXPECT_THAT(error_of([&] { group->wait_for_started(); }, kSoon).what(), HasSubstr("aborted: a test"));
     }
-    EXPECT_LT(seconds_since(start), kLimit);
+    EXPECT_LT(seconds_since(start), kSoon);
   }
   EXPECT_THAT(log(), Contains("r0 ncclCommAbort").Times(2));
   EXPECT_THAT(log(), Not(Contains("r0 ncclCommDestroy")));

@@ -67,22 +67,26 @@ class Slices : public ::testing::Test {
   }
 
   static std::unique_ptr<comm::Communicator> make_group(std::unique_ptr<comm::Communicator> host,
-                                                        const ComputeStream& compute) {
+                                                        const ComputeStream& compute,
+                                                        double limit_seconds = 15) {
     comm::NcclOptions options;
     options.device_index = host->rank();
-    options.timeout_seconds = 1;
-    options.first_timeout_seconds = 2;
+    options.timeout_seconds = limit_seconds;
+    options.first_timeout_seconds = 15;
     options.compute_stream = compute.get();
     return comm::make_nccl_communicator(std::move(host), options);
   }
 
-  static void run_group(int size, const std::function<void(comm::Communicator&, ComputeStream&)>& work) {
+  static void run_group(int size,
+                        const std::function<void(comm::Communicator&, ComputeStream&)>& work,
+                        double limit_seconds = 15) {
     const auto meeting = std::make_shared<testing::ThreadMeeting>(size);
     std::vector<std::thread> threads;
     for (int rank = 0; rank < size; ++rank) {
       threads.emplace_back([&, rank] {
         ComputeStream compute;
-        const auto group = make_group(std::make_unique<testing::ThreadCommunicator>(meeting, rank), compute);
+        const auto group = make_group(std::make_unique<testing::ThreadCommunicator>(meeting, rank), compute,
+                                      limit_seconds);
         work(*group, compute);
       });
     }
@@ -186,11 +190,11 @@ TEST_F(Slices, ASliceThatNeverEndsIsFoundWhereTheHostWaits) {
     } catch (const base::Error& error) {
       EXPECT_EQ(error.kind(), base::ErrorKind::kHang);
       EXPECT_THAT(error.what(), HasSubstr("ncclAllReduce"));
-      EXPECT_LT(Clock::now() - start, 2s);
+      EXPECT_LT(Clock::now() - start, 6s);
     }
     cudaStreamSynchronize(compute.get());  // the abort freed the compute stream: this comes back
     EXPECT_THROW(group.start_all_reduce_sum(part(gradient, 0, 1)), base::Error);
-  });
+  }, 1);
 }
 
 TEST_F(Slices, AnErrorInTheMiddleOfASliceAborts) {
