@@ -24,9 +24,7 @@ struct Diagnosis {
   std::vector<RankFacts> ranks;
   std::vector<Finding> of_world;  // what the ranks found together
 
-  void add(std::vector<Finding> more) {
-    findings.insert(findings.end(), more.begin(), more.end());
-  }
+  void add(std::vector<Finding> more) { findings.insert(findings.end(), more.begin(), more.end()); }
 };
 
 std::vector<RankFacts> gather_ranks(comm::ProcessWorld& world, comm::Communicator& group) {
@@ -63,8 +61,11 @@ std::vector<Finding> judge_libraries(const comm::LaunchFacts& launch) {
           judge_pmix(comm::pmix_version(), launch),
           {"HDF5", Health::kOk, versions["hdf5"], "", {}},
           {"LibTorch", Health::kOk, versions["torch"], "", {}},
-          {"CUDA", has_gpu_code ? Health::kOk : Health::kSkipped,
-           has_gpu_code ? "GPU code is part of this build" : "this build has no GPU code", "", {}}};
+          {"CUDA",
+           has_gpu_code ? Health::kOk : Health::kSkipped,
+           has_gpu_code ? "GPU code is part of this build" : "this build has no GPU code",
+           "",
+           {}}};
 }
 
 std::filesystem::path place_of(const config::Command& command) {

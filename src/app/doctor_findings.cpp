@@ -23,7 +23,10 @@ Finding ok(const std::string& check, const std::string& found) {
 Finding warning(const std::string& check, const std::string& found, const std::string& fix) {
   return {.check = check, .health = Health::kWarning, .found = found, .fix = fix, .kind = {}};
 }
-Finding bad(const std::string& check, const std::string& found, const std::string& fix, base::ErrorKind kind) {
+Finding bad(const std::string& check,
+            const std::string& found,
+            const std::string& fix,
+            base::ErrorKind kind) {
   return {.check = check, .health = Health::kBad, .found = found, .fix = fix, .kind = kind};
 }
 
@@ -39,28 +42,18 @@ struct FileSystem {
   Place place;
 };
 
-constexpr std::array<FileSystem, 22> kFileSystems{{{0xEF53, "ext4", Place::kDisk},
-                                                   {0x58465342, "xfs", Place::kDisk},
-                                                   {0x9123683E, "btrfs", Place::kDisk},
-                                                   {0x2FC12FC1, "zfs", Place::kDisk},
-                                                   {0xF2F52010, "f2fs", Place::kDisk},
-                                                   {0x4D44, "vfat", Place::kDisk},
-                                                   {0x2011BAB0, "exfat", Place::kDisk},
-                                                   {0x5346544E, "ntfs", Place::kDisk},
-                                                   {0x0BD00BD0, "lustre", Place::kCluster},
-                                                   {0x47504653, "gpfs", Place::kCluster},
-                                                   {0x19830326, "beegfs", Place::kCluster},
-                                                   {0x00C36400, "ceph", Place::kCluster},
-                                                   {0x01161970, "gfs2", Place::kCluster},
-                                                   {0x6969, "nfs", Place::kNetwork},
-                                                   {0x517B, "smb", Place::kNetwork},
-                                                   {0xFF534D42, "cifs", Place::kNetwork},
-                                                   {0xFE534D42, "smb2", Place::kNetwork},
-                                                   {0x01021997, "9p", Place::kNetwork},
-                                                   {0x65735546, "fuse", Place::kNetwork},
-                                                   {0x01021994, "tmpfs", Place::kMemory},
-                                                   {0x858458F6, "ramfs", Place::kMemory},
-                                                   {0x794C7630, "overlayfs", Place::kLayers}}};
+constexpr std::array<FileSystem, 22> kFileSystems{
+    {{0xEF53, "ext4", Place::kDisk},          {0x58465342, "xfs", Place::kDisk},
+     {0x9123683E, "btrfs", Place::kDisk},     {0x2FC12FC1, "zfs", Place::kDisk},
+     {0xF2F52010, "f2fs", Place::kDisk},      {0x4D44, "vfat", Place::kDisk},
+     {0x2011BAB0, "exfat", Place::kDisk},     {0x5346544E, "ntfs", Place::kDisk},
+     {0x0BD00BD0, "lustre", Place::kCluster}, {0x47504653, "gpfs", Place::kCluster},
+     {0x19830326, "beegfs", Place::kCluster}, {0x00C36400, "ceph", Place::kCluster},
+     {0x01161970, "gfs2", Place::kCluster},   {0x6969, "nfs", Place::kNetwork},
+     {0x517B, "smb", Place::kNetwork},        {0xFF534D42, "cifs", Place::kNetwork},
+     {0xFE534D42, "smb2", Place::kNetwork},   {0x01021997, "9p", Place::kNetwork},
+     {0x65735546, "fuse", Place::kNetwork},   {0x01021994, "tmpfs", Place::kMemory},
+     {0x858458F6, "ramfs", Place::kMemory},   {0x794C7630, "overlayfs", Place::kLayers}}};
 
 const FileSystem* find_file_system(std::int64_t magic) {
   // The kernel's field is signed; some magic numbers have the highest bit set.
@@ -72,16 +65,19 @@ const FileSystem* find_file_system(std::int64_t magic) {
 
 Finding judge_file_system(const PlaceFacts& place) {
   const FileSystem* known = find_file_system(place.file_system);
-  const std::string name = fmt::format("{} at {}", file_system_name(place.file_system), place.tested_path);
+  const std::string name =
+      fmt::format("{} at {}", file_system_name(place.file_system), place.tested_path);
   if (known == nullptr) {
     return ok("file system", name);
   }
   switch (known->place) {
     case Place::kMemory:
-      return warning("file system", name + ", which lives in memory", "put runs on a disk: a reboot takes this one away");
+      return warning("file system", name + ", which lives in memory",
+                     "put runs on a disk: a reboot takes this one away");
     case Place::kLayers:
-      return warning("file system", name + ", a container's own layer",
-                     "put runs on a folder of the host (a volume): the layer goes with the container");
+      return warning(
+          "file system", name + ", a container's own layer",
+          "put runs on a folder of the host (a volume): the layer goes with the container");
     case Place::kNetwork:
       return ok("file system", name + ", over the network");
     case Place::kDisk:
@@ -95,21 +91,25 @@ Finding judge_fsync(const PlaceFacts& place) {
   std::vector<double> times = place.fsync_seconds;
   std::sort(times.begin(), times.end());
   const double median = times.at(times.size() / 2);
-  const std::string found = fmt::format("{:.1f} ms for 1 MiB, median of {}", 1e3 * median, times.size());
+  const std::string found =
+      fmt::format("{:.1f} ms for 1 MiB, median of {}", 1e3 * median, times.size());
   constexpr double kSlowSeconds = 0.5;
-  return median < kSlowSeconds
-             ? ok("fsync", found)
-             : warning("fsync", found, "saving state will be slow: use a faster file system or a larger train.save_steps");
+  return median < kSlowSeconds ? ok("fsync", found)
+                               : warning("fsync", found,
+                                         "saving state will be slow: use a faster file system or a "
+                                         "larger train.save_steps");
 }
 
 Finding judge_lock(const PlaceFacts& place) {
   if (place.lock_errno != 0) {
     return warning("flock", std::strerror(place.lock_errno),
-                   "this file system has no locks: never start two runs in one folder (or mount it with locks)");
+                   "this file system has no locks: never start two runs in one folder (or mount it "
+                   "with locks)");
   }
   if (!place.second_lock_refused) {
-    return warning("flock", "a second lock on a locked file was granted",
-                   "locks do nothing here: never start two runs in one folder (or mount it with locks)");
+    return warning(
+        "flock", "a second lock on a locked file was granted",
+        "locks do nothing here: never start two runs in one folder (or mount it with locks)");
   }
   return ok("flock", "works");
 }
@@ -140,7 +140,8 @@ Finding judge_open_files(const RankFacts& facts) {
   const std::string found = limit_text(facts.open_files, false);
   return facts.open_files.value_or(1024) >= 1024
              ? ok("limit: open files", found)
-             : warning("limit: open files", found, "ulimit -n 4096: shards, data and sockets are open at once");
+             : warning("limit: open files", found,
+                       "ulimit -n 4096: shards, data and sockets are open at once");
 }
 
 Finding judge_file_limit(const RankFacts& facts) {
@@ -149,8 +150,9 @@ Finding judge_file_limit(const RankFacts& facts) {
     return ok("limit: file size", found);
   }
   const std::string fix = "ulimit -f unlimited: a save that meets the limit fails";
-  return *facts.file_bytes < 64 * kMiB ? bad("limit: file size", found, fix, base::ErrorKind::kStorage)
-                                       : warning("limit: file size", found, fix);
+  return *facts.file_bytes < 64 * kMiB
+             ? bad("limit: file size", found, fix, base::ErrorKind::kStorage)
+             : warning("limit: file size", found, fix);
 }
 
 Finding judge_locked_memory(const RankFacts& facts) {
@@ -158,7 +160,8 @@ Finding judge_locked_memory(const RankFacts& facts) {
   const bool matters = facts.has_infiniband || !facts.device_id.empty();
   return facts.locked_bytes.value_or(kGiB) >= kGiB || !matters
              ? ok("limit: locked memory", found)
-             : warning("limit: locked memory", found, "ulimit -l unlimited: network cards and GPUs lock their buffers");
+             : warning("limit: locked memory", found,
+                       "ulimit -l unlimited: network cards and GPUs lock their buffers");
 }
 
 Finding judge_processes(const RankFacts& facts) {
@@ -166,35 +169,46 @@ Finding judge_processes(const RankFacts& facts) {
   const auto needed = static_cast<std::uint64_t>(64 * facts.local_size + 4 * facts.machine_cores);
   return facts.processes.value_or(needed) >= needed
              ? ok("limit: processes", found)
-             : warning("limit: processes", found, fmt::format("ulimit -u {}: threads count as well", 4 * needed));
+             : warning("limit: processes", found,
+                       fmt::format("ulimit -u {}: threads count as well", 4 * needed));
 }
 
 Finding judge_shared_memory(const RankFacts& facts) {
-  const std::string fix = "ranks of one machine talk through it: give it more (docker run --shm-size=1g, or mount a tmpfs there)";
+  const std::string fix =
+      "ranks of one machine talk through it: give it more (docker run --shm-size=1g, or mount a "
+      "tmpfs there)";
   if (!facts.shared_memory_bytes) {
     return warning("/dev/shm", "not there", fix);
   }
   const auto needed = 48 * kMiB * static_cast<std::uint64_t>(facts.local_size);
   const std::string found = base::format_bytes(*facts.shared_memory_bytes) + " free";
-  return *facts.shared_memory_bytes >= needed ? ok("/dev/shm", found) : warning("/dev/shm", found, fix);
+  return *facts.shared_memory_bytes >= needed ? ok("/dev/shm", found)
+                                              : warning("/dev/shm", found, fix);
 }
 
 Finding judge_memory(const RankFacts& facts) {
-  const auto each = facts.memory_bytes / static_cast<std::uint64_t>(std::max<std::int64_t>(facts.local_size, 1));
+  const auto each =
+      facts.memory_bytes / static_cast<std::uint64_t>(std::max<std::int64_t>(facts.local_size, 1));
   const std::string found =
-      fmt::format("{} free, {} for each rank", base::format_bytes(facts.memory_bytes), base::format_bytes(each));
-  return each >= kGiB ? ok("memory", found)
-                      : warning("memory", found, "start fewer ranks on this machine (`baton plan` shows what a rank needs)");
+      fmt::format("{} free, {} for each rank", base::format_bytes(facts.memory_bytes),
+                  base::format_bytes(each));
+  return each >= kGiB
+             ? ok("memory", found)
+             : warning("memory", found,
+                       "start fewer ranks on this machine (`baton plan` shows what a rank needs)");
 }
 
 Finding judge_cores(const RankFacts& facts) {
-  const std::string found = fmt::format("{} of {} for a rank, {} on the machine", facts.usable_cores,
-                                        facts.machine_cores, counted(facts.local_size, "rank"));
+  const std::string found =
+      fmt::format("{} of {} for a rank, {} on the machine", facts.usable_cores, facts.machine_cores,
+                  counted(facts.local_size, "rank"));
   if (facts.machine_cores < facts.local_size) {
     return warning("cores", found, "start no more ranks on a machine than it has cores");
   }
   if (2 * facts.affinity_cores * facts.local_size < facts.machine_cores) {
-    return warning("cores", found, "the ranks are pinned to few cores: mpirun --bind-to none, or srun --cpus-per-task");
+    return warning(
+        "cores", found,
+        "the ranks are pinned to few cores: mpirun --bind-to none, or srun --cpus-per-task");
   }
   return ok("cores", found);
 }
@@ -204,7 +218,9 @@ Finding judge_steadiness(const RankFacts& facts) {
   const std::string found = fmt::format("{:+.3f} s against the steady clock", facts.clock_jump);
   return std::abs(facts.clock_jump) < kJumpSeconds
              ? ok("clock", "steady")
-             : warning("clock", found, "the clock of the day jumps: look at the time service (time limits use the steady clock)");
+             : warning("clock", found,
+                       "the clock of the day jumps: look at the time service (time limits use the "
+                       "steady clock)");
 }
 
 }  // namespace
@@ -217,10 +233,12 @@ std::string file_system_name(std::int64_t magic) {
 std::vector<Finding> judge_place(const PlaceFacts& place) {
   std::vector<Finding> findings{judge_file_system(place)};
   if (!place.failed_step.empty()) {
-    findings.push_back(bad("writing", fmt::format("{} failed in {}: {}", place.failed_step, place.tested_path,
-                                                  std::strerror(place.failed_errno)),
-                           "check permission, free space, quota and limits, or choose another output.output_dir",
-                           base::ErrorKind::kStorage));
+    findings.push_back(
+        bad("writing",
+            fmt::format("{} failed in {}: {}", place.failed_step, place.tested_path,
+                        std::strerror(place.failed_errno)),
+            "check permission, free space, quota and limits, or choose another output.output_dir",
+            base::ErrorKind::kStorage));
   } else {
     findings.push_back(ok("writing", place.path == place.tested_path
                                          ? "works"
@@ -229,8 +247,9 @@ std::vector<Finding> judge_place(const PlaceFacts& place) {
     findings.push_back(judge_lock(place));
     constexpr double kAheadSeconds = 2;
     if (std::abs(place.time_ahead) > kAheadSeconds) {
-      findings.push_back(warning("file times", fmt::format("{:+.1f} s against this machine's clock", place.time_ahead),
-                                 "the file server's clock differs: look at the time service"));
+      findings.push_back(warning(
+          "file times", fmt::format("{:+.1f} s against this machine's clock", place.time_ahead),
+          "the file server's clock differs: look at the time service"));
     }
   }
   findings.push_back(judge_space(place));
@@ -238,8 +257,9 @@ std::vector<Finding> judge_place(const PlaceFacts& place) {
 }
 
 std::vector<Finding> judge_machine(const RankFacts& facts) {
-  return {judge_cores(facts),       judge_memory(facts),     judge_shared_memory(facts), judge_open_files(facts),
-          judge_file_limit(facts),  judge_processes(facts),  judge_locked_memory(facts), judge_steadiness(facts)};
+  return {judge_cores(facts),         judge_memory(facts),     judge_shared_memory(facts),
+          judge_open_files(facts),    judge_file_limit(facts), judge_processes(facts),
+          judge_locked_memory(facts), judge_steadiness(facts)};
 }
 
 std::vector<Finding> merge_machines(const std::vector<std::string>& hosts,
@@ -256,7 +276,8 @@ std::vector<Finding> merge_machines(const std::vector<std::string>& hosts,
     if (alike || all_well) {
       merged.push_back(first);
       if (!alike) {
-        merged.back().found += fmt::format(" (on {}; all {} machines are well)", hosts[0], hosts.size());
+        merged.back().found +=
+            fmt::format(" (on {}; all {} machines are well)", hosts[0], hosts.size());
       }
       continue;
     }
@@ -272,7 +293,8 @@ Finding judge_launch(const comm::LaunchFacts& launch,
                      const std::vector<RankFacts>& ranks,
                      const std::optional<base::Error>& failure) {
   if (failure) {
-    return bad("world", failure->summary() + ": " + failure->details().found, failure->details().fix, failure->kind());
+    return bad("world", failure->summary() + ": " + failure->details().found,
+               failure->details().fix, failure->kind());
   }
   std::set<std::int64_t> nodes;
   for (const RankFacts& rank : ranks) {
@@ -282,10 +304,13 @@ Finding judge_launch(const comm::LaunchFacts& launch,
   std::string found = launch.launcher == "none"
                           ? "one process, started by hand"
                           : fmt::format("{} on {}, started by {}", counted(size, "rank"),
-                                        counted(static_cast<std::int64_t>(nodes.size()), "machine"), launch.launcher);
+                                        counted(static_cast<std::int64_t>(nodes.size()), "machine"),
+                                        launch.launcher);
   if (launch.num_job_tasks > 1 && launch.num_job_tasks != size && !launch.alone_on_purpose) {
     found += fmt::format("; the Slurm job has {} tasks", launch.num_job_tasks);
-    return warning("world", found, "start one rank for each task of the job: srun --mpi=pmix, or mpirun without -n");
+    return warning(
+        "world", found,
+        "start one rank for each task of the job: srun --mpi=pmix, or mpirun without -n");
   }
   return ok("world", found);
 }
@@ -294,8 +319,9 @@ Finding judge_mpi(const std::string& compiled, const std::string& loaded) {
   if (compiled == loaded) {
     return ok("MPI", loaded);
   }
-  return warning("MPI", fmt::format("compiled with {}, loaded {}", compiled, loaded),
-                 "put the MPI this program was built with first in LD_LIBRARY_PATH, or build it anew");
+  return warning(
+      "MPI", fmt::format("compiled with {}, loaded {}", compiled, loaded),
+      "put the MPI this program was built with first in LD_LIBRARY_PATH, or build it anew");
 }
 
 Finding judge_pmix(const std::string& version, const comm::LaunchFacts& launch) {
@@ -305,15 +331,17 @@ Finding judge_pmix(const std::string& version, const comm::LaunchFacts& launch) 
   if (launch.can_meet_peers) {
     return ok("PMIx", "the launcher's");
   }
-  return warning("PMIx", "no libpmix was found",
-                 "install PMIx (Debian: libpmix2): srun --mpi=pmix and mpirun find the ranks through it");
+  return warning(
+      "PMIx", "no libpmix was found",
+      "install PMIx (Debian: libpmix2): srun --mpi=pmix and mpirun find the ranks through it");
 }
 
 Finding judge_builds(const std::vector<RankFacts>& ranks) {
   for (const RankFacts& rank : ranks) {
     if (rank.build != ranks.front().build) {
-      return bad("baton", fmt::format("{} on {}, but rank {} on {} runs {}", ranks.front().build, ranks.front().host,
-                                      rank.world_rank, rank.host, rank.build),
+      return bad("baton",
+                 fmt::format("{} on {}, but rank {} on {} runs {}", ranks.front().build,
+                             ranks.front().host, rank.world_rank, rank.host, rank.build),
                  "install the same build on every machine", base::ErrorKind::kCommunication);
     }
   }
@@ -321,16 +349,18 @@ Finding judge_builds(const std::vector<RankFacts>& ranks) {
 }
 
 Finding judge_clocks(const std::vector<RankFacts>& ranks) {
-  const auto [earliest, latest] =
-      std::minmax_element(ranks.begin(), ranks.end(), [](const RankFacts& left, const RankFacts& right) {
+  const auto [earliest, latest] = std::minmax_element(
+      ranks.begin(), ranks.end(), [](const RankFacts& left, const RankFacts& right) {
         return left.utc_seconds < right.utc_seconds;
       });
   const double apart = latest->utc_seconds - earliest->utc_seconds;
   constexpr double kApartSeconds = 2;
   return apart < kApartSeconds
              ? ok("clocks", fmt::format("within {:.3f} s of one another", apart))
-             : warning("clocks", fmt::format("{} is {:.1f} s ahead of {}", latest->host, apart, earliest->host),
-                       "let a time service (chrony, ntp) set the clocks of all machines");
+             : warning(
+                   "clocks",
+                   fmt::format("{} is {:.1f} s ahead of {}", latest->host, apart, earliest->host),
+                   "let a time service (chrony, ntp) set the clocks of all machines");
 }
 
 Finding judge_gpus(const std::vector<RankFacts>& ranks, const std::string& absence) {
@@ -342,18 +372,26 @@ Finding judge_gpus(const std::vector<RankFacts>& ranks, const std::string& absen
     }
     const auto [place, is_new] = owners.insert({rank.device_id, rank.world_rank});
     if (!is_new) {
-      return bad("GPUs", fmt::format("ranks {} and {} share one GPU of {}", place->second, rank.world_rank, rank.host),
+      return bad("GPUs",
+                 fmt::format("ranks {} and {} share one GPU of {}", place->second, rank.world_rank,
+                             rank.host),
                  "start one rank for each GPU, and let every task see its own or all of them",
                  base::ErrorKind::kCommunication);
     }
     advice = advice.empty() ? rank.device_advice : advice;
   }
   if (owners.empty()) {
-    return {.check = "GPUs", .health = Health::kSkipped, .found = "no GPU: " + absence, .fix = "", .kind = {}};
+    return {.check = "GPUs",
+            .health = Health::kSkipped,
+            .found = "no GPU: " + absence,
+            .fix = "",
+            .kind = {}};
   }
-  const std::string found = fmt::format("{} for {} ranks, the first: {}", owners.size(), ranks.size(), ranks.front().device);
+  const std::string found = fmt::format("{} for {} ranks, the first: {}", owners.size(),
+                                        ranks.size(), ranks.front().device);
   if (owners.size() < ranks.size()) {
-    return warning("GPUs", found, "the other ranks compute on the CPU: start as many ranks as there are GPUs");
+    return warning("GPUs", found,
+                   "the other ranks compute on the CPU: start as many ranks as there are GPUs");
   }
   return advice.empty() ? ok("GPUs", found) : warning("GPUs", found, advice);
 }

@@ -42,14 +42,17 @@ std::optional<std::uint64_t> free_in_cgroup() {
   for (std::string line; std::getline(membership, line);) {
     const std::size_t colon = line.rfind(':');
     const bool second_version = line.starts_with("0::");
-    if (colon == std::string::npos || (!second_version && line.find(":memory:") == std::string::npos)) {
+    if (colon == std::string::npos ||
+        (!second_version && line.find(":memory:") == std::string::npos)) {
       continue;
     }
     const std::filesystem::path root = second_version ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
     std::filesystem::path group = std::filesystem::path(line.substr(colon + 1)).relative_path();
     while (true) {
-      const auto limit = number_in(root / group / (second_version ? "memory.max" : "memory.limit_in_bytes"));
-      const auto used = number_in(root / group / (second_version ? "memory.current" : "memory.usage_in_bytes"));
+      const auto limit =
+          number_in(root / group / (second_version ? "memory.max" : "memory.limit_in_bytes"));
+      const auto used =
+          number_in(root / group / (second_version ? "memory.current" : "memory.usage_in_bytes"));
       if (limit && used) {
         const std::uint64_t left = *limit > *used ? *limit - *used : 0;
         least = std::min(least.value_or(left), left);

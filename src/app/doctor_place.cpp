@@ -1,4 +1,5 @@
-// What a folder can do: writing, syncing, locking, and whether it is the same folder on every machine.
+// What a folder can do: writing, syncing, locking, and whether it is the same folder on every
+// machine.
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -35,7 +36,8 @@ fs::path nearest_existing(const fs::path& path) {
 
 class Descriptor {
  public:
-  Descriptor(const fs::path& path, int flags) : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0600)) {}
+  Descriptor(const fs::path& path, int flags)
+      : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0600)) {}
   ~Descriptor() {
     if (fd_ >= 0) {
       ::close(fd_);
@@ -53,7 +55,8 @@ class Descriptor {
 class ProbeFolder {
  public:
   explicit ProbeFolder(const fs::path& parent)
-      : path_(parent / fmt::format(".baton-doctor-{}", ::getpid())), made_(::mkdir(path_.c_str(), 0700) == 0) {}
+      : path_(parent / fmt::format(".baton-doctor-{}", ::getpid())),
+        made_(::mkdir(path_.c_str(), 0700) == 0) {}
   ~ProbeFolder() {
     std::error_code ignored;
     if (made_) {
@@ -102,11 +105,12 @@ bool probe_writing(const fs::path& folder, PlaceFacts& facts) {
     if (::fsync(file.get()) != 0) {
       return fail(facts, "fsync");
     }
-    facts.fsync_seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    facts.fsync_seconds.push_back(
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     struct stat status {};
     if (::fstat(file.get(), &status) == 0) {
-      facts.time_ahead =
-          static_cast<double>(status.st_mtim.tv_sec) + 1e-9 * static_cast<double>(status.st_mtim.tv_nsec) - utc_seconds();
+      facts.time_ahead = static_cast<double>(status.st_mtim.tv_sec) +
+                         1e-9 * static_cast<double>(status.st_mtim.tv_nsec) - utc_seconds();
     }
     if (::rename(path.c_str(), (folder / "renamed").c_str()) != 0) {
       return fail(facts, "rename");
@@ -189,14 +193,20 @@ std::vector<Finding> check_shared_folder(comm::ProcessWorld& world,
   }
   for (std::size_t rank = 0; rank < answers.size(); ++rank) {
     if (answers[rank] == "unseen") {
-      return {{"shared folder", Health::kBad, fmt::format("rank {} does not see what rank 0 writes in {}", rank, parent),
-               "put runs on a file system that all machines mount at the same path", base::ErrorKind::kStorage}};
+      return {{"shared folder", Health::kBad,
+               fmt::format("rank {} does not see what rank 0 writes in {}", rank, parent),
+               "put runs on a file system that all machines mount at the same path",
+               base::ErrorKind::kStorage}};
     }
   }
   for (std::size_t rank = 0; rank < answers.size(); ++rank) {
     if (answers[rank] == "granted") {
-      return {{"shared folder", Health::kWarning, fmt::format("rank {} got a lock that rank 0 holds", rank),
-               "locks do not reach other machines: never start two runs in one folder (or mount it with locks)", {}}};
+      return {{"shared folder",
+               Health::kWarning,
+               fmt::format("rank {} got a lock that rank 0 holds", rank),
+               "locks do not reach other machines: never start two runs in one folder (or mount it "
+               "with locks)",
+               {}}};
     }
   }
   return {{"shared folder", Health::kOk, "all ranks see it, and its locks", "", {}}};

@@ -97,18 +97,21 @@ std::string doctor_text(const std::vector<Finding>& findings, const std::vector<
       rows.push_back({std::to_string(rank.world_rank), rank.host, std::to_string(rank.local_rank),
                       std::to_string(rank.usable_cores), std::to_string(rank.pid), rank.device});
     }
-    text += "\n" + base::format_table({"rank", "host", "local rank", "cores", "process", "device"}, rows);
+    text += "\n" +
+            base::format_table({"rank", "host", "local rank", "cores", "process", "device"}, rows);
   }
   std::string advice;
   for (const Finding& finding : findings) {
     if (finding.health == Health::kWarning || finding.health == Health::kBad) {
-      advice += fmt::format("  {} ({}): {}\n", finding.check, health_name(finding.health), finding.fix);
+      advice +=
+          fmt::format("  {} ({}): {}\n", finding.check, health_name(finding.health), finding.fix);
     }
   }
   return text + (advice.empty() ? "\nNothing is wrong here.\n" : "\nWhat to do:\n" + advice);
 }
 
-base::OrderedJson doctor_json(const std::vector<Finding>& findings, const std::vector<RankFacts>& ranks) {
+base::OrderedJson doctor_json(const std::vector<Finding>& findings,
+                              const std::vector<RankFacts>& ranks) {
   base::OrderedJson json{{"exit_code", doctor_exit_code(findings)},
                          {"findings", base::OrderedJson::array()},
                          {"ranks", base::OrderedJson::array()}};

@@ -26,7 +26,8 @@ double seconds_since(Clock::time_point start) {
 
 Finding communication_fault(const std::string& check, const std::string& found) {
   return {check, Health::kBad, found,
-          "look at the network between the machines; with several networks name one: mpirun --mca btl_tcp_if_include NAME",
+          "look at the network between the machines; with several networks name one: mpirun --mca "
+          "btl_tcp_if_include NAME",
           base::ErrorKind::kCommunication};
 }
 
@@ -37,7 +38,8 @@ double expected_sum(int size) {
 
 Finding check_sum(comm::Communicator& group) {
   std::vector<float> values(kNumFloats, 1.0F);
-  group.all_reduce_sum(comm::FloatBuffer{values.data(), values.size(), false});  // connections are made now
+  group.all_reduce_sum(
+      comm::FloatBuffer{values.data(), values.size(), false});  // connections are made now
   values.assign(kNumFloats, static_cast<float>(group.rank() + 1));
   group.barrier();
   const auto start = Clock::now();
@@ -48,8 +50,14 @@ Finding check_sum(comm::Communicator& group) {
     num_wrong += static_cast<double>(value) != expected_sum(group.size()) ? 1 : 0;
   }
   num_wrong = group.all_reduce_max(num_wrong);
-  return num_wrong == 0 ? Finding{"sums over MPI", Health::kOk, fmt::format("4 MiB in {:.1f} ms", 1e3 * seconds), "", {}}
-                        : communication_fault("sums over MPI", fmt::format("{} of {} sums are wrong", num_wrong, kNumFloats));
+  return num_wrong == 0
+             ? Finding{"sums over MPI",
+                       Health::kOk,
+                       fmt::format("4 MiB in {:.1f} ms", 1e3 * seconds),
+                       "",
+                       {}}
+             : communication_fault("sums over MPI",
+                                   fmt::format("{} of {} sums are wrong", num_wrong, kNumFloats));
 }
 
 bool wait_for_message(comm::ProcessWorld& world, int from_rank, Clock::time_point deadline) {
@@ -81,20 +89,28 @@ Finding check_control(comm::ProcessWorld& world, comm::Communicator& group) {
     world.send_control(0, "doctor");
   }
   problem = group.broadcast_bytes(problem, 0);
-  return problem.empty() ? Finding{"messages", Health::kOk, fmt::format("there and back in {:.2f} ms at most", 1e3 * slowest), "", {}}
-                         : communication_fault("messages", problem);
+  return problem.empty()
+             ? Finding{"messages",
+                       Health::kOk,
+                       fmt::format("there and back in {:.2f} ms at most", 1e3 * slowest),
+                       "",
+                       {}}
+             : communication_fault("messages", problem);
 }
 
 /// Sums a tensor that lies in this rank's GPU; the text of what is wrong, or nothing.
 std::string sum_on_gpus(comm::Communicator& group, const device::Device& device) {
   const at::Device place(at::kCUDA, static_cast<at::DeviceIndex>(device.index));
-  at::Tensor values = at::full({static_cast<std::int64_t>(kNumFloats)}, static_cast<double>(group.rank() + 1),
-                               at::TensorOptions().dtype(at::kFloat).device(place));
+  at::Tensor values =
+      at::full({static_cast<std::int64_t>(kNumFloats)}, static_cast<double>(group.rank() + 1),
+               at::TensorOptions().dtype(at::kFloat).device(place));
   group.all_reduce_sum(comm::FloatBuffer{values.data_ptr<float>(), kNumFloats, true});
   const double least = values.min().item<double>();
   const double most = values.max().item<double>();
   const double expected = expected_sum(group.size());
-  return least == expected && most == expected ? "" : fmt::format("sums of {} to {}, expected {}", least, most, expected);
+  return least == expected && most == expected
+             ? ""
+             : fmt::format("sums of {} to {}, expected {}", least, most, expected);
 }
 
 }  // namespace
@@ -123,11 +139,16 @@ Finding check_nccl(comm::ProcessWorld& world, comm::Communicator& group) {
     if (!problem.empty()) {
       return communication_fault("NCCL", version + ": " + problem);
     }
-    return {"NCCL", Health::kOk, fmt::format("{}, set up and summed in {:.1f} s", version, seconds_since(start)), "", {}};
+    return {"NCCL",
+            Health::kOk,
+            fmt::format("{}, set up and summed in {:.1f} s", version, seconds_since(start)),
+            "",
+            {}};
   } catch (const base::Error& error) {
     return {"NCCL", Health::kBad, version + ": " + error.summary(),
-            error.details().fix.empty() ? "start again with NCCL_DEBUG=INFO, or train with cluster.backend=mpi"
-                                        : error.details().fix,
+            error.details().fix.empty()
+                ? "start again with NCCL_DEBUG=INFO, or train with cluster.backend=mpi"
+                : error.details().fix,
             base::ErrorKind::kCommunication};
   }
 }

@@ -1,4 +1,4 @@
-"""`baton doctor`: what it says of this machine against other sources, and what it says of machines that are not well."""
+"""`baton doctor`: what it says of this machine against other sources, and of machines that are not well."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def doctor(*arguments, before=(), preexec=None, **changes):
 
 
 def in_mounts(script):
-    """Words that run a command after `script` in a world of mounts of its own; the test is skipped where there is none."""
+    """Words that run a command after `script` in a name space of mounts; the test is skipped where there is none."""
     before = ["unshare", "--mount", "sh", "-c", f"{script} && exec \"$@\"", "sh"]
     probe = subprocess.run([*before, "true"], capture_output=True, text=True) if shutil.which("unshare") else None
     if probe is None or probe.returncode != 0:

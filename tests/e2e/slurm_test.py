@@ -4,13 +4,14 @@ BATON_NIGHTLY=1 adds scancel and the time limit, which take minutes.
 """
 
 import os
-import pathlib
 import signal
 import time
 import unittest
 
+from processes import ranks_of, wait_for, wait_for_training
 from slurm_cluster import Cluster, NotPossible
-from support import SOURCE, digests, find_binary, read_json, run_ok, tiny_model, toy_data, train, workspace, write_config
+from support import (SOURCE, digests, find_binary, read_json, run_ok, tiny_model, toy_data, train, workspace,
+                     write_config)
 
 KEPT = ("experts/*.h5", "buffers/*.h5")
 LONG = {"train__num_train_epochs": "100"}  # some seconds of training: time to disturb it
@@ -40,32 +41,6 @@ def log_of(job):
     return "".join(file.read_text() for file in sorted(workspace().glob(f"baton-*-{job}*.log")))
 
 
-def wait_for(condition, what, seconds=90):
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise AssertionError(f"waited {seconds} s for {what}")
-        time.sleep(0.05)
-
-
-def ranks_of(name):
-    found = []
-    for entry in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if words[0] == str(find_binary()).encode() and any(word.endswith(f"/{name}.cfg".encode()) for word in words):
-            found.append(int(entry.name))
-    return found
-
-
-def wait_for_training(name):
-    run = workspace() / name
-    wait_for(lambda: ranks_of(name) and any(file.stat().st_size > 0 for file in run.glob("logs/*.jsonl")),
-             f"training of {name}")
-
-
 class Slurm(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -82,7 +57,7 @@ class Slurm(unittest.TestCase):
 
     def test_usr1_saves_queues_again_and_finishes(self):
         job = submit("train.sbatch", CONFIG=write_config("usr1", **LONG))
-        wait_for_training("usr1")
+        wait_for_training("usr1", 2)
         cluster.command("scancel", "--signal=USR1", job)
         wait_for(lambda: cluster.job(job)["Restarts"] == "1", "the requeue")
         self.assertEqual(read_json(workspace() / "usr1" / "status.json")["state"], "stopped")
@@ -97,7 +72,7 @@ class Slurm(unittest.TestCase):
 
     def test_a_lost_rank_is_restarted_inside_the_job(self):
         job = submit("train.sbatch", CONFIG=write_config("lost", **LONG))
-        wait_for_training("lost")
+        wait_for_training("lost", 2)
         os.kill(ranks_of("lost")[-1], signal.SIGKILL)
         facts = self.finished(job, "lost")
         self.assertEqual(facts["Restarts"], "0")
@@ -111,10 +86,11 @@ class Slurm(unittest.TestCase):
 
     def test_without_requeue_the_job_ends_with_75(self):
         job = submit("train.sbatch", CONFIG=write_config("kept", **LONG), REQUEUE=0)
-        wait_for_training("kept")
+        wait_for_training("kept", 2)
         cluster.command("scancel", "--signal=USR1", job)
         facts = cluster.wait_for_end(job, 60)
-        self.assertEqual((facts["JobState"], facts["ExitCode"], facts["Restarts"]), ("FAILED", "75:0", "0"), log_of(job))
+        self.assertEqual((facts["JobState"], facts["ExitCode"], facts["Restarts"]), ("FAILED", "75:0", "0"),
+                         log_of(job))
 
     def test_evaluation(self):
         job = submit("eval.sbatch", RUN=self.whole)
@@ -152,6 +128,13 @@ class Slurm(unittest.TestCase):
             text = cluster.command("sbatch", "--test-only", script, CONFIG="x", RUN="x")
             self.assertIn("to start at", text, script)
 
+    def test_doctor_in_a_step(self):
+        command = f"srun --mpi=pmix {find_binary()} doctor"
+        job = cluster.submit("--ntasks=2", f"--output={workspace()}/baton-doctor-%j.log", "--wrap", command)
+        facts = cluster.wait_for_end(job, 60)
+        self.assertEqual(facts["ExitCode"], "0:0", log_of(job))
+        self.assertIn("2 ranks on 1 machine, started by srun", log_of(job))
+
     def test_ranks_without_a_world(self):
         command = f"{find_binary()} train --config {write_config('alone')}"
         job = cluster.submit("--ntasks=2", f"--output={workspace()}/baton-alone-%j.log", "--wrap", command)
@@ -163,7 +146,7 @@ class Slurm(unittest.TestCase):
     def test_scancel_saves_and_is_not_queued_again(self):
         config = write_config("cancelled", **LONG)
         job = submit("train.sbatch", CONFIG=config)
-        wait_for_training("cancelled")
+        wait_for_training("cancelled", 2)
         cluster.command("scancel", job)
         facts = cluster.wait_for_end(job, 60)
         wait_for(lambda: not ranks_of("cancelled"), "the end of the ranks")

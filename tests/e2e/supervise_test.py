@@ -1,7 +1,6 @@
 """launch/run.sh: restarts after lost ranks, no restarts where they cannot help, stops that are asked for."""
 
 import os
-import pathlib
 import random
 import re
 import signal
@@ -9,6 +8,7 @@ import subprocess
 import time
 import unittest
 
+from processes import is_training, ranks_of, wait_for, wait_for_training
 from support import SOURCE, digests, find_binary, read_json, train, workspace, write_config
 
 KEPT = ("experts/*.h5", "buffers/*.h5")
@@ -16,7 +16,7 @@ LONG = {"train__num_train_epochs": "80"}  # some seconds of training: time to di
 
 
 def environment(**changes):
-    base = {key: value for key, value in os.environ.items() if not key.startswith("OMPI_MCA")}
+    base = {key: value for key, value in os.environ.items() if not key.startswith(("OMPI_MCA", "SLURM_"))}
     base.update(BATON=str(find_binary()), OMP_WAIT_POLICY="passive")
     return base | {key: str(value) for key, value in changes.items()}
 
@@ -49,35 +49,10 @@ def starts(path):
     return len(file.read_text().splitlines()) if file.exists() else 0
 
 
-def ranks_of(run):
-    """Process ids of the ranks that train into `run`."""
-    found = []
-    for entry in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if words[0] == str(find_binary()).encode() and str(run).encode() + b".cfg" in words:
-            found.append(int(entry.name))
-    return found
-
-
-def wait_for(condition, what, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise AssertionError(f"waited {seconds} s for {what}")
-        time.sleep(0.05)
-
-
-def is_training(run):
-    return len(ranks_of(run)) >= 3 and any(file.stat().st_size > 0 for file in run.glob("logs/*.jsonl"))
-
-
 STATUS = """
 note() {  # note STATE EXIT_CODE
   mkdir -p run-$NAME
-  printf '{\\n  "format": 1,\\n  "state": "%s",\\n  "exit_code": %d,\\n  "error": "a \\\\"quoted\\\\" text %s"\\n}\\n' \\
+  printf '{\\n  "state": "%s",\\n  "exit_code": %d,\\n  "error": "a \\\\"quoted\\\\" row %s"\\n}\\n' \\
     "$1" "$2" "$n" >run-$NAME/status.json
 }
 """
@@ -122,14 +97,15 @@ class Verdicts(unittest.TestCase):
 
     def test_a_hang_is_restarted_and_then_handed_on(self):
         text = self.check("hang", "note failed 8; exit 8", 8, 2)
-        self.assertIn('a \\"quoted\\" text', text)
+        self.assertIn('a \\"quoted\\" row', text)
         self.assertIn("giving up after 1 restart", text)
 
     def test_a_lost_rank_is_restarted(self):
         self.check("lost", "[ $n = 1 ] && { note running 0; kill -9 $$; }; note done 0", 0, 2, LAUNCHER="mpirun")
 
     def test_survivors_that_noted_a_stop_do_not_hide_a_lost_rank(self):
-        self.check("echo", "[ $n = 1 ] && { note stopped 75; touch run-$NAME/run.lock; kill -9 $$; }; note done 0", 0, 2)
+        lost = "[ $n = 1 ] && { note stopped 75; touch run-$NAME/run.lock; kill -9 $$; }"
+        self.check("echo", lost + "; note done 0", 0, 2)
 
     def test_a_launcher_that_kills_a_world_that_has_left_does_not_hide_the_stop(self):
         self.check("left", "note stopped 75; kill -9 $$", 75, 1)
@@ -169,7 +145,7 @@ class Verdicts(unittest.TestCase):
         self.assertEqual(code, 75, text)
 
     def test_second_signal_leaves_at_once(self):
-        fake = program("fake-deaf", STATUS + "trap '' USR1 TERM; note running 0; for i in $(seq 300); do sleep 0.1; done")
+        fake = program("fake-deaf", STATUS + "trap '' USR1 TERM; note running 0; for i in {1..300}; do sleep 0.1; done")
         process = start("eval", "--run", "run-deaf", BATON=fake, NAME="deaf", RANKS=1)
         wait_for(lambda: starts(fake) == 1, "the start")
         process.send_signal(signal.SIGINT)
@@ -209,12 +185,12 @@ class Training(unittest.TestCase):
         config, run = write_config("killed", **LONG), workspace() / "killed"
         process = start("train", "--config", config, RANKS=3, THREADS=1)
         for _ in range(2):
-            wait_for(lambda: is_training(run) or process.poll() is not None, "a training world")
+            wait_for(lambda: is_training("killed", 3) or process.poll() is not None, "a training world")
             time.sleep(chance.random())
-            victims = ranks_of(run)
+            victims = ranks_of("killed")
             if victims:
                 os.kill(chance.choice(victims), signal.SIGKILL)
-                wait_for(lambda: not set(victims) & set(ranks_of(run)), "the end of the world")
+                wait_for(lambda: not set(victims) & set(ranks_of("killed")), "the end of the world")
         code, text = finish(process)
         self.assertEqual(code, 0, text[-4000:])
         self.assertIn("a rank was lost", text)
@@ -246,22 +222,22 @@ class Training(unittest.TestCase):
         for name, signal_number in (("term", signal.SIGTERM), ("usr1", signal.SIGUSR1)):
             config, run = write_config(name, **LONG), workspace() / name
             process = start("train", "--config", config, RANKS=3, THREADS=1)
-            wait_for(lambda: is_training(run), "training")
+            wait_for_training(name, 3)
             process.send_signal(signal_number)
             code, text = finish(process)
             self.assertEqual(code, 75, text[-4000:])
             self.assertEqual(read_json(run / "status.json")["state"], "stopped")
-            self.assertEqual(ranks_of(run), [])
+            self.assertEqual(ranks_of(name), [])
             code, text = supervise("train", "--config", config, RANKS=3, THREADS=1)
             self.assertEqual(code, 0, text[-4000:])
             self.check_result(run)
 
     def test_ctrl_c_at_a_terminal(self):
-        config, run = write_config("ctrl-c", **LONG), workspace() / "ctrl-c"
+        config = write_config("ctrl-c", **LONG)
         process = subprocess.Popen([str(SOURCE / "launch" / "run.sh"), "train", "--config", str(config)],
                                    cwd=workspace(), env=environment(RANKS=3, THREADS=1), stdout=subprocess.PIPE,
                                    stderr=subprocess.STDOUT, text=True, start_new_session=True)
-        wait_for(lambda: is_training(run), "training")
+        wait_for_training("ctrl-c", 3)
         os.killpg(process.pid, signal.SIGINT)  # what a terminal does
         code, text = finish(process)
         self.assertEqual(code, 75, text[-4000:])
@@ -269,9 +245,9 @@ class Training(unittest.TestCase):
     def test_the_world_leaves_when_its_supervisor_is_killed(self):
         config, run = write_config("orphan", **LONG), workspace() / "orphan"
         process = start("train", "--config", config, RANKS=3, THREADS=1)
-        wait_for(lambda: is_training(run), "training")
+        wait_for_training("orphan", 3)
         process.kill()
-        wait_for(lambda: not ranks_of(run), "the end of the ranks")
+        wait_for(lambda: not ranks_of("orphan"), "the end of the ranks")
         finish(process)
         self.assertEqual(read_json(run / "status.json")["state"], "stopped")
 

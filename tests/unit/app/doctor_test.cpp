@@ -15,7 +15,10 @@ using ::testing::HasSubstr;
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
 constexpr std::uint64_t kGiB = std::uint64_t{1} << 30;
 
-RankFacts rank_on(std::int64_t world_rank, const std::string& host, std::int64_t node, std::int64_t local_rank) {
+RankFacts rank_on(std::int64_t world_rank,
+                  const std::string& host,
+                  std::int64_t node,
+                  std::int64_t local_rank) {
   RankFacts facts;
   facts.world_rank = world_rank;
   facts.host = host;
@@ -135,7 +138,8 @@ TEST(Doctor, FreeSpaceAndFiles) {
 
 TEST(Doctor, FileSystems) {
   EXPECT_EQ(file_system_name(0x6969), "nfs");
-  EXPECT_EQ(file_system_name(static_cast<std::int32_t>(0x9123683E)), "btrfs");  // the field may be signed
+  EXPECT_EQ(file_system_name(static_cast<std::int32_t>(0x9123683E)),
+            "btrfs");  // the field may be signed
   EXPECT_EQ(file_system_name(0x1234), "type 0x1234");
   PlaceFacts place = good_place();
   place.file_system = 0x01021994;
@@ -151,7 +155,8 @@ TEST(Doctor, OneRowForMachinesThatAreAlike) {
   const Finding other{"flock", Health::kOk, "works too", "", {}};
   const Finding ill{"flock", Health::kWarning, "no locks", "mount it so", {}};
   EXPECT_EQ(merge_machines({"a", "b"}, {{well}, {well}}).size(), 1U);
-  EXPECT_THAT(merge_machines({"a", "b"}, {{well}, {other}}).at(0).found, HasSubstr("all 2 machines are well"));
+  EXPECT_THAT(merge_machines({"a", "b"}, {{well}, {other}}).at(0).found,
+              HasSubstr("all 2 machines are well"));
   const auto apart = merge_machines({"a", "b"}, {{well}, {ill}});
   ASSERT_EQ(apart.size(), 2U);
   EXPECT_EQ(apart[0].found, "a: works");
@@ -163,7 +168,8 @@ TEST(Doctor, OneRowForMachinesThatAreAlike) {
 TEST(Doctor, WorldsAndJobs) {
   comm::LaunchFacts launch;
   const std::vector<RankFacts> one{rank_on(0, "a", 0, 0)};
-  const std::vector<RankFacts> three{rank_on(0, "a", 0, 0), rank_on(1, "a", 0, 1), rank_on(2, "b", 1, 0)};
+  const std::vector<RankFacts> three{rank_on(0, "a", 0, 0), rank_on(1, "a", 0, 1),
+                                     rank_on(2, "b", 1, 0)};
   EXPECT_EQ(judge_launch(launch, one, std::nullopt).health, Health::kOk);
   launch.launcher = "srun";
   launch.num_job_tasks = 3;
@@ -173,7 +179,8 @@ TEST(Doctor, WorldsAndJobs) {
   EXPECT_EQ(judge_launch(launch, three, std::nullopt).health, Health::kWarning);
   launch.alone_on_purpose = true;
   EXPECT_EQ(judge_launch(launch, three, std::nullopt).health, Health::kOk);
-  const base::Error failure(base::ErrorKind::kCommunication, "alone", {.found = "a world of 1", .fix = "use srun"});
+  const base::Error failure(base::ErrorKind::kCommunication, "alone",
+                            {.found = "a world of 1", .fix = "use srun"});
   const Finding finding = judge_launch(launch, one, failure);
   EXPECT_EQ(doctor_exit_code({finding}), 6);
   EXPECT_EQ(finding.fix, "use srun");

@@ -1,0 +1,38 @@
+"""Looking at running ranks of a test: which there are, whether they train, and waiting for that."""
+
+import pathlib
+import time
+
+from support import find_binary, workspace
+
+
+def wait_for(condition, what, seconds=90):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {seconds} s for {what}")
+        time.sleep(0.05)
+
+
+def ranks_of(name):
+    """Process ids of the ranks that train with the config NAME.cfg."""
+    config = str(workspace() / f"{name}.cfg").encode()
+    found = []
+    for entry in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if words[0] == str(find_binary()).encode() and config in words:
+            found.append(int(entry.name))
+    return sorted(found)
+
+
+def is_training(name, num_ranks):
+    """All ranks are there and a step is in the log."""
+    logs = (workspace() / name).glob("logs/*.jsonl")
+    return len(ranks_of(name)) >= num_ranks and any(file.stat().st_size > 0 for file in logs)
+
+
+def wait_for_training(name, num_ranks):
+    wait_for(lambda: is_training(name, num_ranks), f"{num_ranks} training ranks of {name}")
