@@ -1,5 +1,6 @@
 #include "expert_training.hpp"
 
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -192,6 +193,7 @@ class ExpertTraining {
     }
     trainer_.emplace(*job_.workspace.model, group_, job_.prepared.training, initial, options);
     facts_.task = task_;
+    facts_.threads_per_rank = at::get_num_threads();
     facts_.identity = job_.identity;
   }
 
@@ -238,6 +240,11 @@ class ExpertTraining {
     auto loaded = checkpoint::load_newest_generation(job_.checkpoint_folder, &passed_over);
     for (const std::string& note : loaded ? loaded->notes : passed_over) {
       base::log_warning("save", fmt::format("{}: {}", task_, note));
+    }
+    if (loaded && loaded->state.threads_per_rank != facts_.threads_per_rank) {
+      base::log_warning("save", fmt::format("{}: saved with {} threads a rank, goes on with {}: the last bits may differ from "
+                                            "those of an undisturbed training (cluster.threads_per_rank sets the number)",
+                                            task_, loaded->state.threads_per_rank, facts_.threads_per_rank));
     }
     return loaded ? std::move(loaded->state) : expert::TrainingState{};
   }

@@ -31,7 +31,9 @@ void RunSession::begin(const std::filesystem::path& run, std::optional<checkpoin
   if (lock) {
     lock_.emplace(std::move(*lock));
   }
-  checkpoint::begin_status(run_, checkpoint::status_here(command_, 0));
+  checkpoint::RunStatus status = checkpoint::status_here(command_, 0);
+  started_ = status.started;
+  checkpoint::begin_status(run_, status);
   begun_ = true;
   says_stopping_ = stop_watcher_.on_stop([this] {
     write_progress();
@@ -57,10 +59,18 @@ void RunSession::note_failure(const base::Error& error, bool agreed) noexcept {
   }
   says_stopping_.reset();
   const bool first = checkpoint::write_failure_once(
-      run_, checkpoint::failure_of(checkpoint::status_here(command_, world_.rank()), error));
+      run_, checkpoint::failure_of(status_now(), error));
   if (!first && !agreed && world_.size() > 1) {
     std::this_thread::sleep_for(std::chrono::seconds(10));  // the first one is ending the world
   }
+}
+
+checkpoint::RunStatus RunSession::status_now() const {
+  checkpoint::RunStatus status = checkpoint::status_here(command_, world_.rank());
+  if (!started_.empty()) {
+    status.started = started_;
+  }
+  return status;
 }
 
 void RunSession::write_progress() {
@@ -68,7 +78,7 @@ void RunSession::write_progress() {
   if (!begun_ || ended_) {
     return;
   }
-  checkpoint::RunStatus status = checkpoint::status_here(command_, 0);
+  checkpoint::RunStatus status = status_now();
   if (config::stop_requested()) {
     status = checkpoint::failure_of(status, stopped_error());
   }
@@ -90,7 +100,7 @@ void RunSession::end(const std::string& state, int exit_code, const std::string&
     return;
   }
   ended_ = true;
-  checkpoint::RunStatus status = checkpoint::status_here(command_, 0);
+  checkpoint::RunStatus status = status_now();
   status.state = state;
   status.exit_code = exit_code;
   status.error = error;

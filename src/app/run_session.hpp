@@ -11,6 +11,7 @@
 
 #include "baton/base/error.hpp"
 #include "baton/checkpoint/run_lock.hpp"
+#include "baton/checkpoint/run_status.hpp"
 #include "baton/comm/process_world.hpp"
 #include "stop_watcher.hpp"
 
@@ -39,10 +40,12 @@ class RunSession {
 
  private:
   void note_failure(const base::Error& error, bool agreed) noexcept;
+  checkpoint::RunStatus status_now() const;
 
   comm::ProcessWorld& world_;
   std::string command_;
   std::filesystem::path run_;
+  std::string started_;
   std::optional<checkpoint::RunLock> lock_;  // rank 0
   std::mutex writing_;
   bool begun_ = false;

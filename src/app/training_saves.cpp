@@ -60,6 +60,7 @@ void TrainingSaves::fill(expert::TrainingState& state) const {
   state.task = facts_.task;
   state.identity = facts_.identity;
   state.seconds = seconds();
+  state.threads_per_rank = facts_.threads_per_rank;
 }
 
 void TrainingSaves::after_update() noexcept {

@@ -81,6 +81,7 @@ H5File build_training_state(const std::filesystem::path& path, const TrainingSta
   file.set_real("last_loss", state.last_loss);
   file.set_real("seconds", state.seconds);
   file.set_int("num_tokens", state.num_tokens);
+  file.set_int("threads_per_rank", state.threads_per_rank);
   write_flat(file, "parameters", state.parameters);
   write_flat(file, "first_moment", state.first_moment);
   write_flat(file, "second_moment", state.second_moment);
@@ -105,6 +106,7 @@ TrainingState read_training_state(const std::filesystem::path& path) {
   state.last_loss = file.real("last_loss");
   state.seconds = file.real("seconds");
   state.num_tokens = file.integer("num_tokens");
+  state.threads_per_rank = file.integer("threads_per_rank");
   const std::int64_t size = file.integer("num_parameters");
   require(file, state.num_updates >= 0, "num_updates", state.num_updates, "0 or more");
   require(file, state.step >= 0 && state.step <= state.num_updates, "step", state.step,

@@ -27,6 +27,7 @@ struct TrainingState {
   double last_loss = 0;
   double seconds = 0;            // of training so far, over all attempts
   std::int64_t num_tokens = 0;
+  std::int64_t threads_per_rank = 0;  // another number may change last bits
 };
 
 }  // namespace baton::expert
