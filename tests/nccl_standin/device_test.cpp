@@ -20,7 +20,7 @@ using ::testing::HasSubstr;
 
 class MadeUpGpus : public ::testing::Test {
  protected:
-  MadeUpGpus() : watchdog_("a case of MadeUpGpus", 0, std::chrono::seconds(30)) { clear(); }
+  MadeUpGpus() : watchdog_("a case of MadeUpGpus", 0, std::chrono::seconds(90)) { clear(); }
   ~MadeUpGpus() override { clear(); }
   static void clear() {
     for (const char* name : {"STANDIN_GPUS", "STANDIN_FIRST_GPU", "STANDIN_CUDA_FAILS", "STANDIN_LOG"}) {
@@ -45,7 +45,7 @@ class MadeUpGpus : public ::testing::Test {
           comm::CommunicatorRequest request;
           request.backend = asked;
           request.device = devices[rank];
-          request.timeout_seconds = 5;
+          request.timeout_seconds = 60;
           const auto group = comm::make_communicator(
               std::make_unique<testing::ThreadCommunicator>(meeting, static_cast<int>(rank)), request);
           names[rank] = group->backend();

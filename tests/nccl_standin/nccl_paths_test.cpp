@@ -43,7 +43,7 @@ double seconds_since(Clock::time_point start) {
 
 class NcclPaths : public ::testing::Test {
  protected:
-  NcclPaths() : limits_{15, 15}, watchdog_("a case of NcclPaths", 0, std::chrono::seconds(30)) {
+  NcclPaths() : limits_{60, 60}, watchdog_("a case of NcclPaths", 0, std::chrono::seconds(90)) {
     std::string name = (std::filesystem::temp_directory_path() / "standinXXXXXX").string();
     folder_ = mkdtemp(name.data());
     setenv("STANDIN_LOG", (folder_ / "log").c_str(), 1);
@@ -279,7 +279,7 @@ TEST_F(NcclPaths, AnOperationThatIsRefused) {
 }
 
 TEST_F(NcclPaths, AnotherThreadSeesThatTheGroupWaits) {
-  limit(1, 15);
+  limit(1, 60);
   set("STANDIN_NCCL_OPERATION", "never:2");
   const auto group = make_group();
   std::vector<float> values{1};
@@ -316,7 +316,7 @@ TEST_F(NcclPaths, AnAsynchronousErrorOfTheThirdOperation) {
 }
 
 TEST_F(NcclPaths, AnOperationThatNeverEnds) {
-  limit(0.5, 15);
+  limit(0.5, 60);
   set("STANDIN_NCCL_OPERATION", "never:2");
   {
     const auto group = make_group();
@@ -334,7 +334,7 @@ TEST_F(NcclPaths, AnOperationThatNeverEnds) {
 }
 
 TEST_F(NcclPaths, OneRankThatSkipsACollectiveLeavesNobodyWaiting) {
-  limit(0.5, 15);
+  limit(0.5, 60);
   const auto errors = run_group(3, [](comm::Communicator& group) {
     std::vector<float> values{1};
     group.all_reduce_sum(gpu(values));
@@ -353,7 +353,7 @@ TEST_F(NcclPaths, OneRankThatSkipsACollectiveLeavesNobodyWaiting) {
 }
 
 TEST_F(NcclPaths, AnErrorOnOneRankEndsItsPeersWithinTheLimit) {
-  limit(0.5, 15);
+  limit(0.5, 60);
   set("STANDIN_NCCL_OPERATION", "error:2");
   set("STANDIN_NCCL_RANK", "1");
   const Clock::time_point start = Clock::now();
@@ -372,7 +372,7 @@ TEST_F(NcclPaths, AnErrorOnOneRankEndsItsPeersWithinTheLimit) {
 }
 
 TEST_F(NcclPaths, AnEndThatNeverComes) {
-  limit(0.5, 15);
+  limit(0.5, 60);
   set("STANDIN_NCCL_FINALIZE", "never");
   {
     const auto group = make_group();

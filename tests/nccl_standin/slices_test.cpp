@@ -58,7 +58,7 @@ class ComputeStream {
 
 class Slices : public ::testing::Test {
  protected:
-  Slices() : watchdog_("a case of Slices", 0, 30s) { clear(); }
+  Slices() : watchdog_("a case of Slices", 0, 90s) { clear(); }
   ~Slices() override { clear(); }
   static void clear() {
     unsetenv("STANDIN_NCCL_OPERATION");
@@ -68,18 +68,18 @@ class Slices : public ::testing::Test {
 
   static std::unique_ptr<comm::Communicator> make_group(std::unique_ptr<comm::Communicator> host,
                                                         const ComputeStream& compute,
-                                                        double limit_seconds = 15) {
+                                                        double limit_seconds = 60) {
     comm::NcclOptions options;
     options.device_index = host->rank();
     options.timeout_seconds = limit_seconds;
-    options.first_timeout_seconds = 15;
+    options.first_timeout_seconds = 60;
     options.compute_stream = compute.get();
     return comm::make_nccl_communicator(std::move(host), options);
   }
 
   static void run_group(int size,
                         const std::function<void(comm::Communicator&, ComputeStream&)>& work,
-                        double limit_seconds = 15) {
+                        double limit_seconds = 60) {
     const auto meeting = std::make_shared<testing::ThreadMeeting>(size);
     std::vector<std::thread> threads;
     for (int rank = 0; rank < size; ++rank) {
