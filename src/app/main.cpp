@@ -100,12 +100,13 @@ int run(int argc, char** argv) {
   if (command->verb != Verb::kTrain && command->verb != Verb::kEval) {
     return run_alone(*command);
   }
+  baton::config::install_stop_signals();  // a signal while the world meets is seen, too
   baton::comm::ProcessWorld world(&argc, &argv);
   baton::base::set_log_identity(world.rank(), world.size());
   if (world.rank() != 0) {
     baton::base::set_log_level(baton::base::LogLevel::kError);  // rank 0 speaks for all
   }
-  baton::config::install_stop_signals();
+  baton::config::install_stop_signals();  // MPI's start may have set its own
   return run_in_world(*command, world);
 }
 

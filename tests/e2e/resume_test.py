@@ -158,6 +158,58 @@ class Evaluation(unittest.TestCase):
         self.assertFalse((folder / "eval/partial").exists())
 
 
+class AnyMoment(unittest.TestCase):
+    def test_signals_while_loading_training_and_evaluating(self):
+        """From the first moment that the program listens (run.lock is there) to its end."""
+        chance = random.Random(11)
+        whole = train("moments-whole", **SMALL)
+        run_ok("eval", "--run", whole)
+        kept = KEPT + ("eval/results.json", "eval/predictions.jsonl")
+        expected = digests(whole, *kept)
+        config = write_config("moments", **SMALL)
+        folder = workspace() / "moments"
+        commands = {"train": ["train", "--config", str(config)], "eval": ["eval", "--run", str(folder)]}
+        stops = 0
+        for name, command in commands.items():
+            for attempt in range(30):
+                process = subprocess.Popen([str(find_binary()), *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                           text=True)
+                deadline = time.monotonic() + 60
+                while not (folder / "run.lock").exists() and process.poll() is None and time.monotonic() < deadline:
+                    time.sleep(0.001)
+                time.sleep(chance.uniform(0, 0.1) * min(attempt + 1, 8))
+                if process.poll() is None:
+                    process.send_signal(chance.choice([signal.SIGUSR1, signal.SIGTERM, signal.SIGINT]))
+                error = process.communicate(timeout=60)[1]
+                if process.returncode == 0:
+                    break
+                self.assertEqual(process.returncode, STOPPED, error[-2000:])
+                self.assertEqual(read_json(folder / "status.json")["state"], "stopped")
+                stops += 1
+            run_ok(*command)
+        self.assertGreater(stops, 3)
+        self.assertEqual(digests(folder, *kept), expected)
+
+    def test_a_second_signal_leaves_at_once(self):
+        config = write_config("twice", train__num_train_epochs="50")
+        process = subprocess.Popen([str(find_binary()), "train", "--config", str(config)], stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL, env=dict(os.environ, BATON_FAULT="kind=pause,step=3,seconds=30"))
+        log = workspace() / "twice/logs"
+        deadline = time.monotonic() + 60
+        while not any("\n" in path.read_text() for path in log.glob("*.jsonl")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(1.5)
+        self.assertIsNone(process.poll())  # in a slot of 30 s; the state is safe already
+        self.assertTrue(generations(workspace() / "twice"))
+        begin = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=20)
+        self.assertLess(time.monotonic() - begin, 5)
+        self.assertEqual(process.returncode, 128 + signal.SIGTERM)
+
+
 class Killed(unittest.TestCase):
     def test_sigkill_at_random_moments(self):
         """Four ranks in two groups; a random process of the world dies at a random moment of training or saving."""
