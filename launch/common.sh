@@ -13,9 +13,10 @@ PACKAGES=(
   libboost-program-options-dev libgtest-dev libgmock-dev
   nlohmann-json3-dev libspdlog-dev libfmt-dev libssl-dev libpcre2-dev libutf8proc-dev
 )
-# What only tests want: a Slurm of one node, and a reader of shell scripts. Without them those tests are skipped.
+# What only tests want: a Slurm of one node, a reader of shell scripts, a tracer of system calls, pgrep. Without them
+# those tests are skipped.
 # shellcheck disable=SC2034  # test.sh reads it
-TEST_PACKAGES=(slurm-wlm munge shellcheck)
+TEST_PACKAGES=(slurm-wlm munge shellcheck strace procps)
 
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_INPUT=1
 # Open MPI refuses root unless told twice; containers often forbid the single-copy path.
