@@ -42,6 +42,9 @@ class Worker {
   int item() const { return item_; }
   int attempt() const { return attempt_; }
   bool has_stopped() const { return has_stopped_; }
+  /// Then Leave follows whatever ends the item; a stopped() after that ending would be one message
+  /// too many.
+  bool told_to_stop() const { return stop_ordered_; }
 
  private:
   std::string state_text() const;

@@ -85,7 +85,9 @@ TEST(Worker, WorksThroughItemsAndLeaves) {
 
 TEST(Worker, StopsWhenTold) {
   Worker worker = working();
+  EXPECT_FALSE(worker.told_to_stop());
   EXPECT_EQ(worker.on_message(Stop{}), Order::kStop);
+  EXPECT_TRUE(worker.told_to_stop());
   EXPECT_EQ(worker.on_message(Stop{}), Order::kNone);  // told once is enough
   EXPECT_TRUE(worker.works());
   EXPECT_EQ(std::get<Stopped>(worker.stopped()).item, 5);
