@@ -1,15 +1,20 @@
 #!/usr/bin/env bash
 # From a bare Debian 12 to a tested build: everything that quickstart.sh needs, the oracles (transformers, peft and
 # friends with the full CUDA wheels), a full build and all tests.
-#   launch/test.sh [--preset release|cpu|debug] [ctest arguments, e.g. -L unit]
+#   launch/test.sh [--nightly] [--preset release|cpu|debug] [ctest arguments, e.g. -L unit]
+# --nightly: ten times as many kills, flips and cuts, and more of Slurm (about an hour more).
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 preset=release
-case "${1:-}" in
-  --preset) preset=${2:?--preset needs a name}; shift 2 ;;
-  --help) sed -n '2,4s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
-esac
+while true; do
+  case "${1:-}" in
+    --nightly) export BATON_NIGHTLY=1; shift ;;
+    --preset) preset=${2:?--preset needs a name}; shift 2 ;;
+    --help) sed -n '2,5s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+    *) break ;;
+  esac
+done
 
 # shellcheck disable=SC2034  # install_libtorch reads it
 KEEP_WHEELS=1
