@@ -15,15 +15,15 @@ def wait_for(condition, what, seconds=90):
 
 
 def ranks_of(name):
-    """Process ids of the ranks that train with the config NAME.cfg."""
-    config = str(workspace() / f"{name}.cfg").encode()
+    """Process ids of the ranks that train with the config NAME.cfg or evaluate the run folder NAME."""
+    marks = {str(workspace() / f"{name}.cfg").encode(), str(workspace() / name).encode()}
     found = []
     for entry in pathlib.Path("/proc").glob("[0-9]*"):
         try:
             words = (entry / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if words[0] == str(find_binary()).encode() and config in words:
+        if words[0] == str(find_binary()).encode() and marks.intersection(words):
             found.append(int(entry.name))
     return sorted(found)
 

@@ -3,16 +3,17 @@
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import time
 import unittest
 
 from processes import is_training, ranks_of, wait_for, wait_for_training
-from support import SOURCE, digests, find_binary, read_json, train, workspace, write_config
+from support import SOURCE, digests, find_binary, read_json, run_ok, toy_data, train, workspace, write_config
 
 KEPT = ("experts/*.h5", "buffers/*.h5")
-LONG = {"train__num_train_epochs": "80"}  # some seconds of training: time to disturb it
+LONG = {"train__num_train_epochs": "80", "train__save_steps": "40"}  # some seconds of training: time to disturb it
 
 
 def environment(**changes):
@@ -195,6 +196,34 @@ class Training(unittest.TestCase):
         self.assertEqual(code, 0, text[-4000:])
         self.assertIn("a rank was lost", text)
         self.check_result(run)
+
+    def test_a_rank_that_hangs(self):
+        config, run = write_config("hanging", cluster__timeout_seconds="8", **LONG), workspace() / "hanging"
+        process = start("train", "--config", config, RANKS=3, THREADS=1)
+        wait_for_training("hanging", 3)
+        victim = ranks_of("hanging")[1]
+        os.kill(victim, signal.SIGSTOP)
+        try:
+            code, text = finish(process)
+        finally:
+            if process.poll() is None:
+                os.kill(victim, signal.SIGKILL)
+        self.assertEqual(code, 0, text[-4000:])
+        self.assertIn("the run hung", text)
+        self.check_result(run)
+
+    def test_evaluation_of_which_a_rank_is_killed(self):
+        run = train("scored", data__max_new_tokens="12", data__dataset_dir=str(toy_data("data-long", num_eval=60)))
+        run_ok("eval", "--run", run)
+        expected = digests(run, "eval/results.json", "eval/predictions.jsonl")
+        shutil.rmtree(run / "eval")
+        process = start("eval", "--run", run, RANKS=2, THREADS=1)
+        wait_for(lambda: list(run.glob("eval/partial/*/chunk-*")) or process.poll() is not None, "a finished chunk")
+        os.kill(ranks_of("scored")[-1], signal.SIGKILL)
+        code, text = finish(process)
+        self.assertEqual(code, 0, text[-4000:])
+        self.assertIn("a rank was lost", text)
+        self.assertEqual(digests(run, "eval/results.json", "eval/predictions.jsonl"), expected)
 
     def test_a_rank_that_dies_at_each_start(self):
         config, run = write_config("dying", **LONG), workspace() / "dying"
