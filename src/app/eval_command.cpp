@@ -130,7 +130,7 @@ class EvalRun {
     const comm::Heartbeat::Section section(heartbeat_, "load", true);
     num_threads_ = set_threads(config_.cluster, world_.local_rank(), world_.local_size());
     together(world_, [this] {
-      workspace_.emplace(open_workspace(config_, world_.local_rank()));
+      workspace_.emplace(open_workspace(config_, world_.local_rank(), world_.local_size()));
       experts_ = load_experts(*folder_, *workspace_);
       input_ = read_queries(config_, *workspace_, experts_);
       chunks_ = eval::plan_chunks(input_, config_.eval.eval_batch_size, config_.data.max_new_tokens);

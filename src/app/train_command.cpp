@@ -91,7 +91,7 @@ class TrainRun {
 
   void load() {
     const comm::Heartbeat::Section section(heartbeat_, "load", true);
-    together(world_, [this] { workspace_.emplace(open_workspace(config_, world_.local_rank())); });
+    together(world_, [this] { workspace_.emplace(open_workspace(config_, world_.local_rank(), world_.local_size())); });
     say_start();
     session_.stop_point();
     std::string bytes;
@@ -103,6 +103,9 @@ class TrainRun {
       }
     });
     const auto everyone = world_.make_world_group();
+    if (config_.cluster.backend != "mpi") {
+      together(world_, [&] { comm::check_one_rank_per_gpu(*everyone, workspace_->device); });
+    }
     bytes = everyone->broadcast_bytes(bytes, 0);
     everyone->close();
     together(world_, [&] {
@@ -236,8 +239,8 @@ class TrainRun {
     if (group) {
       group = comm::make_communicator(std::move(group), {comm::backend_from_name(config_.cluster.backend),
                                                          workspace_->device,
-                                                         static_cast<double>(config_.cluster.timeout_seconds), nullptr});
-      base::log_info("comm", fmt::format("group of {} over {}", group->size(), group->backend()));
+                                                         static_cast<double>(config_.cluster.timeout_seconds), nullptr,
+                                                         config_.cluster.deterministic});
     }
     return group;
   }

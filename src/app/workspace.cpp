@@ -159,9 +159,12 @@ void open_text_parts(const config::Config& config, Workspace& workspace) {
   workspace.indicators = resolve_indicators(config.method, *workspace.tokenizer);
 }
 
-Workspace open_workspace(const config::Config& config, int local_rank) {
+Workspace open_workspace(const config::Config& config, int local_rank, int local_size) {
   Workspace workspace;
-  workspace.device = device::choose_device(local_rank);
+  workspace.device = device::choose_device(local_rank, local_size);
+  if (!workspace.device.advice.empty()) {
+    base::log_warning("device", workspace.device.advice);
+  }
   resolve_dtype(config.model.dtype, workspace);
   const at::Device place = workspace.device.kind == device::DeviceKind::kCuda
                                ? at::Device(at::kCUDA, static_cast<at::DeviceIndex>(workspace.device.index))

@@ -33,7 +33,7 @@ struct Workspace {
 int set_threads(const config::ClusterConfig& cluster, int local_rank, int local_size);
 
 /// Loads everything. Indicators that are two tokens, equal, or too close to tell apart: kUsage.
-Workspace open_workspace(const config::Config& config, int local_rank);
+Workspace open_workspace(const config::Config& config, int local_rank, int local_size = 1);
 
 /// Tokenizer and template alone, for commands that load no weights.
 void open_text_parts(const config::Config& config, Workspace& workspace);

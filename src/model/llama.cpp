@@ -26,6 +26,10 @@ struct Llama::Parts {
   at::Device device;
 };
 
+at::Tensor on_device(const at::Tensor& host, const at::Device& device) {
+  return device.is_cpu() ? host : host.pin_memory().to(device, /*non_blocking=*/true);
+}
+
 PackedRows pack_rows(std::span<const std::vector<std::int32_t>> rows, const at::Device& device) {
   PackedRows packed;
   packed.offsets.push_back(0);
@@ -35,7 +39,7 @@ PackedRows pack_rows(std::span<const std::vector<std::int32_t>> rows, const at::
     tokens.insert(tokens.end(), row.begin(), row.end());
     packed.offsets.push_back(static_cast<std::int64_t>(tokens.size()));
   }
-  packed.tokens = at::tensor(tokens, at::kLong).to(device);
+  packed.tokens = on_device(at::tensor(tokens, at::kLong), device);
   return packed;
 }
 
@@ -49,7 +53,7 @@ at::Tensor row_positions(const std::vector<std::int64_t>& offsets, const at::Dev
       positions.push_back(i);
     }
   }
-  return at::tensor(positions, at::kLong).to(device);
+  return on_device(at::tensor(positions, at::kLong), device);
 }
 
 // 0 where the row has a key, the token being appended included; -inf beyond. [B, 1, 1, longest + 1].

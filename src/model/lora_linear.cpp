@@ -7,6 +7,7 @@
 #include <string>
 
 #include "baton/base/seed.hpp"
+#include "baton/model/llama.hpp"
 
 namespace baton::model {
 
@@ -106,7 +107,7 @@ at::Tensor apply_linear(const FrozenLinear& linear,
     }
     std::optional<at::Tensor> mask;
     if (context.dropout != nullptr && adapter.dropout > 0) {
-      mask = dropout_mask(context, adapter.dropout, x.size(-1), linear_index).to(x.device());
+      mask = on_device(dropout_mask(context, adapter.dropout, x.size(-1), linear_index), x.device());
     }
     y = LoraFunction::apply(y, x, factors.a, factors.b, mask, active.weight * adapter.scale());
   }

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "baton/base/error.hpp"
+#include "baton/base/stream_copy.hpp"
 #include "baton/comm/agree.hpp"
 
 namespace baton::train {
@@ -114,11 +115,6 @@ SlotTensors build_slot(const std::vector<data::TrainingRow>& rows,
     begin += length - 1;
   }
   return tensors;
-}
-
-// Without making the host wait for the GPU.
-at::Tensor on_device(const at::Tensor& host, const at::Device& device) {
-  return device.is_cpu() ? host : host.pin_memory().to(device, /*non_blocking=*/true);
 }
 
 comm::FloatBuffer buffer_of(const at::Tensor& host) {
@@ -296,9 +292,9 @@ void Trainer::compute_slot(const std::vector<std::int64_t>& slot, double total_w
       model_.embed(packed.tokens), packed, &adapters, nullptr, adapter_.dropout > 0 ? &dropout : nullptr);
 
   const at::Tensor labelled =
-      hidden.index_select(0, on_device(at::tensor(tensors.label_positions, at::kLong), device));  // [M, D]
-  const at::Tensor targets = on_device(at::tensor(tensors.targets, at::kLong), device);           // [M]
-  const at::Tensor weights = on_device(at::tensor(tensors.weights, at::kFloat), device);          // [M]
+      hidden.index_select(0, model::on_device(at::tensor(tensors.label_positions, at::kLong), device));  // [M, D]
+  const at::Tensor targets = model::on_device(at::tensor(tensors.targets, at::kLong), device);           // [M]
+  const at::Tensor weights = model::on_device(at::tensor(tensors.weights, at::kFloat), device);          // [M]
   const at::Tensor loss = model_.target_loss(labelled, targets, weights / total_weight);
   {
     const at::NoGradGuard frozen;
@@ -375,8 +371,13 @@ std::int64_t Trainer::num_parameters() const {
 void Trainer::copy_state(expert::TrainingState& state) const {
   const auto copy = [](const at::Tensor& from, std::vector<float>& to) {
     const at::NoGradGuard frozen;
-    to.resize(static_cast<std::size_t>(from.numel()));
-    at::from_blob(to.data(), {from.numel()}, at::kFloat).copy_(from);
+    const auto count = static_cast<std::size_t>(from.numel());
+    to.resize(count);
+    if (from.is_cpu()) {
+      base::stream_copy({from.const_data_ptr<float>(), count}, to);
+    } else {
+      at::from_blob(to.data(), {from.numel()}, at::kFloat).copy_(from);
+    }
   };
   const std::lock_guard lock(changing_);
   state.seed = options_.seed;

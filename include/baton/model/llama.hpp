@@ -32,6 +32,9 @@ struct PackedRows {
   std::int64_t num_tokens() const { return offsets.back(); }
 };
 
+/// A tensor made on the host, on `device`; the host does not wait for a GPU.
+at::Tensor on_device(const at::Tensor& host, const at::Device& device);
+
 /// Packs token rows on the CPU and moves them to `device`.
 PackedRows pack_rows(std::span<const std::vector<std::int32_t>> rows, const at::Device& device);
 
