@@ -324,6 +324,7 @@ class ExpertTraining {
     for (std::size_t rank = 0; rank < rank_seconds.size(); ++rank) {
       rank_seconds_[rank] += rank_seconds[rank];
     }
+    ++num_logged_;
     comm::together(group_, [&] {
       if (leads()) {
         log_->write(log_line(record, seconds, rank_seconds));
@@ -392,6 +393,9 @@ class ExpertTraining {
     if (!leads()) {
       return;
     }
+    for (double& seconds : rank_seconds_) {
+      seconds /= static_cast<double>(std::max<std::int64_t>(1, num_logged_));
+    }
     const std::string stragglers = comm::straggler_text(rank_seconds_);
     if (!stragglers.empty()) {
       base::log_warning("train", fmt::format("{}: {}", task_, stragglers));
@@ -414,7 +418,8 @@ class ExpertTraining {
   std::optional<train::Trainer> trainer_;
   std::optional<StepLog> log_;  // leader
   std::optional<TrainingSaves> saves_;
-  std::vector<double> rank_seconds_;  // summed over the logged updates
+  std::vector<double> rank_seconds_;  // summed over the logged updates; at the end their mean
+  std::int64_t num_logged_ = 0;
 };
 
 }  // namespace

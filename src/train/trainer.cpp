@@ -226,9 +226,9 @@ bool Trainer::compute_round(const data::Update& update, std::int64_t first_slot,
   std::optional<base::Error> failure;
   bool wants_stop = false;
   try {
+    const auto start = std::chrono::steady_clock::now();
     wants_stop = options_.before_slot && options_.before_slot();
     if (!wants_stop && slot_index < num_slots) {
-      const auto start = std::chrono::steady_clock::now();
       if (slices_ && is_last && !options_.on_gradient) {
         slices_->arm();
       }

@@ -108,6 +108,8 @@ class Hangs(unittest.TestCase):
         config = write_config("slow", cluster__timeout_seconds="2", cluster__groups="1", train__num_train_epochs="2")
         result = run_ok("train", "--config", config, ranks=3, env={"BATON_FAULT": "rank=2,kind=pause,seconds=0.1"})
         self.assertEqual(read_json(workspace() / "slow/status.json")["state"], "done")
+        self.assertIn("times the group's", result.text)
+        self.assertRegex(result.text, "rank 2: [0-9.]+ s a step")
 
 
 class Builds(unittest.TestCase):
