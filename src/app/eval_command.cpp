@@ -127,7 +127,7 @@ class EvalRun {
   }
 
   void load() {
-    const comm::Heartbeat::Section section(heartbeat_, "load", true);
+    const comm::Heartbeat::Section section(heartbeat_, "load");
     num_threads_ = set_threads(config_.cluster, world_.local_rank(), world_.local_size());
     together(world_, [this] {
       workspace_.emplace(open_workspace(config_, world_.local_rank(), world_.local_size()));
@@ -211,7 +211,8 @@ class EvalRun {
   }
 
   ItemResult evaluate_item(std::size_t chunk, ItemContext& context) {
-    heartbeat_.set_place("evaluate", fmt::format("chunk {}", chunk), 0);
+    // The first chunk of a rank may be slow (step 0 of the watchdog), the others are not.
+    heartbeat_.set_place("evaluate", fmt::format("chunk {}", chunk), num_mine_++);
     ItemResult result;
     try {
       const eval::ChunkResult made = eval::evaluate_chunk(answering_of(*workspace_, config_), input_, chunks_[chunk],
@@ -315,6 +316,7 @@ class EvalRun {
   std::optional<ProgressBoard> board_;       // rank 0
   std::vector<eval::RankTimings> timings_;   // rank 0, by worker
   std::size_t num_done_ = 0;                 // rank 0
+  std::int64_t num_mine_ = 0;                // chunks begun by this rank
 };
 
 }  // namespace

@@ -90,7 +90,7 @@ class TrainRun {
   }
 
   void load() {
-    const comm::Heartbeat::Section section(heartbeat_, "load", true);
+    const comm::Heartbeat::Section section(heartbeat_, "load");
     together(world_, [this] { workspace_.emplace(open_workspace(config_, world_.local_rank(), world_.local_size())); });
     say_start();
     session_.stop_point();
@@ -156,7 +156,7 @@ class TrainRun {
   }
 
   void prepare() {
-    const comm::Heartbeat::Section section(heartbeat_, "prepare", true);
+    const comm::Heartbeat::Section section(heartbeat_, "prepare");
     const data::RowEncoder encoder(*workspace_->tokenizer, *workspace_->prompt_template, workspace_->indicators,
                                    config_.data.cutoff_len);
     for (const std::size_t index : missing_) {

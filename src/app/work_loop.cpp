@@ -301,11 +301,10 @@ WorkOutcome run_work(comm::ProcessWorld& world,
   {
     const auto says_so = stop_watcher.on_stop([&world] { world.send_control(0, Mailbox::kCoordinator, kStopWish); });
     if (group != nullptr) {
-      heartbeat.set_group(group_index, [group] { return group->activity(); });
+      const comm::Heartbeat::GroupScope watched(heartbeat, group_index, *group);
       GroupLoop(world, *group, request, heartbeat).run();
     }
   }
-  heartbeat.leave_group();
   const comm::Heartbeat::Section waiting(heartbeat, "wait for the others", true);
   WorkOutcome outcome;
   together(world, [&] {
