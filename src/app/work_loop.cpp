@@ -208,7 +208,7 @@ class GroupLoop : public ItemContext {
 
   std::string wait_for_order() {
     for (;;) {
-      if (config::stop_requested() && !said_stopped_) {
+      if (config::stop_requested() && !said_stopped_ && !worker_.told_to_stop()) {
         said_stopped_ = true;
         send(worker_.stopped());
       }
