@@ -6,6 +6,7 @@
 Needs root and the packages munge and slurm-wlm. NotPossible says why there is none.
 """
 
+import atexit
 import ctypes
 import os
 import pathlib
@@ -14,6 +15,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 TOOLS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "scancel", "squeue")
@@ -86,6 +88,8 @@ class Cluster:
         missing = [name for name in TOOLS if not shutil.which(name, path=self.environment["PATH"])]
         if missing:
             raise NotPossible(f"not installed: {', '.join(missing)} (packages munge and slurm-wlm)")
+        atexit.register(self.close)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # so that atexit has its turn
         try:
             self._start()
         except BaseException:
@@ -184,6 +188,7 @@ class Cluster:
             except subprocess.TimeoutExpired:
                 daemon.kill()
                 daemon.wait()
+        self.daemons = []
         for process in self._leftovers():
             try:
                 os.kill(process, signal.SIGKILL)

@@ -14,7 +14,7 @@ from support import (SOURCE, digests, find_binary, read_json, run_ok, tiny_model
                      write_config)
 
 KEPT = ("experts/*.h5", "buffers/*.h5")
-LONG = {"train__num_train_epochs": "100"}  # some seconds of training: time to disturb it
+LONG = {"train__num_train_epochs": "60"}  # some seconds of training: time to disturb it
 NIGHTLY = os.environ.get("BATON_NIGHTLY") == "1"
 cluster = None
 
@@ -47,7 +47,7 @@ class Slurm(unittest.TestCase):
         cls.whole = train("undisturbed", ranks=2, **LONG)
         cls.expected = digests(cls.whole, *KEPT)
 
-    def finished(self, job, name, seconds=120):
+    def finished(self, job, name, seconds=300):
         facts = cluster.wait_for_end(job, seconds)
         self.assertEqual((facts["JobState"], facts["ExitCode"]), ("COMPLETED", "0:0"), log_of(job)[-4000:])
         self.assertEqual(digests(workspace() / name, *KEPT), self.expected)
@@ -94,7 +94,7 @@ class Slurm(unittest.TestCase):
 
     def test_evaluation(self):
         job = submit("eval.sbatch", RUN=self.whole)
-        facts = cluster.wait_for_end(job, 120)
+        facts = cluster.wait_for_end(job, 300)
         self.assertEqual(facts["ExitCode"], "0:0", log_of(job)[-4000:])
         scored = digests(self.whole, "eval/results.json", "eval/predictions.jsonl")
         self.assertEqual(len(scored), 2)
@@ -107,7 +107,7 @@ class Slurm(unittest.TestCase):
                      OUTPUT=workspace() / "array")
         wait_for(lambda: len(list(workspace().glob("array/*/eval/results.json"))) == 4
                  and not cluster.command("squeue", "--noheader", f"--jobs={job}", check=False).strip(),
-                 "four evaluated runs", 180)
+                 "four evaluated runs", 300)
         for seed in (7, 8):
             for rotation, tasks in enumerate((["loud", "count", "last"], ["count", "last", "loud"])):
                 folder = workspace() / "array" / f"seed{seed}-order{rotation}"
@@ -157,10 +157,10 @@ class Slurm(unittest.TestCase):
 
     @unittest.skipUnless(NIGHTLY, "BATON_NIGHTLY=1 runs it")
     def test_time_limit(self):
-        long = {"train__num_train_epochs": "1500", "train__save_seconds": "5"}
+        long = {"train__num_train_epochs": "600", "train__save_seconds": "5"}
         expected = digests(train("undisturbed-limit", ranks=2, **long), *KEPT)
         job = submit("train.sbatch", options=["--time=1", "--signal=USR1@30"], CONFIG=write_config("limit", **long))
-        facts = cluster.wait_for_end(job, 600)
+        facts = cluster.wait_for_end(job, 900)
         self.assertEqual(facts["JobState"], "COMPLETED", log_of(job)[-4000:])
         self.assertGreaterEqual(int(facts["Restarts"]), 1)
         self.assertEqual(digests(workspace() / "limit", *KEPT), expected)
