@@ -1,5 +1,5 @@
-// Trains an adapter step by step as it is told over stdin, so that a peer can be measured beside it on the same
-// rows and from the same start. Protocol: README.md in this folder.
+// Trains an adapter step by step as it is told over stdin, so that a peer can be measured beside it
+// on the same rows and from the same start. Protocol: README.md in this folder.
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -51,7 +51,9 @@ std::int64_t peak_rss_bytes() {
   return 0;
 }
 
-void say(const Json& answer) { std::cout << answer.dump() << std::endl; }
+void say(const Json& answer) {
+  std::cout << answer.dump() << std::endl;
+}
 
 std::vector<data::TrainingRow> read_rows(const Json& document) {
   std::vector<data::TrainingRow> rows;
@@ -71,8 +73,9 @@ train::UpdateSource read_updates(const Json& document, std::int64_t micro_batch_
   for (const Json& rows : document.at("updates")) {
     data::Update update;
     for (const Json& row : rows) {
-      const bool is_full = !update.slots.empty() && micro_batch_size > 0 &&
-                           static_cast<std::int64_t>(update.slots.back().size()) == micro_batch_size;
+      const bool is_full =
+          !update.slots.empty() && micro_batch_size > 0 &&
+          static_cast<std::int64_t>(update.slots.back().size()) == micro_batch_size;
       if (update.slots.empty() || is_full) {
         update.slots.emplace_back();
       }
@@ -80,22 +83,27 @@ train::UpdateSource read_updates(const Json& document, std::int64_t micro_batch_
     }
     updates.push_back(std::move(update));
   }
-  return {std::numeric_limits<std::int32_t>::max(), [updates = std::move(updates)](std::int64_t step) {
+  return {std::numeric_limits<std::int32_t>::max(),
+          [updates = std::move(updates)](std::int64_t step) {
             return updates[static_cast<std::size_t>(step) % updates.size()];
           }};
 }
 
 [[noreturn]] void refuse(const std::string& key, const std::string& expected, const Json& found) {
-  throw base::Error(base::ErrorKind::kUsage,
-                    "a setting of the rows file cannot be measured",
-                    {.where = "settings." + key, .expected = expected, .found = found.dump(), .fix = "change it"});
+  throw base::Error(base::ErrorKind::kUsage, "a setting of the rows file cannot be measured",
+                    {.where = "settings." + key,
+                     .expected = expected,
+                     .found = found.dump(),
+                     .fix = "change it"});
 }
 
 train::TrainerOptions read_options(const Json& document, std::int64_t micro_batch_size) {
   const Json& settings = document.at("settings");
   const train::AdamWOptions adamw;
-  if (settings.at("betas") != Json({adamw.beta1, adamw.beta2}) || settings.at("epsilon") != adamw.epsilon) {
-    refuse("betas, epsilon", fmt::format("{}, {}, {}", adamw.beta1, adamw.beta2, adamw.epsilon), settings);
+  if (settings.at("betas") != Json({adamw.beta1, adamw.beta2}) ||
+      settings.at("epsilon") != adamw.epsilon) {
+    refuse("betas, epsilon", fmt::format("{}, {}, {}", adamw.beta1, adamw.beta2, adamw.epsilon),
+           settings);
   }
   if (settings.at("lr_scheduler_type") != "constant") {
     // Steps go on for as long as they are asked for: there is no last one a schedule could lead to.
@@ -110,7 +118,9 @@ train::TrainerOptions read_options(const Json& document, std::int64_t micro_batc
   return options;
 }
 
-model::Adapter read_adapter(const std::string& file, const Json& settings, std::int64_t num_layers) {
+model::Adapter read_adapter(const std::string& file,
+                            const Json& settings,
+                            std::int64_t num_layers) {
   const weights::SafetensorsFile tensors(file);
   expert::ExpertState state;
   state.task = "initial";
@@ -120,7 +130,8 @@ model::Adapter read_adapter(const std::string& file, const Json& settings, std::
     if (view.dtype != weights::DType::kF32) {
       refuse("initial", "float32 factors", name);
     }
-    expert::NamedArray array{name, view.shape, std::vector<float>(view.bytes.size() / sizeof(float))};
+    expert::NamedArray array{name, view.shape,
+                             std::vector<float>(view.bytes.size() / sizeof(float))};
     std::memcpy(array.values.data(), view.bytes.data(), view.bytes.size());
     state.arrays.push_back(std::move(array));
   }
@@ -150,9 +161,11 @@ void obey(train::Trainer& trainer) {
       return;
     }
     if (command != "step" || !(words >> count)) {
-      throw base::Error(base::ErrorKind::kUsage,
-                        "unknown command",
-                        {.where = "standard input", .expected = "step N or quit", .found = line, .fix = "see README.md"});
+      throw base::Error(base::ErrorKind::kUsage, "unknown command",
+                        {.where = "standard input",
+                         .expected = "step N or quit",
+                         .found = line,
+                         .fix = "see README.md"});
     }
     for (std::int64_t i = 0; i < count; ++i) {
       take_step(trainer);
@@ -164,22 +177,22 @@ void obey(train::Trainer& trainer) {
 Arguments read_arguments(int argc, char** argv) {
   namespace options = boost::program_options;
   Arguments arguments;
-  options::options_description description("baton_bench_train: one rank's training, step by step (README.md)");
-  description.add_options()
-      ("rows", options::value(&arguments.rows)->required(), "rows file")
-      ("base", options::value(&arguments.base)->required(), "base model folder")
-      ("initial", options::value(&arguments.initial)->required(), "initial adapter, safetensors")
-      ("dtype", options::value(&arguments.dtype)->default_value("float32"), "float32 or bfloat16")
-      ("threads", options::value(&arguments.threads)->default_value(2), "threads")
-      ("micro-batch-size", options::value(&arguments.micro_batch_size)->default_value(0),
-       "rows of a slot; 0: an update is one slot");
+  options::options_description description(
+      "baton_bench_train: one rank's training, step by step (README.md)");
+  description.add_options()("rows", options::value(&arguments.rows)->required(), "rows file")(
+      "base", options::value(&arguments.base)->required(), "base model folder")(
+      "initial", options::value(&arguments.initial)->required(), "initial adapter, safetensors")(
+      "dtype", options::value(&arguments.dtype)->default_value("float32"), "float32 or bfloat16")(
+      "threads", options::value(&arguments.threads)->default_value(2), "threads")(
+      "micro-batch-size", options::value(&arguments.micro_batch_size)->default_value(0),
+      "rows of a slot; 0: an update is one slot");
   options::variables_map values;
   options::store(options::parse_command_line(argc, argv, description), values);
   options::notify(values);
   if (arguments.dtype != "float32" && arguments.dtype != "bfloat16") {
-    throw base::Error(base::ErrorKind::kUsage,
-                      "unknown dtype",
-                      {.where = "--dtype", .expected = "float32 or bfloat16", .found = arguments.dtype});
+    throw base::Error(
+        base::ErrorKind::kUsage, "unknown dtype",
+        {.where = "--dtype", .expected = "float32 or bfloat16", .found = arguments.dtype});
   }
   return arguments;
 }
@@ -192,8 +205,8 @@ void run(const Arguments& arguments) {
   const model::Adapter initial =
       read_adapter(arguments.initial, document.at("settings"), model->config().num_hidden_layers);
   const auto group = comm::make_single_communicator();
-  train::Trainer trainer(
-      *model, *group, read_rows(document), initial, read_options(document, arguments.micro_batch_size));
+  train::Trainer trainer(*model, *group, read_rows(document), initial,
+                         read_options(document, arguments.micro_batch_size));
   obey(trainer);
 }
 

@@ -44,8 +44,8 @@ class Asker {
                          .found = fmt::format("an invalid byte at offset {}", *position),
                          .fix = "convert the prompt to UTF-8"});
     }
-    const data::RowEncoder encoder(*workspace_.tokenizer, *workspace_.prompt_template, workspace_.indicators,
-                                   config_.data.cutoff_len);
+    const data::RowEncoder encoder(*workspace_.tokenizer, *workspace_.prompt_template,
+                                   workspace_.indicators, config_.data.cutoff_len);
     data::EncodingCounts counts;
     const data::Example example{"prompt", {{"user", text}}, {}, "prompt"};
     const eval::Question question{text, encoder.encode_prompt(example, counts), ""};
@@ -63,7 +63,8 @@ class Asker {
   }
 
  private:
-  // The base alone needs no indicators; words that are not single tokens here must not keep it from answering.
+  // The base alone needs no indicators; words that are not single tokens here must not keep it from
+  // answering.
   static Workspace open_base(const config::Config& config) {
     config::Config base_only = config;
     base_only.method.accept_indicator = "id:0";
@@ -77,10 +78,11 @@ class Asker {
     for (const eval::AskedExpert& expert : result.asked) {
       asked += fmt::format("{}{} {:+.2f}", asked.empty() ? "" : ", ", expert.expert, expert.margin);
     }
-    std::cerr << fmt::format("answered by {}{}; {} prompt tokens, {} new\n",
-                             result.route == "expert" ? "expert " + result.expert : std::string("the base model"),
-                             asked.empty() ? "" : " (margins, newest first: " + asked + ")", result.prompt_tokens,
-                             result.new_tokens);
+    std::cerr << fmt::format(
+        "answered by {}{}; {} prompt tokens, {} new\n",
+        result.route == "expert" ? "expert " + result.expert : std::string("the base model"),
+        asked.empty() ? "" : " (margins, newest first: " + asked + ")", result.prompt_tokens,
+        result.new_tokens);
   }
 
   bool as_json_;

@@ -1,5 +1,5 @@
-// `baton eval`: the score matrix over all tasks and stages. Chunks of queries are handed to whichever rank is free; what
-// is done stays on disk until all is.
+// `baton eval`: the score matrix over all tasks and stages. Chunks of queries are handed to
+// whichever rank is free; what is done stays on disk until all is.
 
 #include <fmt/format.h>
 
@@ -35,8 +35,8 @@ namespace {
 eval::EvaluationInput read_queries(const config::Config& config,
                                    const Workspace& workspace,
                                    const LoadedExperts& experts) {
-  const data::RowEncoder encoder(*workspace.tokenizer, *workspace.prompt_template, workspace.indicators,
-                                 config.data.cutoff_len);
+  const data::RowEncoder encoder(*workspace.tokenizer, *workspace.prompt_template,
+                                 workspace.indicators, config.data.cutoff_len);
   const data::Dataset dataset(config.data.dataset_dir);
   eval::EvaluationInput input;
   input.experts = experts.chain;
@@ -50,13 +50,16 @@ eval::EvaluationInput read_queries(const config::Config& config,
         expert.task, {.max_train_samples = 1, .max_eval_samples = config.data.max_eval_samples});
     eval::EvalTask task{expert.task, {}};
     for (const data::Example& example : rows.eval) {
-      task.queries.push_back({example.id, encoder.encode_prompt(example, counts), example.references});
+      task.queries.push_back(
+          {example.id, encoder.encode_prompt(example, counts), example.references});
     }
     input.tasks.push_back(std::move(task));
   }
   if (counts.num_rows_cut > 0) {
-    base::log_warning("data", fmt::format("the text of {} queries was cut to data.cutoff_len = {} ({} tokens in all)",
-                                          counts.num_rows_cut, config.data.cutoff_len, counts.num_tokens_cut));
+    base::log_warning(
+        "data",
+        fmt::format("the text of {} queries was cut to data.cutoff_len = {} ({} tokens in all)",
+                    counts.num_rows_cut, config.data.cutoff_len, counts.num_tokens_cut));
   }
   return input;
 }
@@ -64,13 +67,19 @@ eval::EvaluationInput read_queries(const config::Config& config,
 std::string describe_base(const config::Config& config, const Workspace& workspace) {
   return fmt::format("{}, {:.1f} M weights, {}",
                      std::filesystem::path(config.model.model_name_or_path).filename().string(),
-                     static_cast<double>(workspace.model->config().num_parameters()) / 1e6, workspace.dtype);
+                     static_cast<double>(workspace.model->config().num_parameters()) / 1e6,
+                     workspace.dtype);
 }
 
-// What records depend on besides the queries. The scorer is not among them: scores are made from the answers at the end.
-std::string facts_of(const config::Config& config, const Workspace& workspace, const LoadedExperts& experts, int num_threads) {
-  std::string facts = fmt::format("{} {} {} {} {}", workspace.model->fingerprint(), workspace.dtype,
-                                  config.eval.eval_batch_size, config.data.max_new_tokens, num_threads);
+// What records depend on besides the queries. The scorer is not among them: scores are made from
+// the answers at the end.
+std::string facts_of(const config::Config& config,
+                     const Workspace& workspace,
+                     const LoadedExperts& experts,
+                     int num_threads) {
+  std::string facts =
+      fmt::format("{} {} {} {} {}", workspace.model->fingerprint(), workspace.dtype,
+                  config.eval.eval_batch_size, config.data.max_new_tokens, num_threads);
   for (const expert::ExpertState& expert : experts.states) {
     facts += fmt::format(" {} {}", expert.task, expert.identity.fingerprint());
   }
@@ -133,8 +142,10 @@ class EvalRun {
       workspace_.emplace(open_workspace(config_, world_.local_rank(), world_.local_size()));
       experts_ = load_experts(*folder_, *workspace_);
       input_ = read_queries(config_, *workspace_, experts_);
-      chunks_ = eval::plan_chunks(input_, config_.eval.eval_batch_size, config_.data.max_new_tokens);
-      partial_.emplace(folder_->eval_folder(), input_, facts_of(config_, *workspace_, experts_, num_threads_));
+      chunks_ =
+          eval::plan_chunks(input_, config_.eval.eval_batch_size, config_.data.max_new_tokens);
+      partial_.emplace(folder_->eval_folder(), input_,
+                       facts_of(config_, *workspace_, experts_, num_threads_));
     });
     together(world_, [this] {
       if (leads()) {
@@ -150,9 +161,12 @@ class EvalRun {
     for (const eval::EvalTask& task : input_.tasks) {
       num_queries += task.queries.size();
     }
-    base::log_info("eval", fmt::format("{} queries of {} tasks in {} chunks, {} experts, base {}; {} ranks, {} threads each",
-                                       num_queries, input_.tasks.size(), chunks_.size(), experts_.chain.size(),
-                                       describe_base(config_, *workspace_), world_.size(), num_threads_));
+    base::log_info(
+        "eval",
+        fmt::format(
+            "{} queries of {} tasks in {} chunks, {} experts, base {}; {} ranks, {} threads each",
+            num_queries, input_.tasks.size(), chunks_.size(), experts_.chain.size(),
+            describe_base(config_, *workspace_), world_.size(), num_threads_));
   }
 
   // Rank 0 looks which chunks an earlier call left; all get the list.
@@ -170,15 +184,16 @@ class EvalRun {
         }
       }
       if (todo.size() < chunks_.size()) {
-        base::log_info("eval", fmt::format("{} of {} chunks are there from an earlier call", chunks_.size() - todo.size(),
-                                           chunks_.size()));
+        base::log_info("eval", fmt::format("{} of {} chunks are there from an earlier call",
+                                           chunks_.size() - todo.size(), chunks_.size()));
       }
       text = todo.dump();
     });
     const auto everyone = world_.make_world_group();
     text = everyone->broadcast_bytes(text, 0);
     everyone->close();
-    return base::parse_json(text, base::ErrorKind::kInternal, "chunks to do").get<std::vector<std::size_t>>();
+    return base::parse_json(text, base::ErrorKind::kInternal, "chunks to do")
+        .get<std::vector<std::size_t>>();
   }
 
   // Every rank is a group of its own, but for one that only coordinates.
@@ -203,7 +218,8 @@ class EvalRun {
     request.on_event = [this](const coordinator::Event& event) { note(event); };
     const std::unique_ptr<comm::Communicator> group = world_.split(request.groups);
     const int index = group ? world_.rank() - (is_dedicated ? 1 : 0) : -1;
-    WorkOutcome outcome = run_work(world_, group.get(), index, request, session_.stop_watcher(), heartbeat_);
+    WorkOutcome outcome =
+        run_work(world_, group.get(), index, request, session_.stop_watcher(), heartbeat_);
     if (group) {
       group->close();
     }
@@ -215,12 +231,13 @@ class EvalRun {
     heartbeat_.set_place("evaluate", fmt::format("chunk {}", chunk), num_mine_++);
     ItemResult result;
     try {
-      const eval::ChunkResult made = eval::evaluate_chunk(answering_of(*workspace_, config_), input_, chunks_[chunk],
-                                                          [&context] { return context.should_stop(); });
+      const eval::ChunkResult made =
+          eval::evaluate_chunk(answering_of(*workspace_, config_), input_, chunks_[chunk],
+                               [&context] { return context.should_stop(); });
       partial_->save(chunk, made);
       const eval::RankTimings& timings = made.timings;
-      result.payload = base::Json::array({timings.prefill_seconds, timings.decode_seconds, timings.total_seconds,
-                                          timings.num_batches})
+      result.payload = base::Json::array({timings.prefill_seconds, timings.decode_seconds,
+                                          timings.total_seconds, timings.num_batches})
                            .dump();
     } catch (const base::Error& error) {
       if (error.kind() != base::ErrorKind::kStopped) {
@@ -234,7 +251,8 @@ class EvalRun {
   // On rank 0 in the coordinator's thread.
   void note(const coordinator::Event& event) {
     if (const auto* finished = std::get_if<coordinator::ItemFinished>(&event)) {
-      const base::Json facts = base::parse_json(finished->payload, base::ErrorKind::kInternal, "a finished chunk");
+      const base::Json facts =
+          base::parse_json(finished->payload, base::ErrorKind::kInternal, "a finished chunk");
       eval::RankTimings& timings = timings_[static_cast<std::size_t>(finished->group)];
       timings.prefill_seconds += facts[0].get<double>();
       timings.decode_seconds += facts[1].get<double>();
@@ -247,26 +265,33 @@ class EvalRun {
       board_->show(0, progress);
     } else if (const auto* failed = std::get_if<coordinator::ItemFailed>(&event)) {
       board_->clear();
-      base::log_warning("eval", fmt::format("attempt {} of a chunk on rank {} failed{}: {}", failed->attempt, failed->group,
-                                            failed->will_retry ? ", it will be tried again" : "", failed->text));
+      base::log_warning(
+          "eval", fmt::format("attempt {} of a chunk on rank {} failed{}: {}", failed->attempt,
+                              failed->group, failed->will_retry ? ", it will be tried again" : "",
+                              failed->text));
     }
   }
 
   [[noreturn]] void fail_with(const WorkOutcome& outcome) const {
-    throw AgreedError(base::Error(outcome.failures.front().kind,
-                                  fmt::format("{} chunks of the evaluation are missing", outcome.missing.size()),
-                                  {.where = command_.run.string(),
-                                   .found = outcome.failures.front().text,
-                                   .fix = "mend the cause and run the same command again: finished chunks are kept"}));
+    throw AgreedError(base::Error(
+        outcome.failures.front().kind,
+        fmt::format("{} chunks of the evaluation are missing", outcome.missing.size()),
+        {.where = command_.run.string(),
+         .found = outcome.failures.front().text,
+         .fix = "mend the cause and run the same command again: finished chunks are kept"}));
   }
 
   int stop(std::size_t num_missing) {
     const int code = base::exit_code(base::ErrorKind::kStopped);
     if (leads()) {
       board_->clear();
-      base::log_warning("eval", fmt::format("asked to stop: {} of {} chunks are done and kept; run the same command again",
-                                            chunks_.size() - num_missing, chunks_.size()));
-      session_.end("stopped", code, "asked to stop; finished chunks are kept, run the same command again to go on");
+      base::log_warning(
+          "eval",
+          fmt::format(
+              "asked to stop: {} of {} chunks are done and kept; run the same command again",
+              chunks_.size() - num_missing, chunks_.size()));
+      session_.end("stopped", code,
+                   "asked to stop; finished chunks are kept, run the same command again to go on");
     }
     return code;
   }
@@ -280,10 +305,12 @@ class EvalRun {
     const std::vector<eval::QueryRecord> records = eval::assemble(input_, std::move(parts));
     const eval::EvaluationResult result = eval::summarise(input_, records, config_.eval.metric);
     const std::filesystem::path folder = folder_->eval_folder();
-    base::write_file_atomically(folder / "predictions.jsonl", eval::predictions_jsonl(input_, result));
+    base::write_file_atomically(folder / "predictions.jsonl",
+                                eval::predictions_jsonl(input_, result));
     base::write_file_atomically(folder / "matrix.csv", result.matrix.to_csv());
-    base::write_file_atomically(folder / "timings.json",
-                                eval::timings_json(timings_, num_threads_, static_cast<std::int64_t>(records.size())));
+    base::write_file_atomically(
+        folder / "timings.json",
+        eval::timings_json(timings_, num_threads_, static_cast<std::int64_t>(records.size())));
     base::write_file_atomically(folder / "results.json",
                                 eval::results_json(result, describe_base(config_, *workspace_)));
     checkpoint::MadeBy made = checkpoint::made_here();
@@ -313,10 +340,10 @@ class EvalRun {
   eval::EvaluationInput input_;
   std::vector<eval::EvaluationChunk> chunks_;
   std::optional<PartialEvaluation> partial_;
-  std::optional<ProgressBoard> board_;       // rank 0
-  std::vector<eval::RankTimings> timings_;   // rank 0, by worker
-  std::size_t num_done_ = 0;                 // rank 0
-  std::int64_t num_mine_ = 0;                // chunks begun by this rank
+  std::optional<ProgressBoard> board_;      // rank 0
+  std::vector<eval::RankTimings> timings_;  // rank 0, by worker
+  std::size_t num_done_ = 0;                // rank 0
+  std::int64_t num_mine_ = 0;               // chunks begun by this rank
 };
 
 }  // namespace

@@ -15,8 +15,7 @@ std::vector<data::Example> read_general_rows(const config::Config& config) {
   const data::Dataset dataset(config.data.dataset_dir);
   for (const std::string& name : config.data.general) {
     data::TaskData task = dataset.read_task(name, {.max_train_samples = 0, .max_eval_samples = 1});
-    rows.insert(rows.end(),
-                std::make_move_iterator(task.train.begin()),
+    rows.insert(rows.end(), std::make_move_iterator(task.train.begin()),
                 std::make_move_iterator(task.train.end()));
   }
   const std::int64_t wanted = config.data.general_samples;
@@ -88,16 +87,19 @@ PreparedExpert prepare_expert(const config::Config& config,
   prepared.held_out = encoder.encode(set.held_out, counts);
   const std::string& name = tasks[index].name;
   if (counts.num_rows_cut > 0) {
-    prepared.warnings.push_back(fmt::format("{}: the user text of {} rows was cut to data.cutoff_len = {} ({} tokens in all)",
-                                            name, counts.num_rows_cut, config.data.cutoff_len, counts.num_tokens_cut));
+    prepared.warnings.push_back(fmt::format(
+        "{}: the user text of {} rows was cut to data.cutoff_len = {} ({} tokens in all)", name,
+        counts.num_rows_cut, config.data.cutoff_len, counts.num_tokens_cut));
   }
   if (counts.num_rows_over > 0) {
-    prepared.warnings.push_back(fmt::format("{}: {} rows are longer than data.cutoff_len = {} without any user text; kept whole",
-                                            name, counts.num_rows_over, config.data.cutoff_len));
+    prepared.warnings.push_back(fmt::format(
+        "{}: {} rows are longer than data.cutoff_len = {} without any user text; kept whole", name,
+        counts.num_rows_over, config.data.cutoff_len));
   }
   if (counts.num_answers_with_indicator > 0) {
     prepared.warnings.push_back(
-        fmt::format("{}: {} answers contain an indicator token, which is never generated inside an answer; consider "
+        fmt::format("{}: {} answers contain an indicator token, which is never generated inside an "
+                    "answer; consider "
                     "other indicators",
                     name, counts.num_answers_with_indicator));
   }

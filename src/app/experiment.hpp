@@ -1,6 +1,7 @@
 #pragma once
-// A run's experts before they are trained: task rows, rehearsal buffers, reconstructed training sets, and the
-// identity of each. Everything here is the same on every rank and knows no communicator.
+// A run's experts before they are trained: task rows, rehearsal buffers, reconstructed training
+// sets, and the identity of each. Everything here is the same on every rank and knows no
+// communicator.
 
 #include <cstdint>
 #include <optional>
@@ -19,15 +20,16 @@ namespace baton::app {
 /// The rows of one task and the rows rehearsed from it later.
 struct TaskRows {
   std::string name;
-  std::optional<std::vector<data::Example>> train;  // nothing: the files are gone, buffer and expert are there
+  std::optional<std::vector<data::Example>>
+      train;  // nothing: the files are gone, buffer and expert are there
   data::RehearsalBuffer buffer;
 };
 
 /// The general rows of the config: train rows of its `general` tasks, or a sample of them.
 std::vector<data::Example> read_general_rows(const config::Config& config);
 
-/// What determines expert `index`: config, base, tokenizer, template, indicators, its rows, the buffers before
-/// it. Without train rows the fact "task_rows" is left out.
+/// What determines expert `index`: config, base, tokenizer, template, indicators, its rows, the
+/// buffers before it. Without train rows the fact "task_rows" is left out.
 expert::Identity identity_of(const config::Config& config,
                              const Workspace& workspace,
                              const std::vector<TaskRows>& tasks,

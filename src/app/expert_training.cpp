@@ -71,40 +71,42 @@ expert::ExpertState new_state(const ExpertJob& job, std::uint64_t seed) {
   state.seed = seed;
   state.num_positive = job.prepared.num_positive;
   state.num_negative = job.prepared.num_negative;
-  state.arrays = train::new_adapter_arrays({sizes.num_hidden_layers,
-                                            model::Llama::linear_shapes(sizes),
-                                            config.lora.lora_target,
-                                            config.lora.lora_rank},
-                                           seed);
+  state.arrays =
+      train::new_adapter_arrays({sizes.num_hidden_layers, model::Llama::linear_shapes(sizes),
+                                 config.lora.lora_target, config.lora.lora_rank},
+                                seed);
   return state;
 }
 
-// Margins of the held-out rows decide; they are few, and every rank of the group would get the same.
-void calibrate_threshold(const ExpertJob& job, const model::Adapter& adapter, expert::ExpertState& state) {
+// Margins of the held-out rows decide; they are few, and every rank of the group would get the
+// same.
+void calibrate_threshold(const ExpertJob& job,
+                         const model::Adapter& adapter,
+                         expert::ExpertState& state) {
   std::vector<std::vector<tokenizer::TokenId>> prompts;
   for (const data::TrainingRow& row : job.prepared.held_out) {
     prompts.emplace_back(row.tokens.begin(), row.tokens.begin() + row.prompt_length);
   }
-  const std::vector<double> margins = eval::margins(*job.workspace.model,
-                                                    adapter,
-                                                    prompts,
-                                                    job.workspace.indicators,
-                                                    job.config.eval.eval_batch_size);
+  const std::vector<double> margins =
+      eval::margins(*job.workspace.model, adapter, prompts, job.workspace.indicators,
+                    job.config.eval.eval_batch_size);
   std::vector<double> own;
   std::vector<double> foreign;
   for (std::size_t i = 0; i < margins.size(); ++i) {
-    (job.prepared.held_out[i].role == data::RowRole::kPositive ? own : foreign).push_back(margins[i]);
+    (job.prepared.held_out[i].role == data::RowRole::kPositive ? own : foreign)
+        .push_back(margins[i]);
   }
   const route::Calibration calibration = route::calibrate(own, foreign);
   state.accept_threshold = calibration.threshold;
   state.roc = calibration.roc;
-  base::log_info("train",
-                 fmt::format("{}: accept_threshold {:.4g} from {} own and {} foreign held-out rows, balanced accuracy {:.3f}",
-                             state.task, calibration.threshold, own.size(), foreign.size(),
-                             calibration.balanced_accuracy));
+  base::log_info("train", fmt::format("{}: accept_threshold {:.4g} from {} own and {} foreign "
+                                      "held-out rows, balanced accuracy {:.3f}",
+                                      state.task, calibration.threshold, own.size(), foreign.size(),
+                                      calibration.balanced_accuracy));
 }
 
-// One line a logged update. When training goes on from saved state, what an earlier attempt wrote after it is taken out.
+// One line a logged update. When training goes on from saved state, what an earlier attempt wrote
+// after it is taken out.
 class StepLog {
  public:
   StepLog(const std::filesystem::path& path, std::int64_t first_step) : path_(path) {
@@ -113,7 +115,8 @@ class StepLog {
       std::ifstream old(path);
       for (std::string line; std::getline(old, line);) {
         const base::Json json = base::Json::parse(line, nullptr, false);
-        if (json.is_object() && json.value(json.contains("step") ? "step" : "saved_step", std::int64_t{0}) <= first_step) {
+        if (json.is_object() && json.value(json.contains("step") ? "step" : "saved_step",
+                                           std::int64_t{0}) <= first_step) {
           kept += line + '\n';
         }
       }
@@ -128,7 +131,8 @@ class StepLog {
     file_ << line.dump() << '\n' << std::flush;
     if (!file_) {
       throw base::Error(base::ErrorKind::kStorage, "cannot write the training log",
-                        {.where = path_.string(), .fix = "free space or raise the quota, then run the same command again"});
+                        {.where = path_.string(),
+                         .fix = "free space or raise the quota, then run the same command again"});
     }
   }
 
@@ -138,7 +142,9 @@ class StepLog {
   std::ofstream file_;
 };
 
-base::OrderedJson log_line(const train::StepRecord& record, double seconds, const std::vector<double>& rank_seconds) {
+base::OrderedJson log_line(const train::StepRecord& record,
+                           double seconds,
+                           const std::vector<double>& rank_seconds) {
   base::OrderedJson line;
   line["step"] = record.step;
   line["loss"] = record.loss;
@@ -170,7 +176,8 @@ class ExpertTraining {
     outcome.steps = trainer_->num_steps();
     outcome.last_loss = trainer_->last_loss();
     outcome.seconds = saves_->seconds();
-    const comm::Heartbeat::Section section(hooks_.heartbeat, outcome.stopped ? "save" : "finish", false);
+    const comm::Heartbeat::Section section(hooks_.heartbeat, outcome.stopped ? "save" : "finish",
+                                           false);
     comm::together(group_, [&] { outcome.stopped ? saves_->finish_stop() : finish(); });
     outcome.threshold = state_.accept_threshold;
     return outcome;
@@ -228,7 +235,8 @@ class ExpertTraining {
         read_header(facts, static_cast<std::size_t>(trainer_->num_parameters()), saved);
       }
     });
-    for (std::vector<float>* values : {&saved.parameters, &saved.first_moment, &saved.second_moment}) {
+    for (std::vector<float>* values :
+         {&saved.parameters, &saved.first_moment, &saved.second_moment}) {
       group_.broadcast({values->data(), values->size(), false}, 0);
     }
     comm::together(group_, [&] { trainer_->restore(saved); });
@@ -242,19 +250,32 @@ class ExpertTraining {
       base::log_warning("save", fmt::format("{}: {}", task_, note));
     }
     if (loaded && loaded->state.threads_per_rank != facts_.threads_per_rank) {
-      base::log_warning("save", fmt::format("{}: saved with {} threads a rank, goes on with {}: the last bits may differ from "
-                                            "those of an undisturbed training (cluster.threads_per_rank sets the number)",
-                                            task_, loaded->state.threads_per_rank, facts_.threads_per_rank));
+      base::log_warning(
+          "save",
+          fmt::format(
+              "{}: saved with {} threads a rank, goes on with {}: the last bits may differ from "
+              "those of an undisturbed training (cluster.threads_per_rank sets the number)",
+              task_, loaded->state.threads_per_rank, facts_.threads_per_rank));
     }
     return loaded ? std::move(loaded->state) : expert::TrainingState{};
   }
 
   static base::Json header_of(const expert::TrainingState& saved) {
-    return {saved.seed, saved.step, saved.num_updates, saved.slot, saved.skipped_updates,
-            saved.first_loss, saved.last_loss, saved.seconds, saved.num_tokens, saved.parameters.size()};
+    return {saved.seed,
+            saved.step,
+            saved.num_updates,
+            saved.slot,
+            saved.skipped_updates,
+            saved.first_loss,
+            saved.last_loss,
+            saved.seconds,
+            saved.num_tokens,
+            saved.parameters.size()};
   }
 
-  static void read_header(const base::Json& facts, std::size_t num_parameters, expert::TrainingState& saved) {
+  static void read_header(const base::Json& facts,
+                          std::size_t num_parameters,
+                          expert::TrainingState& saved) {
     BATON_ASSERT(facts[9].get<std::size_t>() == num_parameters, facts.dump());
     saved.seed = facts[0].get<std::uint64_t>();
     saved.step = facts[1].get<std::int64_t>();
@@ -265,7 +286,8 @@ class ExpertTraining {
     saved.last_loss = facts[6].get<double>();
     saved.seconds = facts[7].get<double>();
     saved.num_tokens = facts[8].get<std::int64_t>();
-    for (std::vector<float>* values : {&saved.parameters, &saved.first_moment, &saved.second_moment}) {
+    for (std::vector<float>* values :
+         {&saved.parameters, &saved.first_moment, &saved.second_moment}) {
       values->resize(num_parameters);
     }
   }
@@ -274,7 +296,8 @@ class ExpertTraining {
     if (leads()) {
       log_.emplace(job_.log_path, trainer_->num_steps());
     }
-    SavePlan plan{job_.checkpoint_folder, job_.config.train.save_steps, job_.config.train.save_seconds};
+    SavePlan plan{job_.checkpoint_folder, job_.config.train.save_steps,
+                  job_.config.train.save_seconds};
     plan.note = [this](const base::OrderedJson& line) { log_->write(line); };
     saves_.emplace(leads(), plan, *trainer_, facts_, hooks_.stop_watcher);
     remember_for_rollback();
@@ -309,14 +332,16 @@ class ExpertTraining {
     }
     remember_for_rollback();
     check_time_limit(seconds);
-    hooks_.on_step({record.step, trainer_->num_updates(), record.loss, static_cast<double>(record.num_tokens) / seconds});
+    hooks_.on_step({record.step, trainer_->num_updates(), record.loss,
+                    static_cast<double>(record.num_tokens) / seconds});
   }
 
   void log_update(const train::StepRecord& record, double seconds) {
     std::vector<double> rank_seconds{record.compute_seconds};
     if (group_.size() > 1) {
       rank_seconds.clear();
-      for (const std::string& bytes : group_.all_gather_bytes(fmt::format("{}", record.compute_seconds))) {
+      for (const std::string& bytes :
+           group_.all_gather_bytes(fmt::format("{}", record.compute_seconds))) {
         rank_seconds.push_back(std::stod(bytes));
       }
     }
@@ -336,19 +361,21 @@ class ExpertTraining {
   void check_time_limit(double seconds) {
     const auto limit = static_cast<double>(job_.config.cluster.timeout_seconds);
     if (limit > 0 && group_.all_reduce_max(seconds > limit ? 1 : 0) != 0) {
-      throw comm::GroupError(base::Error(
-          base::ErrorKind::kUsage, "cluster.timeout_seconds is shorter than one update",
-          {.where = fmt::format("expert {}", task_),
-           .expected = "several updates within the limit",
-           .found = fmt::format("an update of {:.1f} s, a limit of {} s", seconds, job_.config.cluster.timeout_seconds),
-           .fix = "raise cluster.timeout_seconds, or set it to 0 to wait for ever"}));
+      throw comm::GroupError(
+          base::Error(base::ErrorKind::kUsage, "cluster.timeout_seconds is shorter than one update",
+                      {.where = fmt::format("expert {}", task_),
+                       .expected = "several updates within the limit",
+                       .found = fmt::format("an update of {:.1f} s, a limit of {} s", seconds,
+                                            job_.config.cluster.timeout_seconds),
+                       .fix = "raise cluster.timeout_seconds, or set it to 0 to wait for ever"}));
     }
   }
 
   bool rolls_back() const { return job_.config.train.non_finite == "rollback"; }
 
   void remember_for_rollback() {
-    const bool is_border = job_.config.train.save_steps > 0 && trainer_->num_steps() % job_.config.train.save_steps == 0;
+    const bool is_border = job_.config.train.save_steps > 0 &&
+                           trainer_->num_steps() % job_.config.train.save_steps == 0;
     if (rolls_back() && (is_border || anchor_.parameters.empty())) {
       trainer_->copy_state(anchor_);
     }
@@ -357,17 +384,19 @@ class ExpertTraining {
   // Every rank of the group is here with the same error.
   void pass_over(const train::NonFiniteUpdate& error) {
     const std::int64_t first = rolls_back() ? anchor_.step : error.update();
-    const auto num_left_out = static_cast<std::int64_t>(trainer_->left_out().size()) + error.update() - first + 1;
+    const auto num_left_out =
+        static_cast<std::int64_t>(trainer_->left_out().size()) + error.update() - first + 1;
     if (job_.config.train.non_finite == "stop") {
       throw error;
     }
     if (num_left_out > std::max<std::int64_t>(10, trainer_->num_updates() / 10)) {
-      throw comm::GroupError(base::Error(
-          base::ErrorKind::kNonFinite, "too many updates are not finite",
-          {.where = fmt::format("expert {}, update {}", task_, error.update() + 1),
-           .expected = "at most a tenth of the updates (or ten) left out",
-           .found = fmt::format("{} of {}; the last one: {}", num_left_out, trainer_->num_updates(), error.details().found),
-           .fix = "lower train.learning_rate, or look at these rows"}));
+      throw comm::GroupError(
+          base::Error(base::ErrorKind::kNonFinite, "too many updates are not finite",
+                      {.where = fmt::format("expert {}, update {}", task_, error.update() + 1),
+                       .expected = "at most a tenth of the updates (or ten) left out",
+                       .found = fmt::format("{} of {}; the last one: {}", num_left_out,
+                                            trainer_->num_updates(), error.details().found),
+                       .fix = "lower train.learning_rate, or look at these rows"}));
     }
     if (rolls_back()) {
       trainer_->restore(anchor_);
@@ -378,8 +407,8 @@ class ExpertTraining {
       if (!leads()) {
         return;
       }
-      base::log_warning("train", fmt::format("{}: {}; updates {} to {} are left out", task_, error.details().found,
-                                             first + 1, error.update() + 1));
+      base::log_warning("train", fmt::format("{}: {}; updates {} to {} are left out", task_,
+                                             error.details().found, first + 1, error.update() + 1));
       base::OrderedJson line;
       line["step"] = first;
       line["left_out"] = {first + 1, error.update() + 1};
@@ -424,7 +453,9 @@ class ExpertTraining {
 
 }  // namespace
 
-ExpertOutcome train_expert(const ExpertJob& job, comm::Communicator& group, const TrainingHooks& hooks) {
+ExpertOutcome train_expert(const ExpertJob& job,
+                           comm::Communicator& group,
+                           const TrainingHooks& hooks) {
   return ExpertTraining(job, group, hooks).run();
 }
 

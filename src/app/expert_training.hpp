@@ -1,6 +1,6 @@
 #pragma once
-// One expert from prepared rows to its file, on one group: adapter, saved state of an earlier attempt, training loop,
-// saves, threshold, file, log. The group's ranks call it together.
+// One expert from prepared rows to its file, on one group: adapter, saved state of an earlier
+// attempt, training loop, saves, threshold, file, log. The group's ranks call it together.
 
 #include <cstdint>
 #include <functional>
@@ -36,25 +36,27 @@ struct ExpertStep {
 };
 
 struct ExpertOutcome {
-  bool stopped = false;        // asked to stop before the end: its state is on disk, there is no file
+  bool stopped = false;  // asked to stop before the end: its state is on disk, there is no file
   std::int64_t steps = 0;
   double last_loss = 0;
-  double seconds = 0;          // of training, earlier attempts included
+  double seconds = 0;  // of training, earlier attempts included
   double threshold = 0;
 };
 
 /// What the loop needs from around it.
 struct TrainingHooks {
   std::function<void(const ExpertStep&)> on_step;  // after each update, on every rank
-  std::function<bool()> should_stop;               // asked before each micro-batch slot, on every rank
+  std::function<bool()> should_stop;  // asked before each micro-batch slot, on every rank
   StopWatcher& stop_watcher;
   comm::Heartbeat& heartbeat;
   const FaultInjection& faults;
   int attempt = 1;
 };
 
-/// Collective over `group`; its rank 0 reads and writes the files. An error is a comm::GroupError on every rank, but for
-/// one of the communication itself.
-ExpertOutcome train_expert(const ExpertJob& job, comm::Communicator& group, const TrainingHooks& hooks);
+/// Collective over `group`; its rank 0 reads and writes the files. An error is a comm::GroupError
+/// on every rank, but for one of the communication itself.
+ExpertOutcome train_expert(const ExpertJob& job,
+                           comm::Communicator& group,
+                           const TrainingHooks& hooks);
 
 }  // namespace baton::app

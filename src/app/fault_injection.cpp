@@ -30,15 +30,18 @@ std::map<std::string, std::string> read_fault(const std::string& text) {
   for (const std::string& part : split(text, ',')) {
     const std::size_t equals = part.find('=');
     if (equals == std::string::npos) {
-      throw base::Error(base::ErrorKind::kUsage, "BATON_FAULT cannot be read",
-                        {.expected = "rank=R,step=S,kind=KIND", .found = text, .fix = "unset it, or correct it"});
+      throw base::Error(
+          base::ErrorKind::kUsage, "BATON_FAULT cannot be read",
+          {.expected = "rank=R,step=S,kind=KIND", .found = text, .fix = "unset it, or correct it"});
     }
     values[part.substr(0, equals)] = part.substr(equals + 1);
   }
   return values;
 }
 
-std::int64_t number(const std::map<std::string, std::string>& values, const std::string& name, std::int64_t fallback) {
+std::int64_t number(const std::map<std::string, std::string>& values,
+                    const std::string& name,
+                    std::int64_t fallback) {
   const auto place = values.find(name);
   return place == values.end() ? fallback : std::strtoll(place->second.c_str(), nullptr, 10);
 }
@@ -62,17 +65,22 @@ FaultInjection FaultInjection::from_environment(int world_rank) {
     fault.step = number(values, "step", 1);
     fault.attempts = number(values, "attempt", fault.attempts);
     fault.calls = number(values, "calls", 0);
-    fault.seconds = values.contains("seconds") ? std::strtod(values.at("seconds").c_str(), nullptr) : fault.seconds;
+    fault.seconds = values.contains("seconds") ? std::strtod(values.at("seconds").c_str(), nullptr)
+                                               : fault.seconds;
     injection.faults_.push_back(fault);
   }
   return injection;
 }
 
-bool FaultInjection::is_due(const Fault& fault, const std::string& task, int attempt, std::int64_t step) const {
+bool FaultInjection::is_due(const Fault& fault,
+                            const std::string& task,
+                            int attempt,
+                            std::int64_t step) const {
   if (fault.calls > 0) {
     return num_calls_ == fault.calls;
   }
-  return (fault.task.empty() || fault.task == task) && step == fault.step && attempt <= fault.attempts;
+  return (fault.task.empty() || fault.task == task) && step == fault.step &&
+         attempt <= fault.attempts;
 }
 
 void FaultInjection::before_slot(const std::string& task,
@@ -96,17 +104,21 @@ void FaultInjection::before_slot(const std::string& task,
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
       }
     } else if (fault.kind == "skip") {
-      // The others wait for this rank in an operation that it has already taken part in once too often.
+      // The others wait for this rank in an operation that it has already taken part in once too
+      // often.
       group.barrier();
     } else if (fault.kind == "data" || fault.kind == "communication" || fault.kind == "storage" ||
                fault.kind == "internal") {
-      throw base::Error(base::kind_from_name(fault.kind), "a fault that was asked for by BATON_FAULT",
+      throw base::Error(base::kind_from_name(fault.kind),
+                        "a fault that was asked for by BATON_FAULT",
                         {.where = fmt::format("expert {}, update {}", task, step)});
     }
   }
 }
 
-void FaultInjection::on_gradient(const std::string& task, std::int64_t step, comm::FloatBuffer gradient) const {
+void FaultInjection::on_gradient(const std::string& task,
+                                 std::int64_t step,
+                                 comm::FloatBuffer gradient) const {
   for (const Fault& fault : faults_) {
     if (fault.kind == "nan" && fault.step == step && (fault.task.empty() || fault.task == task)) {
       gradient.data[0] = std::numeric_limits<float>::quiet_NaN();

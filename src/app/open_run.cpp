@@ -11,19 +11,20 @@ namespace baton::app {
 
 namespace {
 
-void check_base(const expert::ExpertState& state, const Workspace& workspace, const std::filesystem::path& path) {
+void check_base(const expert::ExpertState& state,
+                const Workspace& workspace,
+                const std::filesystem::path& path) {
   if (state.base_fingerprint != workspace.model->fingerprint()) {
-    throw base::Error(base::ErrorKind::kModel,
-                      "an expert was trained on another base model",
-                      {.where = path.string(),
-                       .expected = fmt::format("base {}", state.base_fingerprint.substr(0, 16)),
-                       .found = fmt::format("base {}", workspace.model->fingerprint().substr(0, 16)),
-                       .fix = "point model.model_name_or_path at the folder the run was trained with"});
+    throw base::Error(
+        base::ErrorKind::kModel, "an expert was trained on another base model",
+        {.where = path.string(),
+         .expected = fmt::format("base {}", state.base_fingerprint.substr(0, 16)),
+         .found = fmt::format("base {}", workspace.model->fingerprint().substr(0, 16)),
+         .fix = "point model.model_name_or_path at the folder the run was trained with"});
   }
   const std::string& name = workspace.prompt_template->name();
   if (state.prompt_template != name) {
-    throw base::Error(base::ErrorKind::kModel,
-                      "an expert was trained with another prompt template",
+    throw base::Error(base::ErrorKind::kModel, "an expert was trained with another prompt template",
                       {.where = path.string(),
                        .expected = state.prompt_template,
                        .found = name,
@@ -49,8 +50,7 @@ LoadedExperts load_experts(const checkpoint::RunFolder& folder, const Workspace&
     }
   }
   if (!missing.empty()) {
-    throw base::Error(base::ErrorKind::kUsage,
-                      "this run is not finished: experts are missing",
+    throw base::Error(base::ErrorKind::kUsage, "this run is not finished: experts are missing",
                       {.where = folder.root().string(),
                        .expected = fmt::format("{} experts", folder.record().tasks.size()),
                        .found = "missing: " + base::join(missing, ", "),
@@ -61,18 +61,20 @@ LoadedExperts load_experts(const checkpoint::RunFolder& folder, const Workspace&
   for (const std::string& task : folder.record().tasks) {
     const std::filesystem::path path = folder.expert_path(task);
     if (!folder.verify(folder.expert_file(task))) {
-      base::log_warning("run", path.string() + " is not recorded in run.json; its own checksums decide");
+      base::log_warning("run",
+                        path.string() + " is not recorded in run.json; its own checksums decide");
     }
     expert::ExpertState state = checkpoint::load_expert(path);
     check_base(state, workspace, path);
-    experts.adapters.push_back(model::adapter_from_state(state, num_layers, workspace.model->device()));
+    experts.adapters.push_back(
+        model::adapter_from_state(state, num_layers, workspace.model->device()));
     state.arrays.clear();
     experts.states.push_back(std::move(state));
   }
   for (std::size_t i = 0; i < experts.states.size(); ++i) {
     const expert::ExpertState& state = experts.states[i];
-    experts.chain.push_back(
-        {state.task, &experts.adapters[i], state.accept_token_id, state.pass_token_id, state.accept_threshold});
+    experts.chain.push_back({state.task, &experts.adapters[i], state.accept_token_id,
+                             state.pass_token_id, state.accept_threshold});
   }
   return experts;
 }

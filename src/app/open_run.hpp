@@ -1,5 +1,6 @@
 #pragma once
-// A finished or growing run folder as the asking commands see it: config, experts on the model's device, chain.
+// A finished or growing run folder as the asking commands see it: config, experts on the model's
+// device, chain.
 
 #include <filesystem>
 #include <string>
@@ -16,7 +17,7 @@ namespace baton::app {
 struct LoadedExperts {
   std::vector<expert::ExpertState> states;  // without arrays; oldest first
   std::vector<model::Adapter> adapters;
-  std::vector<eval::ChainExpert> chain;     // points into adapters
+  std::vector<eval::ChainExpert> chain;  // points into adapters
 };
 
 /// The run's config with the overrides on top.
@@ -24,8 +25,8 @@ config::Config config_of_run(const checkpoint::RunFolder& folder,
                              const std::vector<config::Override>& overrides,
                              config::Purpose purpose);
 
-/// Every expert of the run, verified; `folder`'s missing experts are a kUsage error that says what to run. An expert
-/// of another base model: kModel.
+/// Every expert of the run, verified; `folder`'s missing experts are a kUsage error that says what
+/// to run. An expert of another base model: kModel.
 LoadedExperts load_experts(const checkpoint::RunFolder& folder, const Workspace& workspace);
 
 eval::Answering answering_of(const Workspace& workspace, const config::Config& config);

@@ -42,8 +42,11 @@ void PartialEvaluation::open() const {
   base::make_directories(folder_);
   for (const auto& entry : std::filesystem::directory_iterator(root_)) {
     if (entry.path().filename() != folder_.filename()) {
-      base::log_info("eval", fmt::format("removing a half-finished evaluation of other experts, queries or settings: {}",
-                                         entry.path().string()));
+      base::log_info(
+          "eval",
+          fmt::format(
+              "removing a half-finished evaluation of other experts, queries or settings: {}",
+              entry.path().string()));
       std::error_code ignored;
       std::filesystem::remove_all(entry.path(), ignored);
     }

@@ -1,6 +1,7 @@
 #pragma once
-// Chunks of an evaluation that are done, on disk until all are: RUN/eval/partial/<fingerprint>/chunk-00012. An
-// evaluation that was cut off goes on from them; one of other experts, queries or settings has another fingerprint.
+// Chunks of an evaluation that are done, on disk until all are:
+// RUN/eval/partial/<fingerprint>/chunk-00012. An evaluation that was cut off goes on from them; one
+// of other experts, queries or settings has another fingerprint.
 
 #include <filesystem>
 #include <optional>
@@ -14,9 +15,12 @@ namespace baton::app {
 class PartialEvaluation {
  public:
   /// `facts`: everything that the records depend on besides the queries, as text.
-  PartialEvaluation(const std::filesystem::path& eval_folder, const eval::EvaluationInput& input, const std::string& facts);
+  PartialEvaluation(const std::filesystem::path& eval_folder,
+                    const eval::EvaluationInput& input,
+                    const std::string& facts);
 
-  /// Makes the folder and removes those of other evaluations; one process calls it before the others save.
+  /// Makes the folder and removes those of other evaluations; one process calls it before the
+  /// others save.
   void open() const;
   /// Numbers of the chunks that are there, whole; damaged ones are removed.
   std::vector<bool> finished(std::size_t num_chunks) const;

@@ -1,6 +1,6 @@
-// `baton plan`: reads config and data, encodes what would be trained, and shows the plan. Loads no weights. An
-// expert's rows are counted exactly; its tokens are estimated from one draw of negatives for all experts, so that
-// the work grows with the tasks and not with their square.
+// `baton plan`: reads config and data, encodes what would be trained, and shows the plan. Loads no
+// weights. An expert's rows are counted exactly; its tokens are estimated from one draw of
+// negatives for all experts, so that the work grows with the tasks and not with their square.
 
 #include <unistd.h>
 
@@ -34,9 +34,11 @@ std::vector<TaskRows> rows_for_plan(const config::Config& config) {
     TaskRows task;
     task.name = name;
     task.train = dataset
-                     .read_task(name, {.max_train_samples = config.data.max_train_samples, .max_eval_samples = 1})
+                     .read_task(name, {.max_train_samples = config.data.max_train_samples,
+                                       .max_eval_samples = 1})
                      .train;
-    task.buffer = data::make_buffer(name, *task.train, config.method.buffer_ratio, config.train.seed);
+    task.buffer =
+        data::make_buffer(name, *task.train, config.method.buffer_ratio, config.train.seed);
     tasks.push_back(std::move(task));
   }
   return tasks;
@@ -45,9 +47,11 @@ std::vector<TaskRows> rows_for_plan(const config::Config& config) {
 coordinator::MemoryRequest memory_request(const config::Config& config) {
   const weights::LlamaConfig sizes = weights::read_llama_config(config.model.model_name_or_path);
   coordinator::MemoryRequest memory;
-  memory.model = {sizes.vocab_size,          sizes.hidden_size, sizes.intermediate_size, sizes.num_hidden_layers,
-                  sizes.num_attention_heads, sizes.num_key_value_heads, sizes.head_dim, sizes.num_parameters()};
-  const bool bf16 = config.model.dtype == "bfloat16" || (config.model.dtype == "auto" && device::has_fast_bf16());
+  memory.model = {sizes.vocab_size,        sizes.hidden_size,         sizes.intermediate_size,
+                  sizes.num_hidden_layers, sizes.num_attention_heads, sizes.num_key_value_heads,
+                  sizes.head_dim,          sizes.num_parameters()};
+  const bool bf16 =
+      config.model.dtype == "bfloat16" || (config.model.dtype == "auto" && device::has_fast_bf16());
   memory.compute_bytes = bf16 ? 2 : 4;
   memory.weights_are_mapped = sizes.torch_dtype == (bf16 ? "bfloat16" : "float32");
   memory.lora_rank = static_cast<int>(config.lora.lora_rank);
@@ -67,15 +71,18 @@ coordinator::PlanRequest wishes_of(const config::Config& config) {
   return wishes;
 }
 
-// What this process may use: the machine's memory or less, where a container or a batch job limits it.
+// What this process may use: the machine's memory or less, where a container or a batch job limits
+// it.
 std::uint64_t memory_of_this_machine() {
   const long num_pages = sysconf(_SC_PHYS_PAGES);
   const long page_bytes = sysconf(_SC_PAGESIZE);
   if (num_pages <= 0 || page_bytes <= 0) {
     return 0;
   }
-  std::uint64_t bytes = static_cast<std::uint64_t>(num_pages) * static_cast<std::uint64_t>(page_bytes);
-  for (const char* file : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
+  std::uint64_t bytes =
+      static_cast<std::uint64_t>(num_pages) * static_cast<std::uint64_t>(page_bytes);
+  for (const char* file :
+       {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
     std::uint64_t limit = 0;
     if (std::ifstream(file) >> limit && limit > 0) {  // the word "max" is no number
       bytes = std::min(bytes, limit);
@@ -92,15 +99,20 @@ struct RowSums {
 
 class TaskCounter {
  public:
-  TaskCounter(const config::Config& config, const data::RowEncoder& encoder, coordinator::MemoryRequest& memory)
+  TaskCounter(const config::Config& config,
+              const data::RowEncoder& encoder,
+              coordinator::MemoryRequest& memory)
       : encoder_(encoder), memory_(memory) {
     options_.negative_ratio = config.method.negative_ratio;
-    options_.calibration_ratio = config.method.accept_threshold.is_auto ? config.method.calibration_ratio : 0.0;
+    options_.calibration_ratio =
+        config.method.accept_threshold.is_auto ? config.method.calibration_ratio : 0.0;
     options_.run_seed = config.train.seed;
   }
 
   /// Of a task's own rows, as they stand in its expert's training set.
-  RowSums positives(const TaskRows& task) const { return count(task.name, *task.train, {}, {})[task.name]; }
+  RowSums positives(const TaskRows& task) const {
+    return count(task.name, *task.train, {}, {})[task.name];
+  }
 
   /// Of the negatives that each task gives every later expert; "" for the general rows.
   std::map<std::string, RowSums> negatives(const std::vector<TaskRows>& tasks,
@@ -149,11 +161,13 @@ void add_tasks(const config::Config& config, const data::RowEncoder& encoder, Pl
     task.num_rows = own.num_rows + earlier.num_rows;
     task.tokens_per_epoch = static_cast<double>(own.num_tokens + earlier.num_tokens);
     task.num_epochs = config.train.num_train_epochs;
-    task.num_steps = data::Sampler(task.num_rows, config.train.train_batch_size, micro, config.train.num_train_epochs, 0)
+    task.num_steps = data::Sampler(task.num_rows, config.train.train_batch_size, micro,
+                                   config.train.num_train_epochs, 0)
                          .num_updates();
     task.max_useful_ranks = static_cast<int>((config.train.train_batch_size + micro - 1) / micro);
     task.is_trained = !root.empty() && std::filesystem::exists(
-                                           root / "experts" / (checkpoint::task_file_stem(index, task.name) + ".h5"));
+                                           root / "experts" /
+                                           (checkpoint::task_file_stem(index, task.name) + ".h5"));
     inputs.tasks.push_back(task);
     earlier.num_rows += negatives[task.name].num_rows;
     earlier.num_tokens += negatives[task.name].num_tokens;
@@ -167,8 +181,8 @@ int run_plan_command(const config::Command& command) {
       config::load_config(command.config_file, command.overrides, config::Purpose::kPlan);
   Workspace workspace;
   open_text_parts(config, workspace);
-  const data::RowEncoder encoder(*workspace.tokenizer, *workspace.prompt_template, workspace.indicators,
-                                 config.data.cutoff_len);
+  const data::RowEncoder encoder(*workspace.tokenizer, *workspace.prompt_template,
+                                 workspace.indicators, config.data.cutoff_len);
   PlanInputs inputs;
   inputs.memory = memory_request(config);
   add_tasks(config, encoder, inputs);

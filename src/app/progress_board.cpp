@@ -13,8 +13,8 @@ ProgressBoard::ProgressBoard(std::vector<std::string> names, std::int64_t total_
 }
 
 void ProgressBoard::show(int group, const coordinator::Progress& progress) {
-  progress_.update(group, names_[static_cast<std::size_t>(progress.item)], progress.step, progress.num_steps,
-                   progress.loss, progress.tokens_per_second);
+  progress_.update(group, names_[static_cast<std::size_t>(progress.item)], progress.step,
+                   progress.num_steps, progress.loss, progress.tokens_per_second);
 }
 
 void ProgressBoard::finish(int group, int item, double seconds) {

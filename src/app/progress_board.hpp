@@ -1,5 +1,6 @@
 #pragma once
-// What a person sees of all groups at world rank 0 while experts train. Used in the coordinator's thread.
+// What a person sees of all groups at world rank 0 while experts train. Used in the coordinator's
+// thread.
 
 #include <string>
 #include <vector>

@@ -28,7 +28,8 @@ std::vector<data::Example> rows_from(const Json& list) {
     data::Example row;
     row.id = item.at(0).get<std::string>();
     for (const Json& message : item.at(1)) {
-      row.conversation.push_back({message.at(0).get<std::string>(), message.at(1).get<std::string>()});
+      row.conversation.push_back(
+          {message.at(0).get<std::string>(), message.at(1).get<std::string>()});
     }
     row.references = item.at(2).get<std::vector<std::string>>();
     row.origin = item.at(3).get<std::string>();
@@ -43,10 +44,12 @@ std::string to_bytes(const RunRows& rows) {
   Json tasks = Json::array();
   for (const TaskRows& task : rows.tasks) {
     const data::RehearsalBuffer& buffer = task.buffer;
-    tasks.push_back({task.name, task.train ? to_json(*task.train) : Json(), buffer.task, buffer.num_task_rows,
-                     buffer.ratio, buffer.seed, buffer.selection, to_json(buffer.rows)});
+    tasks.push_back({task.name, task.train ? to_json(*task.train) : Json(), buffer.task,
+                     buffer.num_task_rows, buffer.ratio, buffer.seed, buffer.selection,
+                     to_json(buffer.rows)});
   }
-  const std::vector<std::uint8_t> bytes = Json::to_cbor(Json::array({to_json(rows.general), tasks}));
+  const std::vector<std::uint8_t> bytes =
+      Json::to_cbor(Json::array({to_json(rows.general), tasks}));
   return {bytes.begin(), bytes.end()};
 }
 

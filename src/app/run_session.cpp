@@ -21,7 +21,8 @@ base::Error stopped_error() {
 
 }  // namespace
 
-RunSession::RunSession(comm::ProcessWorld& world, std::string command) : world_(world), command_(std::move(command)) {}
+RunSession::RunSession(comm::ProcessWorld& world, std::string command)
+    : world_(world), command_(std::move(command)) {}
 
 void RunSession::begin(const std::filesystem::path& run, std::optional<checkpoint::RunLock> lock) {
   run_ = run;
@@ -58,8 +59,8 @@ void RunSession::note_failure(const base::Error& error, bool agreed) noexcept {
     return;
   }
   says_stopping_.reset();
-  const bool first = checkpoint::write_failure_once(
-      run_, checkpoint::failure_of(status_now(), error));
+  const bool first =
+      checkpoint::write_failure_once(run_, checkpoint::failure_of(status_now(), error));
   if (!first && !agreed && world_.size() > 1) {
     std::this_thread::sleep_for(std::chrono::seconds(10));  // the first one is ending the world
   }

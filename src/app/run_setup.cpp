@@ -42,7 +42,8 @@ data::RehearsalBuffer load_or_make_buffer(const config::Config& config,
   }
   if (!folder.verify(folder.buffer_file(task))) {
     const data::RehearsalBuffer found = checkpoint::load_buffer(path);
-    folder.record_file(folder.buffer_file(task), task, found.fingerprint(), checkpoint::made_here());
+    folder.record_file(folder.buffer_file(task), task, found.fingerprint(),
+                       checkpoint::made_here());
     return found;
   }
   return checkpoint::load_buffer(path);
@@ -61,9 +62,11 @@ void check_buffer(const config::Config& config,
         "a rehearsal buffer of this run was made from other rows or settings",
         {.where = place(config, "buffers", index).string(),
          .expected = fmt::format("buffer {} (buffer_ratio {}, {} rows of the task, seed {})",
-                                 expected.fingerprint().substr(0, 12), expected.ratio, expected.num_task_rows, expected.seed),
+                                 expected.fingerprint().substr(0, 12), expected.ratio,
+                                 expected.num_task_rows, expected.seed),
          .found = fmt::format("buffer {} (buffer_ratio {}, {} rows of the task, seed {})",
-                              buffer.fingerprint().substr(0, 12), buffer.ratio, buffer.num_task_rows, buffer.seed),
+                              buffer.fingerprint().substr(0, 12), buffer.ratio,
+                              buffer.num_task_rows, buffer.seed),
          .fix = "use the rows and settings of this run, or another output.output_dir"});
   }
 }
@@ -80,7 +83,8 @@ OpenRun open_run(const config::Config& config) {
   base::make_directories(root);
   checkpoint::RunLock lock(root);
   for (const std::filesystem::path& path : checkpoint::remove_stale_temporaries(root)) {
-    base::log_info("train", fmt::format("removed what an interrupted writer left: {}", path.string()));
+    base::log_info("train",
+                   fmt::format("removed what an interrupted writer left: {}", path.string()));
   }
   if (!checkpoint::RunFolder::exists(root)) {
     checkpoint::RunRecord record;
@@ -105,17 +109,17 @@ std::vector<TaskRows> load_task_rows(const config::Config& config, checkpoint::R
     task.name = config.data.tasks[index];
     try {
       task.train = dataset
-                       .read_task(task.name,
-                                  {.max_train_samples = config.data.max_train_samples, .max_eval_samples = 1})
+                       .read_task(task.name, {.max_train_samples = config.data.max_train_samples,
+                                              .max_eval_samples = 1})
                        .train;
     } catch (const base::Error& error) {
       if (!finished_before(config, index)) {
         throw;
       }
-      base::log_warning("data",
-                        fmt::format("the training rows of {} cannot be read; its finished expert and buffer are used as they "
-                                    "are ({})",
-                                    task.name, error.summary()));
+      base::log_warning("data", fmt::format("the training rows of {} cannot be read; its finished "
+                                            "expert and buffer are used as they "
+                                            "are ({})",
+                                            task.name, error.summary()));
     }
     task.buffer = load_or_make_buffer(config, folder, index, task.train);
     if (task.train) {
@@ -134,10 +138,13 @@ std::vector<std::size_t> find_missing_experts(checkpoint::RunFolder& folder,
     const std::string file = folder.expert_file(task);
     const std::filesystem::path path = folder.expert_path(task);
     const checkpoint::FileCondition condition = folder.condition_of(file);
-    if (condition == checkpoint::FileCondition::kAbsent || condition == checkpoint::FileCondition::kMissing) {
+    if (condition == checkpoint::FileCondition::kAbsent ||
+        condition == checkpoint::FileCondition::kMissing) {
       missing.push_back(index);
       if (condition == checkpoint::FileCondition::kMissing) {
-        base::log_warning("train", fmt::format("the expert {} is in run.json but not on disk; it is trained again", task));
+        base::log_warning(
+            "train",
+            fmt::format("the expert {} is in run.json but not on disk; it is trained again", task));
       }
       continue;
     }
@@ -149,15 +156,19 @@ std::vector<std::size_t> find_missing_experts(checkpoint::RunFolder& folder,
     if (!expected.facts().contains("task_rows") && found.identity.facts().contains("task_rows")) {
       expected.set("task_rows", found.identity.facts().at("task_rows"));
     }
-    const std::vector<std::string> differences = expert::describe_differences(expected, found.identity);
+    const std::vector<std::string> differences =
+        expert::describe_differences(expected, found.identity);
     if (!differences.empty()) {
-      throw base::Error(
-          base::ErrorKind::kUsage,
-          fmt::format("the expert {} in this run folder was trained with other settings than the config asks for", task),
-          {.where = path.string(),
-           .expected = "the same base, rows, buffers and settings",
-           .found = "\n    " + base::join(differences, "\n    "),
-           .fix = fmt::format("use the settings of the run, another output.output_dir, or `baton train --replace {}`", task)});
+      throw base::Error(base::ErrorKind::kUsage,
+                        fmt::format("the expert {} in this run folder was trained with other "
+                                    "settings than the config asks for",
+                                    task),
+                        {.where = path.string(),
+                         .expected = "the same base, rows, buffers and settings",
+                         .found = "\n    " + base::join(differences, "\n    "),
+                         .fix = fmt::format("use the settings of the run, another "
+                                            "output.output_dir, or `baton train --replace {}`",
+                                            task)});
     }
     if (condition == checkpoint::FileCondition::kUnrecorded) {
       folder.record_file(file, task, found.identity.fingerprint(), checkpoint::made_here());
@@ -172,26 +183,33 @@ void check_saved_states(const config::Config& config,
                         const std::vector<std::size_t>& missing) {
   for (const std::size_t index : missing) {
     const std::string& task = config.data.tasks[index];
-    const auto saved = checkpoint::peek_newest_generation(folder.path_of(folder.checkpoint_folder(task)));
+    const auto saved =
+        checkpoint::peek_newest_generation(folder.path_of(folder.checkpoint_folder(task)));
     if (!saved) {
       continue;
     }
-    const std::vector<std::string> differences = expert::describe_differences(identities[index], saved->identity);
+    const std::vector<std::string> differences =
+        expert::describe_differences(identities[index], saved->identity);
     if (differences.empty()) {
-      base::log_info("train", fmt::format("{}: goes on after update {} of {}, the newest valid state ({})", task, saved->step,
-                                          saved->num_updates, saved->path.string()));
+      base::log_info("train",
+                     fmt::format("{}: goes on after update {} of {}, the newest valid state ({})",
+                                 task, saved->step, saved->num_updates, saved->path.string()));
       continue;
     }
     throw base::Error(
         base::ErrorKind::kUsage,
-        fmt::format("the saved training state of {} was begun with other settings than the config asks for", task),
+        fmt::format(
+            "the saved training state of {} was begun with other settings than the config asks for",
+            task),
         {.where = saved->path.string(),
          .expected = "the same base, rows, buffers and settings",
          .found = "\n    " + base::join(differences, "\n    "),
-         .fix = fmt::format("use the settings of the run (only the sections cluster, eval and output and the keys "
-                            "train.logging_steps, train.save_steps and train.save_seconds may change on the way), another "
-                            "output.output_dir, or `baton train --replace {}` to begin this expert anew",
-                            task)});
+         .fix = fmt::format(
+             "use the settings of the run (only the sections cluster, eval and output and the keys "
+             "train.logging_steps, train.save_steps and train.save_seconds may change on the way), "
+             "another "
+             "output.output_dir, or `baton train --replace {}` to begin this expert anew",
+             task)});
   }
 }
 
@@ -207,11 +225,12 @@ void fill_plan_request(const config::Config& config, coordinator::PlanRequest& r
 }
 
 std::int64_t lora_parameters_of(const config::Config& config, const weights::LlamaConfig& base) {
-  const coordinator::ModelSizes sizes{base.vocab_size,          base.hidden_size,         base.intermediate_size,
-                                      base.num_hidden_layers,   base.num_attention_heads, base.num_key_value_heads,
-                                      base.head_dim,            base.num_parameters()};
-  return static_cast<std::int64_t>(
-      coordinator::lora_parameters(sizes, static_cast<int>(config.lora.lora_rank), config.lora.lora_target));
+  const coordinator::ModelSizes sizes{
+      base.vocab_size,        base.hidden_size,         base.intermediate_size,
+      base.num_hidden_layers, base.num_attention_heads, base.num_key_value_heads,
+      base.head_dim,          base.num_parameters()};
+  return static_cast<std::int64_t>(coordinator::lora_parameters(
+      sizes, static_cast<int>(config.lora.lora_rank), config.lora.lora_target));
 }
 
 }  // namespace baton::app

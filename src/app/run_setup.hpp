@@ -1,6 +1,7 @@
 #pragma once
-// Rank 0's part of starting a training run: the run folder, its lock, rehearsal buffers, and which experts are
-// missing. An expert that is there but belongs to other settings is refused here, with every difference.
+// Rank 0's part of starting a training run: the run folder, its lock, rehearsal buffers, and which
+// experts are missing. An expert that is there but belongs to other settings is refused here, with
+// every difference.
 
 #include <optional>
 #include <string>
@@ -15,24 +16,26 @@
 
 namespace baton::app {
 
-/// Opens or makes the run folder and takes its lock; refuses a task list that does not extend the run's own.
+/// Opens or makes the run folder and takes its lock; refuses a task list that does not extend the
+/// run's own.
 struct OpenRun {
   checkpoint::RunLock lock;
   checkpoint::RunFolder folder;
 };
 OpenRun open_run(const config::Config& config);
 
-/// Reads the rows of every task, and its buffer where the run has one; missing buffers are made and recorded. A task
-/// that has both expert and buffer may have lost its training files. kStopped between two tasks when asked to stop.
+/// Reads the rows of every task, and its buffer where the run has one; missing buffers are made and
+/// recorded. A task that has both expert and buffer may have lost its training files. kStopped
+/// between two tasks when asked to stop.
 std::vector<TaskRows> load_task_rows(const config::Config& config, checkpoint::RunFolder& folder);
 
-/// Positions of tasks whose expert has to be trained. kUsage, listing each difference, when a finished expert has
-/// another identity than `config` asks for; kModel when one is damaged.
+/// Positions of tasks whose expert has to be trained. kUsage, listing each difference, when a
+/// finished expert has another identity than `config` asks for; kModel when one is damaged.
 std::vector<std::size_t> find_missing_experts(checkpoint::RunFolder& folder,
                                               const std::vector<expert::Identity>& identities);
 
-/// Looks at saved training state of the missing experts. kUsage, listing each difference, when one was begun with other
-/// settings than `config` asks for.
+/// Looks at saved training state of the missing experts. kUsage, listing each difference, when one
+/// was begun with other settings than `config` asks for.
 void check_saved_states(const config::Config& config,
                         const checkpoint::RunFolder& folder,
                         const std::vector<expert::Identity>& identities,

@@ -15,7 +15,8 @@ constexpr auto kPeriod = std::chrono::milliseconds(10);
 
 }  // namespace
 
-StopWatcher::Registration::Registration(StopWatcher& watcher, std::function<void()> action) : watcher_(watcher) {
+StopWatcher::Registration::Registration(StopWatcher& watcher, std::function<void()> action)
+    : watcher_(watcher) {
   const std::lock_guard lock(watcher_.mutex_);
   place_ = watcher_.actions_.insert(watcher_.actions_.end(), std::move(action));
 }

@@ -1,6 +1,6 @@
 #pragma once
-// Does what must be done the moment a stop is asked for: mpirun kills its ranks two seconds after it passed a signal
-// on, and an update or a batch may take longer than that. Every rank has one.
+// Does what must be done the moment a stop is asked for: mpirun kills its ranks two seconds after
+// it passed a signal on, and an update or a batch may take longer than that. Every rank has one.
 
 #include <atomic>
 #include <functional>
@@ -31,8 +31,8 @@ class StopWatcher {
     std::list<std::function<void()>>::iterator place_;
   };
 
-  /// `action` runs once in the watcher's thread when a stop is asked for; not at all when that was before. Errors of it
-  /// are logged.
+  /// `action` runs once in the watcher's thread when a stop is asked for; not at all when that was
+  /// before. Errors of it are logged.
   std::unique_ptr<Registration> on_stop(std::function<void()> action);
 
  private:

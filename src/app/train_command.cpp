@@ -1,6 +1,6 @@
-// `baton train`: whatever experts are missing from the run folder, each on its own group of ranks, handed out one by
-// one to whichever group is free. Phases that can fail on the user's input end in agreement, so that every rank leaves
-// with the same error.
+// `baton train`: whatever experts are missing from the run folder, each on its own group of ranks,
+// handed out one by one to whichever group is free. Phases that can fail on the user's input end in
+// agreement, so that every rank leaves with the same error.
 
 #include <fmt/format.h>
 
@@ -56,7 +56,8 @@ class TrainRun {
   std::filesystem::path root() const { return config_.output.output_dir; }
 
   void read_config() {
-    config_ = config::load_config(command_.config_file, command_.overrides, config::Purpose::kTrain);
+    config_ =
+        config::load_config(command_.config_file, command_.overrides, config::Purpose::kTrain);
     faults_ = FaultInjection::from_environment(world_.rank());
   }
 
@@ -71,8 +72,9 @@ class TrainRun {
     for (const std::string& name : command_.replace) {
       const std::string moved = folder_->move_aside(name);
       checkpoint::remove_generations(folder_->path_of(folder_->checkpoint_folder(name)));
-      base::log_info("train", moved.empty() ? fmt::format("{}: no expert to replace", name)
-                                            : fmt::format("{}: the old expert is now {}", name, moved));
+      base::log_info("train", moved.empty()
+                                  ? fmt::format("{}: no expert to replace", name)
+                                  : fmt::format("{}: the old expert is now {}", name, moved));
     }
   }
 
@@ -91,7 +93,9 @@ class TrainRun {
 
   void load() {
     const comm::Heartbeat::Section section(heartbeat_, "load");
-    together(world_, [this] { workspace_.emplace(open_workspace(config_, world_.local_rank(), world_.local_size())); });
+    together(world_, [this] {
+      workspace_.emplace(open_workspace(config_, world_.local_rank(), world_.local_size()));
+    });
     say_start();
     session_.stop_point();
     std::string bytes;
@@ -125,17 +129,20 @@ class TrainRun {
     }
     std::cerr << config::describe(config_);
     const weights::LlamaConfig& sizes = workspace_->model->config();
-    base::log_info("train", fmt::format("base {}: {:.1f} M weights, {} layers, width {}, as {} ({})",
-                                        config_.model.model_name_or_path,
-                                        static_cast<double>(sizes.num_parameters()) / 1e6, sizes.num_hidden_layers,
-                                        sizes.hidden_size, workspace_->dtype, workspace_->dtype_reason));
+    base::log_info(
+        "train",
+        fmt::format("base {}: {:.1f} M weights, {} layers, width {}, as {} ({})",
+                    config_.model.model_name_or_path,
+                    static_cast<double>(sizes.num_parameters()) / 1e6, sizes.num_hidden_layers,
+                    sizes.hidden_size, workspace_->dtype, workspace_->dtype_reason));
     base::log_info("train", workspace_->device.description);
-    base::log_info("train", fmt::format("{} ranks, {} on this machine, {} threads each; {}; template {}", world_.size(),
-                                        world_.local_size(), num_threads_,
-                                        config_.cluster.deterministic
-                                            ? "deterministic: the same bits for any number of ranks"
-                                            : "fast reduction: last bits depend on the group's size",
-                                        workspace_->prompt_template->name()));
+    base::log_info("train",
+                   fmt::format("{} ranks, {} on this machine, {} threads each; {}; template {}",
+                               world_.size(), world_.local_size(), num_threads_,
+                               config_.cluster.deterministic
+                                   ? "deterministic: the same bits for any number of ranks"
+                                   : "fast reduction: last bits depend on the group's size",
+                               workspace_->prompt_template->name()));
   }
 
   void find_missing() {
@@ -152,13 +159,14 @@ class TrainRun {
     const auto everyone = world_.make_world_group();
     message = everyone->broadcast_bytes(message, 0);
     everyone->close();
-    missing_ = base::parse_json(message, base::ErrorKind::kInternal, "missing experts").get<std::vector<std::size_t>>();
+    missing_ = base::parse_json(message, base::ErrorKind::kInternal, "missing experts")
+                   .get<std::vector<std::size_t>>();
   }
 
   void prepare() {
     const comm::Heartbeat::Section section(heartbeat_, "prepare");
-    const data::RowEncoder encoder(*workspace_->tokenizer, *workspace_->prompt_template, workspace_->indicators,
-                                   config_.data.cutoff_len);
+    const data::RowEncoder encoder(*workspace_->tokenizer, *workspace_->prompt_template,
+                                   workspace_->indicators, config_.data.cutoff_len);
     for (const std::size_t index : missing_) {
       prepared_.push_back(prepare_expert(config_, encoder, rows_.tasks, index, rows_.general));
       const PreparedExpert& expert = prepared_.back();
@@ -166,7 +174,8 @@ class TrainRun {
       coordinator::ExpertCost cost;
       cost.name = rows_.tasks[index].name;
       cost.token_steps = static_cast<double>(expert.num_tokens()) * config_.train.num_train_epochs;
-      cost.max_useful_ranks = static_cast<int>((config_.train.train_batch_size + micro - 1) / micro);
+      cost.max_useful_ranks =
+          static_cast<int>((config_.train.train_batch_size + micro - 1) / micro);
       plan_request_.experts.push_back(cost);
       if (leads()) {
         for (const std::string& warning : expert.warnings) {
@@ -180,22 +189,31 @@ class TrainRun {
     plan_ = coordinator::make_group_plan(plan_request_);
     if (leads()) {
       std::cerr << coordinator::plan_text(plan_, plan_request_);
-      const std::uint64_t bytes = checkpoint::generation_bytes(lora_parameters_of(config_, workspace_->model->config()));
-      checkpoint::check_free_space(root(), bytes * (plan_.groups.size() * (checkpoint::kGenerationsKept + 1) + missing_.size()),
-                                   "experts and training state");
+      const std::uint64_t bytes =
+          checkpoint::generation_bytes(lora_parameters_of(config_, workspace_->model->config()));
+      checkpoint::check_free_space(
+          root(),
+          bytes * (plan_.groups.size() * (checkpoint::kGenerationsKept + 1) + missing_.size()),
+          "experts and training state");
     }
   }
 
   ExpertJob job_of(const PreparedExpert& expert) const {
     const std::string& task = rows_.tasks[expert.task_index].name;
     const std::string stem = checkpoint::task_file_stem(expert.task_index, task);
-    return {config_, *workspace_, expert, identities_[expert.task_index], root() / "experts" / (stem + ".h5"),
-            root() / "logs" / (stem + ".jsonl"), root() / "checkpoints" / stem};
+    return {config_,
+            *workspace_,
+            expert,
+            identities_[expert.task_index],
+            root() / "experts" / (stem + ".h5"),
+            root() / "logs" / (stem + ".jsonl"),
+            root() / "checkpoints" / stem};
   }
 
   std::int64_t updates_of(const PreparedExpert& expert) const {
-    return data::Sampler(static_cast<std::int64_t>(expert.training.size()), config_.train.train_batch_size,
-                         config_.train.micro_batch_size, config_.train.num_train_epochs, 0)
+    return data::Sampler(static_cast<std::int64_t>(expert.training.size()),
+                         config_.train.train_batch_size, config_.train.micro_batch_size,
+                         config_.train.num_train_epochs, 0)
         .num_updates();
   }
 
@@ -213,10 +231,13 @@ class TrainRun {
     if (leads()) {
       board_.emplace(std::move(names), total_steps);
     }
-    request.run_item = [this](int item, int attempt, comm::Communicator& group, ItemContext& context) {
+    request.run_item = [this](int item, int attempt, comm::Communicator& group,
+                              ItemContext& context) {
       return train_item(prepared_[static_cast<std::size_t>(item)], attempt, group, context);
     };
-    request.on_event = [this](const coordinator::Event& event) { std::visit([this](const auto& e) { on(e); }, event); };
+    request.on_event = [this](const coordinator::Event& event) {
+      std::visit([this](const auto& e) { on(e); }, event);
+    };
 
     std::unique_ptr<comm::Communicator> group = form_group(request.groups);
     const int index = group ? group_index_ : -1;
@@ -237,18 +258,22 @@ class TrainRun {
       }
     }
     if (group) {
-      group = comm::make_communicator(std::move(group), {comm::backend_from_name(config_.cluster.backend),
-                                                         workspace_->device,
-                                                         static_cast<double>(config_.cluster.timeout_seconds), nullptr,
-                                                         config_.cluster.deterministic});
+      group = comm::make_communicator(
+          std::move(group), {comm::backend_from_name(config_.cluster.backend), workspace_->device,
+                             static_cast<double>(config_.cluster.timeout_seconds), nullptr,
+                             config_.cluster.deterministic});
     }
     return group;
   }
 
-  ItemResult train_item(const PreparedExpert& expert, int attempt, comm::Communicator& group, ItemContext& context) {
+  ItemResult train_item(const PreparedExpert& expert,
+                        int attempt,
+                        comm::Communicator& group,
+                        ItemContext& context) {
     const ExpertJob job = job_of(expert);
     const TrainingHooks hooks{[&](const ExpertStep& step) {
-                                context.tell(step.step, step.num_steps, step.loss, step.tokens_per_second);
+                                context.tell(step.step, step.num_steps, step.loss,
+                                             step.tokens_per_second);
                               },
                               [&] { return context.should_stop(); },
                               session_.stop_watcher(),
@@ -258,26 +283,34 @@ class TrainRun {
     const ExpertOutcome outcome = train_expert(job, group, hooks);
     ItemResult result;
     result.stopped = outcome.stopped;
-    result.payload = base::Json::array({outcome.seconds, outcome.threshold, outcome.steps, outcome.last_loss, group.size()}).dump();
+    result.payload = base::Json::array({outcome.seconds, outcome.threshold, outcome.steps,
+                                        outcome.last_loss, group.size()})
+                         .dump();
     return result;
   }
 
   // ---- events, on rank 0 in the coordinator's thread
 
-  const PreparedExpert& expert_of(int item) const { return prepared_[static_cast<std::size_t>(item)]; }
-  const std::string& name_of(int item) const { return rows_.tasks[expert_of(item).task_index].name; }
+  const PreparedExpert& expert_of(int item) const {
+    return prepared_[static_cast<std::size_t>(item)];
+  }
+  const std::string& name_of(int item) const {
+    return rows_.tasks[expert_of(item).task_index].name;
+  }
 
   void on(const coordinator::ItemStarted& event) {
     board_->clear();
-    base::log_info("train", fmt::format("{}: to group {}{}", name_of(event.item), event.group,
-                                        event.attempt > 1 ? fmt::format(", attempt {}", event.attempt) : ""));
+    base::log_info(
+        "train", fmt::format("{}: to group {}{}", name_of(event.item), event.group,
+                             event.attempt > 1 ? fmt::format(", attempt {}", event.attempt) : ""));
   }
 
   void on(const coordinator::ItemProgress& event) { board_->show(event.group, event.progress); }
 
   // The expert's file is there: it goes into run.json, and its training state is no longer needed.
   void on(const coordinator::ItemFinished& event) {
-    const base::Json facts = base::parse_json(event.payload, base::ErrorKind::kInternal, "a finished expert");
+    const base::Json facts =
+        base::parse_json(event.payload, base::ErrorKind::kInternal, "a finished expert");
     const PreparedExpert& expert = expert_of(event.item);
     const std::string& task = name_of(event.item);
     checkpoint::MadeBy made = checkpoint::made_here();
@@ -285,24 +318,32 @@ class TrainRun {
     made.threads_per_rank = num_threads_;
     made.seconds = facts[0].get<double>();
     add_library_versions(made.libraries);
-    folder_->record_file(folder_->expert_file(task), task, identities_[expert.task_index].fingerprint(), made);
+    folder_->record_file(folder_->expert_file(task), task,
+                         identities_[expert.task_index].fingerprint(), made);
     checkpoint::remove_generations(folder_->path_of(folder_->checkpoint_folder(task)));
     board_->finish(event.group, event.item, made.seconds);
-    table_[event.item] = {task, std::to_string(expert.num_positive), std::to_string(expert.num_negative),
-                          std::to_string(facts[2].get<std::int64_t>()), fmt::format("{:.4f}", facts[3].get<double>()),
-                          fmt::format("{:.4g}", facts[1].get<double>()), fmt::format("{:.1f}", made.seconds),
+    table_[event.item] = {task,
+                          std::to_string(expert.num_positive),
+                          std::to_string(expert.num_negative),
+                          std::to_string(facts[2].get<std::int64_t>()),
+                          fmt::format("{:.4f}", facts[3].get<double>()),
+                          fmt::format("{:.4g}", facts[1].get<double>()),
+                          fmt::format("{:.1f}", made.seconds),
                           folder_->expert_file(task)};
     session_.write_progress();
   }
 
   void on(const coordinator::ItemFailed& event) {
     board_->clear();
-    base::log_warning("train", fmt::format("{}: attempt {} on group {} failed{}: {}", name_of(event.item), event.attempt,
-                                           event.group, event.will_retry ? ", it will be tried again" : "", event.text));
+    base::log_warning(
+        "train",
+        fmt::format("{}: attempt {} on group {} failed{}: {}", name_of(event.item), event.attempt,
+                    event.group, event.will_retry ? ", it will be tried again" : "", event.text));
   }
 
   void on(const coordinator::ItemGivenUp& event) {
-    base::log_warning("train", fmt::format("{}: not trained, for {} is missing", name_of(event.item), name_of(event.missing)));
+    base::log_warning("train", fmt::format("{}: not trained, for {} is missing",
+                                           name_of(event.item), name_of(event.missing)));
   }
 
   void on(const coordinator::GroupLeft&) {}
@@ -311,8 +352,9 @@ class TrainRun {
 
   int finish_without_work() {
     if (leads()) {
-      base::log_info("train",
-                     fmt::format("all {} experts are there and belong to this config: nothing to do", rows_.tasks.size()));
+      base::log_info(
+          "train", fmt::format("all {} experts are there and belong to this config: nothing to do",
+                               rows_.tasks.size()));
       session_.end("done", 0);
       say_next();
     }
@@ -325,8 +367,9 @@ class TrainRun {
       for (const auto& [item, row] : table_) {
         rows.push_back(row);
       }
-      std::cerr << base::format_table(
-          {"expert", "positives", "negatives", "updates", "last loss", "threshold", "seconds", "file"}, rows);
+      std::cerr << base::format_table({"expert", "positives", "negatives", "updates", "last loss",
+                                       "threshold", "seconds", "file"},
+                                      rows);
     }
     if (!outcome.failures.empty()) {
       fail_with(outcome);
@@ -338,10 +381,14 @@ class TrainRun {
         return;
       }
       if (stopped) {
-        base::log_warning("train", fmt::format("asked to stop: {} of {} experts are still to be finished, their training state is "
-                                               "saved; run the same command again",
-                                               outcome.missing.size(), prepared_.size()));
-        session_.end("stopped", code, "asked to stop; state is saved, run the same command again to go on");
+        base::log_warning(
+            "train",
+            fmt::format(
+                "asked to stop: {} of {} experts are still to be finished, their training state is "
+                "saved; run the same command again",
+                outcome.missing.size(), prepared_.size()));
+        session_.end("stopped", code,
+                     "asked to stop; state is saved, run the same command again to go on");
       } else {
         session_.end("done", 0);
         say_next();
@@ -350,7 +397,8 @@ class TrainRun {
     return code;
   }
 
-  // Every rank has the same outcome and throws the same error: the first failure's kind decides the exit code.
+  // Every rank has the same outcome and throws the same error: the first failure's kind decides the
+  // exit code.
   [[noreturn]] void fail_with(const WorkOutcome& outcome) const {
     std::string found;
     for (const ItemFailure& failure : outcome.failures) {
@@ -361,15 +409,18 @@ class TrainRun {
       missing.push_back(name_of(item));
     }
     throw AgreedError(base::Error(
-        outcome.failures.front().kind, fmt::format("{} of {} experts are missing", missing.size(), prepared_.size()),
+        outcome.failures.front().kind,
+        fmt::format("{} of {} experts are missing", missing.size(), prepared_.size()),
         {.where = root().string(),
          .expected = "every expert trained",
          .found = "missing: " + base::join(missing, ", ") + found,
-         .fix = "mend the cause and run the same command again: what is finished and saved is kept"}));
+         .fix =
+             "mend the cause and run the same command again: what is finished and saved is kept"}));
   }
 
   void say_next() const {
-    std::cerr << fmt::format("run folder: {}\nnext: baton eval --run {}\n", root().string(), root().string());
+    std::cerr << fmt::format("run folder: {}\nnext: baton eval --run {}\n", root().string(),
+                             root().string());
   }
 
   const config::Command& command_;
@@ -383,13 +434,13 @@ class TrainRun {
   std::optional<Workspace> workspace_;
   RunRows rows_;
   std::vector<expert::Identity> identities_;
-  std::vector<std::size_t> missing_;  // positions of tasks
+  std::vector<std::size_t> missing_;      // positions of tasks
   std::vector<PreparedExpert> prepared_;  // of the missing ones
   coordinator::PlanRequest plan_request_;
   coordinator::GroupPlan plan_;
   int group_index_ = -1;
-  std::optional<ProgressBoard> board_;                 // rank 0
-  std::map<int, std::vector<std::string>> table_;      // rank 0
+  std::optional<ProgressBoard> board_;             // rank 0
+  std::map<int, std::vector<std::string>> table_;  // rank 0
 };
 
 }  // namespace

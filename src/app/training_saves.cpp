@@ -29,7 +29,8 @@ TrainingSaves::TrainingSaves(bool is_leader,
     return;
   }
   writer_ = std::make_unique<checkpoint::CheckpointWriter>(
-      plan_.folder, trainer.num_parameters(), [this](const checkpoint::SaveReport& report) { note_save(report); });
+      plan_.folder, trainer.num_parameters(),
+      [this](const checkpoint::SaveReport& report) { note_save(report); });
   at_stop_ = stop_watcher.on_stop([this] { save_at_stop(); });
 }
 
@@ -37,8 +38,11 @@ TrainingSaves::~TrainingSaves() = default;
 
 // In the writer's thread.
 void TrainingSaves::note_save(const checkpoint::SaveReport& report) const {
-  base::log_info("save", fmt::format("{}: state after update {} saved; training waited {:.1f} ms, durable after {:.0f} ms",
-                                     facts_.task, report.step, report.copy_seconds * 1e3, report.write_seconds * 1e3));
+  base::log_info(
+      "save",
+      fmt::format(
+          "{}: state after update {} saved; training waited {:.1f} ms, durable after {:.0f} ms",
+          facts_.task, report.step, report.copy_seconds * 1e3, report.write_seconds * 1e3));
   if (plan_.note) {
     base::OrderedJson line;
     line["saved_step"] = report.step;
@@ -68,12 +72,14 @@ void TrainingSaves::after_update() noexcept {
     return;
   }
   const bool by_steps = plan_.save_steps > 0 && trainer_.num_steps() % plan_.save_steps == 0;
-  const bool by_time = plan_.save_seconds > 0 && now_seconds() - last_save_ >= static_cast<double>(plan_.save_seconds);
+  const bool by_time = plan_.save_seconds > 0 &&
+                       now_seconds() - last_save_ >= static_cast<double>(plan_.save_seconds);
   if (!by_steps && !by_time) {
     return;
   }
   try {
-    // While the save before is still being written this one is left out: training does not wait for disks.
+    // While the save before is still being written this one is left out: training does not wait for
+    // disks.
     if (writer_->save([this](expert::TrainingState& state) { fill(state); })) {
       last_save_ = now_seconds();
     }
@@ -90,8 +96,10 @@ void TrainingSaves::check() {
 
 void TrainingSaves::save_at_stop() {
   writer_->save_and_wait([this](expert::TrainingState& state) { fill(state); });
-  base::log_info("save", fmt::format("{}: the state after update {} is safe, {:.2f} s after the stop was asked for",
-                                     facts_.task, writer_->newest_saved_step(), config::seconds_since_stop()));
+  base::log_info(
+      "save",
+      fmt::format("{}: the state after update {} is safe, {:.2f} s after the stop was asked for",
+                  facts_.task, writer_->newest_saved_step(), config::seconds_since_stop()));
 }
 
 void TrainingSaves::finish_stop() {

@@ -1,6 +1,7 @@
 #pragma once
-// When an expert's training state is saved: every so many updates or seconds, and at once when a stop is asked for. On
-// the group's leader it writes; on the other ranks it does nothing, for all have the same state.
+// When an expert's training state is saved: every so many updates or seconds, and at once when a
+// stop is asked for. On the group's leader it writes; on the other ranks it does nothing, for all
+// have the same state.
 
 #include <cstdint>
 #include <exception>
@@ -17,17 +18,17 @@
 namespace baton::app {
 
 struct SavePlan {
-  std::filesystem::path folder;  // of the expert's generations
-  std::int64_t save_steps = 0;   // 0: not by updates
-  std::int64_t save_seconds = 0; // 0: not by time
+  std::filesystem::path folder;   // of the expert's generations
+  std::int64_t save_steps = 0;    // 0: not by updates
+  std::int64_t save_seconds = 0;  // 0: not by time
   /// Told about every save, by any thread: a line for the expert's log. May be empty.
   std::function<void(const base::OrderedJson&)> note = {};
 };
 
 class TrainingSaves {
  public:
-  /// `facts` is a state with task, identity and the seconds of earlier attempts set; its arrays are ignored. The
-  /// trainer must outlive this object.
+  /// `facts` is a state with task, identity and the seconds of earlier attempts set; its arrays are
+  /// ignored. The trainer must outlive this object.
   TrainingSaves(bool is_leader,
                 const SavePlan& plan,
                 const train::Trainer& trainer,
@@ -35,7 +36,8 @@ class TrainingSaves {
                 StopWatcher& stop_watcher);
   ~TrainingSaves();
 
-  /// After an update: begins a save when one is due. Never throws; a failed save is thrown by check().
+  /// After an update: begins a save when one is due. Never throws; a failed save is thrown by
+  /// check().
   void after_update() noexcept;
   /// Throws the error of a save that failed.
   void check();

@@ -104,8 +104,10 @@ class CoordinatorThread {
         continue;
       }
       const auto leader = group_of_leader_.find(message->from_rank);
-      BATON_ASSERT(leader != group_of_leader_.end(), fmt::format("a message of rank {}", message->from_rank));
-      carry_out(machine_.on_message(leader->second, coordinator::to_coordinator_from(message->bytes)));
+      BATON_ASSERT(leader != group_of_leader_.end(),
+                   fmt::format("a message of rank {}", message->from_rank));
+      carry_out(
+          machine_.on_message(leader->second, coordinator::to_coordinator_from(message->bytes)));
     }
   }
 
@@ -146,8 +148,15 @@ class CoordinatorThread {
 
 class GroupLoop : public ItemContext {
  public:
-  GroupLoop(comm::ProcessWorld& world, comm::Communicator& group, const WorkRequest& request, comm::Heartbeat& heartbeat)
-      : world_(world), group_(group), request_(request), heartbeat_(heartbeat), worker_(group.size()) {}
+  GroupLoop(comm::ProcessWorld& world,
+            comm::Communicator& group,
+            const WorkRequest& request,
+            comm::Heartbeat& heartbeat)
+      : world_(world),
+        group_(group),
+        request_(request),
+        heartbeat_(heartbeat),
+        worker_(group.size()) {}
 
   void run() {
     if (leads()) {
@@ -158,7 +167,10 @@ class GroupLoop : public ItemContext {
     }
   }
 
-  void tell(std::int64_t step, std::int64_t num_steps, double loss, double tokens_per_second) override {
+  void tell(std::int64_t step,
+            std::int64_t num_steps,
+            double loss,
+            double tokens_per_second) override {
     if (!leads() || (step < num_steps && now_seconds() - last_word_ < kSecondsBetweenWords)) {
       return;
     }
@@ -270,17 +282,19 @@ std::string to_bytes(const WorkOutcome& outcome) {
   for (const ItemFailure& failure : outcome.failures) {
     failures.push_back({failure.item, base::kind_name(failure.kind), failure.text});
   }
-  return base::Json::array({outcome.stopped, outcome.missing, failures}).dump(
-      -1, ' ', false, base::Json::error_handler_t::replace);
+  return base::Json::array({outcome.stopped, outcome.missing, failures})
+      .dump(-1, ' ', false, base::Json::error_handler_t::replace);
 }
 
 WorkOutcome outcome_from(const std::string& bytes) {
-  const base::Json json = base::parse_json(bytes, base::ErrorKind::kInternal, "the outcome of the work");
+  const base::Json json =
+      base::parse_json(bytes, base::ErrorKind::kInternal, "the outcome of the work");
   WorkOutcome outcome;
   outcome.stopped = json[0].get<bool>();
   outcome.missing = json[1].get<std::vector<int>>();
   for (const base::Json& failure : json[2]) {
-    outcome.failures.push_back({failure[0].get<int>(), base::kind_from_name(failure[1].get<std::string>()),
+    outcome.failures.push_back({failure[0].get<int>(),
+                                base::kind_from_name(failure[1].get<std::string>()),
                                 failure[2].get<std::string>()});
   }
   return outcome;
@@ -299,7 +313,8 @@ WorkOutcome run_work(comm::ProcessWorld& world,
     coordinator.emplace(world, request);
   }
   {
-    const auto says_so = stop_watcher.on_stop([&world] { world.send_control(0, Mailbox::kCoordinator, kStopWish); });
+    const auto says_so =
+        stop_watcher.on_stop([&world] { world.send_control(0, Mailbox::kCoordinator, kStopWish); });
     if (group != nullptr) {
       const comm::Heartbeat::GroupScope watched(heartbeat, group_index, *group);
       GroupLoop(world, *group, request, heartbeat).run();

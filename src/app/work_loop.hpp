@@ -1,7 +1,8 @@
 #pragma once
-// Moves the coordinator's and the workers' bytes while the work goes on. World rank 0 runs the coordinator in a thread
-// of its own beside whatever its main thread does (train, evaluate, or nothing); every group's leader speaks with it
-// and tells its group. Decisions are the state machines' (baton/coordinator); what an item is, is the caller's.
+// Moves the coordinator's and the workers' bytes while the work goes on. World rank 0 runs the
+// coordinator in a thread of its own beside whatever its main thread does (train, evaluate, or
+// nothing); every group's leader speaks with it and tells its group. Decisions are the state
+// machines' (baton/coordinator); what an item is, is the caller's.
 
 #include <functional>
 #include <string>
@@ -27,17 +28,22 @@ class ItemContext {
  public:
   virtual ~ItemContext() = default;
   /// On the leader: a word on how far it is, at most twice a second and always the last step.
-  virtual void tell(std::int64_t step, std::int64_t num_steps, double loss, double tokens_per_second) = 0;
-  /// Whether this rank knows that the group should leave: a signal, or the coordinator said so. Cheap; call it often.
+  virtual void tell(std::int64_t step,
+                    std::int64_t num_steps,
+                    double loss,
+                    double tokens_per_second) = 0;
+  /// Whether this rank knows that the group should leave: a signal, or the coordinator said so.
+  /// Cheap; call it often.
   virtual bool should_stop() = 0;
 };
 
 struct WorkRequest {
   std::vector<coordinator::WorkItem> items;
   std::vector<std::vector<int>> groups;  // world ranks, the leader first
-  /// Collective over the group. A comm::GroupError (or any error in a group of one) is a failed item and the group
-  /// goes on; any other error ends the world.
-  std::function<ItemResult(int item, int attempt, comm::Communicator& group, ItemContext& context)> run_item;
+  /// Collective over the group. A comm::GroupError (or any error in a group of one) is a failed
+  /// item and the group goes on; any other error ends the world.
+  std::function<ItemResult(int item, int attempt, comm::Communicator& group, ItemContext& context)>
+      run_item;
   /// On world rank 0, in the coordinator's thread.
   std::function<void(const coordinator::Event& event)> on_event;
 };
@@ -55,8 +61,9 @@ struct WorkOutcome {
   std::vector<ItemFailure> failures;  // the last one of each failed item
 };
 
-/// Collective over the world. `group` is this rank's group (nothing for a rank in none), `group_index` its place in
-/// `request.groups`. An error of on_event ends the work in an orderly way and is then thrown on rank 0.
+/// Collective over the world. `group` is this rank's group (nothing for a rank in none),
+/// `group_index` its place in `request.groups`. An error of on_event ends the work in an orderly
+/// way and is then thrown on rank 0.
 WorkOutcome run_work(comm::ProcessWorld& world,
                      comm::Communicator* group,
                      int group_index,

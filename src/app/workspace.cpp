@@ -36,8 +36,8 @@ void resolve_dtype(const std::string& asked, Workspace& workspace) {
   }
 }
 
-// Activations of a few megabytes come and go by the thousand: without this glibc maps and unmaps each of them, and
-// the kernel's zeroing of fresh pages takes a good part of a step.
+// Activations of a few megabytes come and go by the thousand: without this glibc maps and unmaps
+// each of them, and the kernel's zeroing of fresh pages takes a good part of a step.
 void keep_freed_memory() {
   mallopt(M_MMAP_THRESHOLD, 512 << 20);
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
@@ -51,23 +51,24 @@ tokenizer::TokenId resolve_indicator(const std::string& value,
     const auto [end, error] = std::from_chars(value.data() + 3, value.data() + value.size(), id);
     if (error != std::errc() || end != value.data() + value.size() || id < 0 ||
         id >= tokenizer.vocabulary_size()) {
-      throw base::Error(base::ErrorKind::kUsage,
-                        "an indicator is not a token id",
-                        {.where = key,
-                         .expected = fmt::format("id:N with N below {}", tokenizer.vocabulary_size()),
-                         .found = value,
-                         .fix = "give a word of one token, or an id of the vocabulary"});
+      throw base::Error(
+          base::ErrorKind::kUsage, "an indicator is not a token id",
+          {.where = key,
+           .expected = fmt::format("id:N with N below {}", tokenizer.vocabulary_size()),
+           .found = value,
+           .fix = "give a word of one token, or an id of the vocabulary"});
     }
     return id;
   }
   const std::vector<tokenizer::TokenId> ids = tokenizer.encode(value);
   if (ids.size() != 1) {
-    throw base::Error(base::ErrorKind::kUsage,
-                      "an indicator is not a single token of this model's vocabulary",
-                      {.where = key,
-                       .expected = "a word that is one token",
-                       .found = fmt::format("\"{}\", which is {} tokens [{}]", value, ids.size(), fmt::join(ids, ", ")),
-                       .fix = "choose another word (see `baton tokenize`), or give a token as id:N"});
+    throw base::Error(
+        base::ErrorKind::kUsage, "an indicator is not a single token of this model's vocabulary",
+        {.where = key,
+         .expected = "a word that is one token",
+         .found = fmt::format("\"{}\", which is {} tokens [{}]", value, ids.size(),
+                              fmt::join(ids, ", ")),
+         .fix = "choose another word (see `baton tokenize`), or give a token as id:N"});
   }
   return ids[0];
 }
@@ -96,15 +97,15 @@ void check_indicator_distance(const config::MethodConfig& method, const Workspac
   const double distance = (rows[0] - rows[1]).norm().item<double>();
   const double median = median_row_distance(*workspace.model);
   if (distance < 0.25 * median) {
-    throw base::Error(base::ErrorKind::kUsage,
-                      "the two indicators are too close in the model's head to be told apart",
-                      {.where = "method.accept_indicator, method.pass_indicator",
-                       .expected = fmt::format("head rows at least {:.3g} apart (a quarter of the median)", 0.25 * median),
-                       .found = fmt::format("\"{}\" and \"{}\" are {:.3g} apart",
-                                            method.accept_indicator,
-                                            method.pass_indicator,
-                                            distance),
-                       .fix = "choose two ordinary words; to insist on this pair give both as id:N"});
+    throw base::Error(
+        base::ErrorKind::kUsage,
+        "the two indicators are too close in the model's head to be told apart",
+        {.where = "method.accept_indicator, method.pass_indicator",
+         .expected = fmt::format("head rows at least {:.3g} apart (a quarter of the median)",
+                                 0.25 * median),
+         .found = fmt::format("\"{}\" and \"{}\" are {:.3g} apart", method.accept_indicator,
+                              method.pass_indicator, distance),
+         .fix = "choose two ordinary words; to insist on this pair give both as id:N"});
   }
 }
 
@@ -127,22 +128,20 @@ int set_threads(const config::ClusterConfig& cluster, int local_rank, int local_
   at::set_num_threads(threads);
   keep_freed_memory();
   if (local_rank == 0 && threads * local_size > cores) {
-    base::log_warning("main",
-                      fmt::format("{} ranks of {} threads on this machine, which has {} cores for them: expect it to be slow",
-                                  local_size,
-                                  threads,
-                                  cores));
+    base::log_warning("main", fmt::format("{} ranks of {} threads on this machine, which has {} "
+                                          "cores for them: expect it to be slow",
+                                          local_size, threads, cores));
   }
   return threads;
 }
 
-data::Indicators resolve_indicators(const config::MethodConfig& method, const tokenizer::Tokenizer& tokenizer) {
+data::Indicators resolve_indicators(const config::MethodConfig& method,
+                                    const tokenizer::Tokenizer& tokenizer) {
   const data::Indicators indicators{
       resolve_indicator(method.accept_indicator, "method.accept_indicator", tokenizer),
       resolve_indicator(method.pass_indicator, "method.pass_indicator", tokenizer)};
   if (indicators.accept == indicators.pass) {
-    throw base::Error(base::ErrorKind::kUsage,
-                      "both indicators are the same token",
+    throw base::Error(base::ErrorKind::kUsage, "both indicators are the same token",
                       {.where = "method.accept_indicator, method.pass_indicator",
                        .expected = "two different tokens",
                        .found = fmt::format("token {} twice", indicators.accept),
@@ -166,9 +165,10 @@ Workspace open_workspace(const config::Config& config, int local_rank, int local
     base::log_warning("device", workspace.device.advice);
   }
   resolve_dtype(config.model.dtype, workspace);
-  const at::Device place = workspace.device.kind == device::DeviceKind::kCuda
-                               ? at::Device(at::kCUDA, static_cast<at::DeviceIndex>(workspace.device.index))
-                               : at::Device(at::kCPU);
+  const at::Device place =
+      workspace.device.kind == device::DeviceKind::kCuda
+          ? at::Device(at::kCUDA, static_cast<at::DeviceIndex>(workspace.device.index))
+          : at::Device(at::kCPU);
   const at::ScalarType type = workspace.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
   workspace.model = model::Llama::load(config.model.model_name_or_path, type, place);
   open_text_parts(config, workspace);

@@ -1,6 +1,6 @@
 #pragma once
-// What every command that computes needs: the base model on this rank's device, its tokenizer, the prompt
-// template and the indicators, made from the config with every "auto" resolved.
+// What every command that computes needs: the base model on this rank's device, its tokenizer, the
+// prompt template and the indicators, made from the config with every "auto" resolved.
 
 #include <cstdint>
 #include <memory>
@@ -28,8 +28,8 @@ struct Workspace {
   std::vector<std::int64_t> stop_ids() const;
 };
 
-/// Threads of this process: what is asked for, or the cores of the machine over its ranks, at least 1. Sets
-/// LibTorch's pools and warns when all ranks together have more threads than cores.
+/// Threads of this process: what is asked for, or the cores of the machine over its ranks, at
+/// least 1. Sets LibTorch's pools and warns when all ranks together have more threads than cores.
 int set_threads(const config::ClusterConfig& cluster, int local_rank, int local_size);
 
 /// Loads everything. Indicators that are two tokens, equal, or too close to tell apart: kUsage.
@@ -39,6 +39,7 @@ Workspace open_workspace(const config::Config& config, int local_rank, int local
 void open_text_parts(const config::Config& config, Workspace& workspace);
 
 /// The ids of the two indicators, checked as far as the tokenizer can.
-data::Indicators resolve_indicators(const config::MethodConfig& method, const tokenizer::Tokenizer& tokenizer);
+data::Indicators resolve_indicators(const config::MethodConfig& method,
+                                    const tokenizer::Tokenizer& tokenizer);
 
 }  // namespace baton::app

@@ -53,9 +53,13 @@ std::string compose(const std::string& what_happened, const ErrorDetails& detail
 
 }  // namespace
 
-int exit_code(ErrorKind kind) noexcept { return facts_of(kind).exit_code; }
+int exit_code(ErrorKind kind) noexcept {
+  return facts_of(kind).exit_code;
+}
 
-const char* kind_name(ErrorKind kind) noexcept { return facts_of(kind).name; }
+const char* kind_name(ErrorKind kind) noexcept {
+  return facts_of(kind).name;
+}
 
 ErrorKind kind_from_name(const std::string& name) noexcept {
   for (const KindFacts& facts : kKinds) {
@@ -78,9 +82,9 @@ Error current_error() {
   } catch (const Error& error) {
     return error;
   } catch (const std::bad_alloc&) {
-    return Error(ErrorKind::kInternal,
-                 "out of memory",
-                 {.fix = "lower train.micro_batch_size, eval.eval_batch_size or the ranks on this machine"});
+    return Error(
+        ErrorKind::kInternal, "out of memory",
+        {.fix = "lower train.micro_batch_size, eval.eval_batch_size or the ranks on this machine"});
   } catch (const std::exception& error) {
     return Error(ErrorKind::kInternal, error.what());
   } catch (...) {

@@ -21,7 +21,9 @@ struct CloseFd {
 };
 using Fd = Handle<int, CloseFd, -1>;
 
-[[noreturn]] void throw_storage(const std::string& action, const std::filesystem::path& path, int error) {
+[[noreturn]] void throw_storage(const std::string& action,
+                                const std::filesystem::path& path,
+                                int error) {
   std::string fix = "check the path and its permissions";
   if (error == ENOSPC || error == EDQUOT) {
     fix = "free space or raise the quota, then run the same command again; finished files are kept";
@@ -30,12 +32,12 @@ using Fd = Handle<int, CloseFd, -1>;
   } else if (error == EROFS || error == EACCES || error == EPERM) {
     fix = "choose a folder this user can write to";
   }
-  throw Error(ErrorKind::kStorage,
-              "cannot " + action,
-              {.where = path.string(),
-               .expected = "",
-               .found = std::string(std::strerror(error)) + " (errno " + std::to_string(error) + ")",
-               .fix = fix});
+  throw Error(
+      ErrorKind::kStorage, "cannot " + action,
+      {.where = path.string(),
+       .expected = "",
+       .found = std::string(std::strerror(error)) + " (errno " + std::to_string(error) + ")",
+       .fix = fix});
 }
 
 Fd open_for_reading(const std::filesystem::path& path, ErrorKind kind) {
@@ -45,8 +47,7 @@ Fd open_for_reading(const std::filesystem::path& path, ErrorKind kind) {
     if (error != ENOENT && error != ENOTDIR) {
       throw_storage("open a file for reading", path, error);
     }
-    throw Error(kind,
-                "cannot open a file for reading",
+    throw Error(kind, "cannot open a file for reading",
                 {.where = path.string(),
                  .expected = "a readable file",
                  .found = std::strerror(error),
@@ -54,9 +55,11 @@ Fd open_for_reading(const std::filesystem::path& path, ErrorKind kind) {
   }
   struct stat facts {};
   if (::fstat(fd.get(), &facts) != 0 || !S_ISREG(facts.st_mode)) {
-    throw Error(kind,
-                "not a regular file",
-                {.where = path.string(), .expected = "a file", .found = "a folder or device", .fix = "check the path"});
+    throw Error(kind, "not a regular file",
+                {.where = path.string(),
+                 .expected = "a file",
+                 .found = "a folder or device",
+                 .fix = "check the path"});
   }
   return fd;
 }
@@ -110,8 +113,7 @@ std::string read_file(const std::filesystem::path& path, ErrorKind kind, std::ui
   const Fd fd = open_for_reading(path, kind);
   const std::uint64_t size = size_of(fd);
   if (size > max_bytes) {
-    throw Error(kind,
-                "a file is larger than what is read here",
+    throw Error(kind, "a file is larger than what is read here",
                 {.where = path.string(),
                  .expected = "at most " + format_bytes(max_bytes),
                  .found = format_bytes(size),
@@ -146,8 +148,8 @@ void write_new_file(const std::filesystem::path& path, std::string_view content)
 
 void sync_folder(const std::filesystem::path& folder) {
   const Fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  // Some file systems cannot sync a folder; that they say so (EINVAL) is no failure of the write. A folder that may
-  // be written but not read (EACCES) cannot be opened for it either.
+  // Some file systems cannot sync a folder; that they say so (EINVAL) is no failure of the write. A
+  // folder that may be written but not read (EACCES) cannot be opened for it either.
   if (fd ? ::fsync(fd.get()) != 0 && errno != EINVAL : errno != EACCES) {
     throw_storage("make a folder durable (fsync)", folder, errno);
   }

@@ -28,7 +28,8 @@ class Guard {
         break;
       case Json::parse_event_t::key:
         if (!keys_.back().insert(value.get<std::string>()).second) {
-          throw std::length_error("the key \"" + value.get<std::string>() + "\" stands there twice");
+          throw std::length_error("the key \"" + value.get<std::string>() +
+                                  "\" stands there twice");
         }
         break;
       default:
@@ -42,9 +43,11 @@ class Guard {
 };
 
 [[noreturn]] void refuse(ErrorKind kind, const std::string& origin, const std::string& found) {
-  throw Error(kind,
-              "not valid JSON",
-              {.where = origin, .expected = "one JSON value in UTF-8", .found = found, .fix = "repair or fetch the file again"});
+  throw Error(kind, "not valid JSON",
+              {.where = origin,
+               .expected = "one JSON value in UTF-8",
+               .found = found,
+               .fix = "repair or fetch the file again"});
 }
 
 }  // namespace
@@ -55,14 +58,18 @@ Json parse_json(std::string_view text, ErrorKind kind, const std::string& origin
   }
   Guard guard;
   try {
-    return Json::parse(text.begin(), text.end(), [&guard](int depth, Json::parse_event_t event, Json& value) {
-      return guard(depth, event, value);
-    });
+    return Json::parse(text.begin(), text.end(),
+                       [&guard](int depth, Json::parse_event_t event, Json& value) {
+                         return guard(depth, event, value);
+                       });
   } catch (const Json::parse_error& error) {
     const std::string message = error.what();
-    // The library's message ends with what it read last, which may be user data: keep place and reason only.
+    // The library's message ends with what it read last, which may be user data: keep place and
+    // reason only.
     const std::size_t cut = message.find("; last read");
-    refuse(kind, origin, message.substr(message.find("] ") + 2, cut == std::string::npos ? cut : cut - message.find("] ") - 2));
+    refuse(kind, origin,
+           message.substr(message.find("] ") + 2,
+                          cut == std::string::npos ? cut : cut - message.find("] ") - 2));
   } catch (const Json::exception& error) {
     refuse(kind, origin, error.what());
   } catch (const std::length_error& error) {

@@ -18,7 +18,8 @@ struct LogState {
   int world_size = 0;
 
   LogState() {
-    logger = std::make_shared<spdlog::logger>("baton", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    logger = std::make_shared<spdlog::logger>("baton",
+                                              std::make_shared<spdlog::sinks::stderr_sink_mt>());
     logger->set_pattern("%v");
     logger->set_level(spdlog::level::info);
     logger->flush_on(spdlog::level::debug);
@@ -63,7 +64,9 @@ void set_log_identity(int world_rank, int world_size) {
   state().world_size = world_size;
 }
 
-void set_log_level(LogLevel level) { state().logger->set_level(to_spdlog(level)); }
+void set_log_level(LogLevel level) {
+  state().logger->set_level(to_spdlog(level));
+}
 
 void log(LogLevel level, std::string_view area, const std::string& text) {
   LogState& s = state();
@@ -71,7 +74,8 @@ void log(LogLevel level, std::string_view area, const std::string& text) {
       std::chrono::duration<double>(std::chrono::steady_clock::now() - s.start).count();
   const std::string rank =
       s.world_rank < 0 ? std::string() : fmt::format(" {}/{}", s.world_rank, s.world_size);
-  s.logger->log(to_spdlog(level), "[{:.1f}s{} {}] {}{}", seconds, rank, area, level_word(level), text);
+  s.logger->log(to_spdlog(level), "[{:.1f}s{} {}] {}{}", seconds, rank, area, level_word(level),
+                text);
 }
 
 }  // namespace baton::base

@@ -50,7 +50,9 @@ std::string Sha256::hex() {
   return text;
 }
 
-std::string sha256_hex(std::string_view text) { return Sha256().add(text).hex(); }
+std::string sha256_hex(std::string_view text) {
+  return Sha256().add(text).hex();
+}
 
 std::string sha256_file(const std::filesystem::path& path) {
   const MappedFile file(path, ErrorKind::kStorage);

@@ -41,16 +41,21 @@ void copy_pages(const float* from, float* to) {
   }
 }
 
-void end_of_stream() { _mm_sfence(); }  // before another thread is told
+void end_of_stream() {
+  _mm_sfence();
+}  // before another thread is told
 #else
-void copy_pages(const float* from, float* to) { std::memcpy(to, from, kNumPages * kPage * sizeof(float)); }
+void copy_pages(const float* from, float* to) {
+  std::memcpy(to, from, kNumPages * kPage * sizeof(float));
+}
 void end_of_stream() {}
 #endif
 
 }  // namespace
 
 void stream_copy(std::span<const float> from, std::span<float> to) {
-  BATON_ASSERT(from.size() == to.size(), std::to_string(from.size()) + " into " + std::to_string(to.size()));
+  BATON_ASSERT(from.size() == to.size(),
+               std::to_string(from.size()) + " into " + std::to_string(to.size()));
   const auto copy_plain = [&](std::size_t first, std::size_t last) {
     if (first < last) {
       std::memcpy(to.data() + first, from.data() + first, (last - first) * sizeof(float));

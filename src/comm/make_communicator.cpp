@@ -57,7 +57,9 @@ RankGpu from_line(const std::string& line) {
   return gpu;
 }
 
-void log_choice(const Communicator& group, const std::string& why, std::optional<bool> deterministic) {
+void log_choice(const Communicator& group,
+                const std::string& why,
+                std::optional<bool> deterministic) {
   if (group.rank() == 0 && group.size() > 1) {
     const std::string promise =
         deterministic ? ": " + promise_of(group.backend(), *deterministic) : "";
@@ -109,13 +111,14 @@ std::optional<base::Error> shared_gpu_error(const std::vector<RankGpu>& gpu_of_r
       continue;
     }
     const RankGpu& first = gpu_of_rank[owner->second];
-    const auto num_neighbours = std::count_if(
-        gpu_of_rank.begin(), gpu_of_rank.end(), [&](const RankGpu& g) { return g.host == gpu.host; });
+    const auto num_neighbours = std::count_if(gpu_of_rank.begin(), gpu_of_rank.end(),
+                                              [&](const RankGpu& g) { return g.host == gpu.host; });
     const std::string fix =
         gpu.num_visible > 1
-            ? fmt::format("start at most {} ranks on {} (sbatch --ntasks-per-node={}, mpirun "
-                          "--map-by ppr:{}:node), or set backend = mpi to share GPUs on purpose",
-                          gpu.num_visible, gpu.host, gpu.num_visible, gpu.num_visible)
+            ? fmt::format(
+                  "start at most {} ranks on {} (sbatch --ntasks-per-node={}, mpirun "
+                  "--map-by ppr:{}:node), or set backend = mpi to share GPUs on purpose",
+                  gpu.num_visible, gpu.host, gpu.num_visible, gpu.num_visible)
             : std::string(
                   "show every rank all GPUs (unset CUDA_VISIBLE_DEVICES; srun --gpu-bind=none) or "
                   "each another one (srun --gpus-per-task=1), start one rank a GPU, or set "
@@ -154,8 +157,9 @@ std::string promise_of(const std::string& backend, bool deterministic) {
   if (deterministic) {
     const std::string order =
         "gradients are added in slot order in host memory, the same bits for every group size";
-    return backend == "nccl" ? order + "; NCCL takes no part in these sums, and GPU kernels may "
-                                       "round differently on another GPU model"
+    return backend == "nccl" ? order +
+                                   "; NCCL takes no part in these sums, and GPU kernels may "
+                                   "round differently on another GPU model"
                              : order;
   }
   if (backend == "nccl") {

@@ -187,9 +187,7 @@ class NcclCommunicator final : public Communicator {
   }
 
  private:
-  cudaStream_t compute_stream() const {
-    return static_cast<cudaStream_t>(options_.compute_stream);
-  }
+  cudaStream_t compute_stream() const { return static_cast<cudaStream_t>(options_.compute_stream); }
 
   std::string place() const { return fmt::format("group rank {} of {} (nccl)", rank_, size_); }
 
@@ -242,8 +240,7 @@ class NcclCommunicator final : public Communicator {
         status == ncclSuccess ? std::string(id.internal, sizeof id.internal) : std::string(), 0);
     BATON_NCCL_CHECK(status, nullptr);
     if (bytes.size() != sizeof id.internal) {
-      throw base::Error(base::ErrorKind::kCommunication,
-                        "group rank 0 got no unique id from NCCL",
+      throw base::Error(base::ErrorKind::kCommunication, "group rank 0 got no unique id from NCCL",
                         {.where = place(), .fix = "group rank 0's own message says why"});
     }
     std::memcpy(id.internal, bytes.data(), sizeof id.internal);
@@ -252,7 +249,8 @@ class NcclCommunicator final : public Communicator {
     ncclComm_t created = nullptr;
     ncclResult_t started = ncclCommInitRankConfig(&created, size_, id, rank_, &config);
     nccl_ = NcclHandle(created);
-    or_abort("ncclCommInitRankConfig", [&] { check_nccl(started, created, "ncclCommInitRankConfig"); });
+    or_abort("ncclCommInitRankConfig",
+             [&] { check_nccl(started, created, "ncclCommInitRankConfig"); });
     wait_until_ready(options_.first_timeout_seconds, "ncclCommInitRankConfig");
   }
 

@@ -67,4 +67,5 @@ inline void check_nccl(ncclResult_t status,
 }  // namespace baton::comm
 
 #define BATON_CUDA_CHECK(call) ::baton::comm::check_cuda((call), #call)
-#define BATON_NCCL_CHECK(call, communicator) ::baton::comm::check_nccl((call), (communicator), #call)
+#define BATON_NCCL_CHECK(call, communicator) \
+  ::baton::comm::check_nccl((call), (communicator), #call)

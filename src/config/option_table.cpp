@@ -310,7 +310,8 @@ void add_schedule(Table& table) {
       {0, 10'000'000}, [](auto& c) -> auto& { return c.train.save_seconds; }));
   table.push_back(choice_option(
       identity(info("train", "non_finite", "stop",
-                    "An update whose loss or gradient is not finite: stop, skip it, or rollback to the last save "
+                    "An update whose loss or gradient is not finite: stop, skip it, or rollback to "
+                    "the last save "
                     "by save_steps and leave out what followed.")),
       {"stop", "skip", "rollback"}, {}, [](auto& c) -> auto& { return c.train.non_finite; }));
 }
@@ -332,10 +333,12 @@ void add_eval_and_cluster(Table& table) {
       info("cluster", "backend", "auto", "What carries the gradients."), {"auto", "mpi", "nccl"},
       {}, [](auto& c) -> auto& { return c.cluster.backend; }));
   table.push_back(choice_option(
-      info("cluster", "coordinator", "shared", "Rank 0 trains as well as coordinates, or only coordinates."),
+      info("cluster", "coordinator", "shared",
+           "Rank 0 trains as well as coordinates, or only coordinates."),
       {"shared", "dedicated"}, {}, [](auto& c) -> auto& { return c.cluster.coordinator; }));
   table.push_back(integer_option(
-      info("cluster", "timeout_seconds", "1800", "Seconds without progress after which a rank counts as stuck; 0: never."),
+      info("cluster", "timeout_seconds", "1800",
+           "Seconds without progress after which a rank counts as stuck; 0: never."),
       {0, 10'000'000}, [](auto& c) -> auto& { return c.cluster.timeout_seconds; }));
   table.push_back(flag_option(info("cluster", "deterministic", "true",
                                    "The same bits for any number of ranks and groups.")));

@@ -15,7 +15,8 @@ namespace {
 std::atomic<int> first_signal{0};
 std::atomic<std::int64_t> first_nanoseconds{0};
 std::atomic<bool> asked{false};
-static_assert(std::atomic<int>::is_always_lock_free && std::atomic<std::int64_t>::is_always_lock_free);
+static_assert(std::atomic<int>::is_always_lock_free &&
+              std::atomic<std::int64_t>::is_always_lock_free);
 
 std::int64_t nanoseconds_now() {
   timespec now{};
@@ -69,7 +70,8 @@ int stop_signal() noexcept {
 }
 
 double seconds_since_stop() noexcept {
-  return stop_requested() ? static_cast<double>(nanoseconds_now() - first_nanoseconds.load()) * 1e-9 : 0;
+  return stop_requested() ? static_cast<double>(nanoseconds_now() - first_nanoseconds.load()) * 1e-9
+                          : 0;
 }
 
 }  // namespace baton::config

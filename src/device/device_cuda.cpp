@@ -87,11 +87,10 @@ Device choose_device(int local_rank, int local_size) {
   device.unique_id = uuid_text(properties.uuid);
   device.pci_address = address.data();
   device.memory_bytes = properties.totalGlobalMem;
-  device.description =
-      fmt::format("GPU {} of {} ({}): {}, {}, compute capability {}.{}, at {}", device.index,
-                  facts.num_visible, choice.how, device.name,
-                  base::format_bytes(device.memory_bytes), properties.major, properties.minor,
-                  device.pci_address);
+  device.description = fmt::format("GPU {} of {} ({}): {}, {}, compute capability {}.{}, at {}",
+                                   device.index, facts.num_visible, choice.how, device.name,
+                                   base::format_bytes(device.memory_bytes), properties.major,
+                                   properties.minor, device.pci_address);
   return device;
 }
 

@@ -70,7 +70,9 @@ ChunkResult chunk_result_from(const std::string& bytes, const std::string& origi
     return result;
   } catch (const Json::exception& error) {
     throw base::Error(base::ErrorKind::kModel, "a chunk of an evaluation cannot be read",
-                      {.where = origin, .found = error.what(), .fix = "remove the file; the chunk is computed again"});
+                      {.where = origin,
+                       .found = error.what(),
+                       .fix = "remove the file; the chunk is computed again"});
   }
 }
 

@@ -12,9 +12,10 @@ namespace baton::model {
 
 namespace {
 
-[[noreturn]] void refuse(const std::string& where, const std::string& expected, const std::string& found) {
-  throw base::Error(base::ErrorKind::kModel,
-                    "an expert does not fit the base model",
+[[noreturn]] void refuse(const std::string& where,
+                         const std::string& expected,
+                         const std::string& found) {
+  throw base::Error(base::ErrorKind::kModel, "an expert does not fit the base model",
                     {.where = where,
                      .expected = expected,
                      .found = found,
@@ -27,7 +28,8 @@ at::Tensor to_tensor(const expert::NamedArray& array, const at::Device& device) 
     count *= size;
   }
   if (count != static_cast<std::int64_t>(array.values.size())) {
-    refuse(array.name, fmt::format("{} values", count), fmt::format("{} values", array.values.size()));
+    refuse(array.name, fmt::format("{} values", count),
+           fmt::format("{} values", array.values.size()));
   }
   return at::tensor(array.values, at::kFloat).view(array.shape).to(device);
 }
@@ -39,7 +41,9 @@ std::vector<float> to_values(const at::Tensor& tensor) {
 
 }  // namespace
 
-Adapter adapter_from_state(const expert::ExpertState& state, std::int64_t num_layers, const at::Device& device) {
+Adapter adapter_from_state(const expert::ExpertState& state,
+                           std::int64_t num_layers,
+                           const at::Device& device) {
   Adapter adapter;
   adapter.name = state.task;
   adapter.rank = state.lora_rank;
@@ -60,12 +64,14 @@ Adapter adapter_from_state(const expert::ExpertState& state, std::int64_t num_la
         continue;
       }
       if (a == arrays.end() || b == arrays.end()) {
-        refuse(expert::peft_key(layer, modules[module], 'A'), "both factors A and B", "one of them");
+        refuse(expert::peft_key(layer, modules[module], 'A'), "both factors A and B",
+               "one of them");
       }
       if (a->second->shape.size() != 2 || b->second->shape.size() != 2 ||
           a->second->shape[0] != adapter.rank || b->second->shape[1] != adapter.rank) {
         refuse(a->first, fmt::format("factors of rank {}", adapter.rank),
-               fmt::format("shapes [{}] and [{}]", fmt::join(a->second->shape, ", "), fmt::join(b->second->shape, ", ")));
+               fmt::format("shapes [{}] and [{}]", fmt::join(a->second->shape, ", "),
+                           fmt::join(b->second->shape, ", ")));
       }
       LoraFactors& factors = adapter.layers[static_cast<std::size_t>(layer)][module];
       factors.a = to_tensor(*a->second, device);
@@ -74,8 +80,7 @@ Adapter adapter_from_state(const expert::ExpertState& state, std::int64_t num_la
     }
   }
   if (num_used != state.arrays.size()) {
-    refuse(state.task,
-           fmt::format("arrays of {} layers only", num_layers),
+    refuse(state.task, fmt::format("arrays of {} layers only", num_layers),
            fmt::format("{} arrays, of which {} fit", state.arrays.size(), num_used));
   }
   return adapter;
@@ -91,8 +96,10 @@ std::vector<expert::NamedArray> arrays_of(const Adapter& adapter) {
         continue;
       }
       const auto index = static_cast<std::int64_t>(layer);
-      arrays.push_back({expert::peft_key(index, modules[module], 'A'), factors.a.sizes().vec(), to_values(factors.a)});
-      arrays.push_back({expert::peft_key(index, modules[module], 'B'), factors.b.sizes().vec(), to_values(factors.b)});
+      arrays.push_back({expert::peft_key(index, modules[module], 'A'), factors.a.sizes().vec(),
+                        to_values(factors.a)});
+      arrays.push_back({expert::peft_key(index, modules[module], 'B'), factors.b.sizes().vec(),
+                        to_values(factors.b)});
     }
   }
   return arrays;

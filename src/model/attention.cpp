@@ -32,9 +32,11 @@ at::Tensor attend_rows(const AttentionWeights& weights,
                        KvCache* cache) {
   const std::int64_t num_tokens = x.size(0);
   const at::Tensor q = apply_rope(
-      apply_linear(weights.q, x, context, 0).view({num_tokens, sizes.num_heads, sizes.head_dim}), angles);
+      apply_linear(weights.q, x, context, 0).view({num_tokens, sizes.num_heads, sizes.head_dim}),
+      angles);
   const at::Tensor k = apply_rope(
-      apply_linear(weights.k, x, context, 1).view({num_tokens, sizes.num_kv_heads, sizes.head_dim}), angles);
+      apply_linear(weights.k, x, context, 1).view({num_tokens, sizes.num_kv_heads, sizes.head_dim}),
+      angles);
   const at::Tensor v =
       apply_linear(weights.v, x, context, 2).view({num_tokens, sizes.num_kv_heads, sizes.head_dim});
   if (cache != nullptr) {
@@ -48,17 +50,22 @@ at::Tensor attend_rows(const AttentionWeights& weights,
   for (std::size_t row = 0; row + 1 < offsets.size(); ++row) {
     lengths.push_back(offsets[row + 1] - offsets[row]);
   }
-  // Splitting (not slicing): its gradient is one concatenation instead of one full-size tensor a row.
+  // Splitting (not slicing): its gradient is one concatenation instead of one full-size tensor a
+  // row.
   const std::vector<at::Tensor> q_rows = q.split_with_sizes(lengths);
   const std::vector<at::Tensor> k_rows = all_k.split_with_sizes(lengths);
   const std::vector<at::Tensor> v_rows = all_v.split_with_sizes(lengths);
   std::vector<at::Tensor> rows;
   rows.reserve(lengths.size());
-  const auto as_heads = [](const at::Tensor& row) { return row.transpose(0, 1).unsqueeze(0); };  // [1, H, T, E]
+  const auto as_heads = [](const at::Tensor& row) {
+    return row.transpose(0, 1).unsqueeze(0);
+  };  // [1, H, T, E]
   for (std::size_t row = 0; row < lengths.size(); ++row) {
     const at::Tensor attended = at::scaled_dot_product_attention(
-        as_heads(q_rows[row]), as_heads(k_rows[row]), as_heads(v_rows[row]), std::nullopt, 0.0, /*is_causal=*/true);
-    rows.push_back(attended.squeeze(0).transpose(0, 1).reshape({lengths[row], sizes.num_heads * sizes.head_dim}));
+        as_heads(q_rows[row]), as_heads(k_rows[row]), as_heads(v_rows[row]), std::nullopt, 0.0,
+        /*is_causal=*/true);
+    rows.push_back(attended.squeeze(0).transpose(0, 1).reshape(
+        {lengths[row], sizes.num_heads * sizes.head_dim}));
   }
   return apply_linear(weights.o, rows.size() == 1 ? rows[0] : at::cat(rows), context, 3);
 }
@@ -73,24 +80,25 @@ at::Tensor attend_step(const AttentionWeights& weights,
   const std::int64_t num_rows = x.size(0);
   const std::int64_t per_kv_head = sizes.num_heads / sizes.num_kv_heads;
   const at::Tensor q = apply_rope(
-      apply_linear(weights.q, x, context, 0).view({num_rows, sizes.num_heads, sizes.head_dim}), angles);
+      apply_linear(weights.q, x, context, 0).view({num_rows, sizes.num_heads, sizes.head_dim}),
+      angles);
   const at::Tensor k = apply_rope(
-      apply_linear(weights.k, x, context, 1).view({num_rows, sizes.num_kv_heads, sizes.head_dim}), angles);
+      apply_linear(weights.k, x, context, 1).view({num_rows, sizes.num_kv_heads, sizes.head_dim}),
+      angles);
   const at::Tensor v =
       apply_linear(weights.v, x, context, 2).view({num_rows, sizes.num_kv_heads, sizes.head_dim});
   CacheAccess::append(cache, context.layer, k, v);
 
-  // The H / K query heads of one key/value head stand in the query position's place: no copy of the cache.
+  // The H / K query heads of one key/value head stand in the query position's place: no copy of the
+  // cache.
   const std::int64_t longest = mask.size(-1);
   const at::Tensor attended = at::scaled_dot_product_attention(
       q.view({num_rows, sizes.num_kv_heads, per_kv_head, sizes.head_dim}),
       CacheAccess::keys(cache, context.layer).narrow(2, 0, longest),
-      CacheAccess::values(cache, context.layer).narrow(2, 0, longest),
-      mask,
-      0.0,
+      CacheAccess::values(cache, context.layer).narrow(2, 0, longest), mask, 0.0,
       /*is_causal=*/false);
-  return apply_linear(
-      weights.o, attended.reshape({num_rows, sizes.num_heads * sizes.head_dim}), context, 3);
+  return apply_linear(weights.o, attended.reshape({num_rows, sizes.num_heads * sizes.head_dim}),
+                      context, 3);
 }
 
 }  // namespace baton::model

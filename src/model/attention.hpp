@@ -1,5 +1,6 @@
 #pragma once
-// Causal self-attention with grouped key/value heads (arXiv 2305.13245), over packed rows or over a cache.
+// Causal self-attention with grouped key/value heads (arXiv 2305.13245), over packed rows or over a
+// cache.
 
 #include <cstdint>
 #include <vector>
@@ -31,8 +32,9 @@ at::Tensor attend_rows(const AttentionWeights& weights,
                        const LayerContext& context,
                        KvCache* cache);
 
-/// x [B, D], one new token a row -> [B, D]; reads and extends layer `context.layer` of the cache. `mask`
-/// [B, 1, 1, longest] is 0 where a row has a key and -inf where it has none, the new token included.
+/// x [B, D], one new token a row -> [B, D]; reads and extends layer `context.layer` of the cache.
+/// `mask` [B, 1, 1, longest] is 0 where a row has a key and -inf where it has none, the new token
+/// included.
 at::Tensor attend_step(const AttentionWeights& weights,
                        const AttentionSizes& sizes,
                        const at::Tensor& x,

@@ -21,8 +21,7 @@ at::ScalarType scalar_type_of(const weights::TensorView& view) {
     case weights::DType::kF16:
       return at::kHalf;
     default:
-      throw base::Error(base::ErrorKind::kModel,
-                        "a weight has a type that is not supported",
+      throw base::Error(base::ErrorKind::kModel, "a weight has a type that is not supported",
                         {.where = view.name,
                          .expected = "F32, BF16 or F16",
                          .found = weights::dtype_name(view.dtype),
@@ -38,8 +37,7 @@ class Reader {
   at::Tensor read(const std::string& name, const std::vector<std::int64_t>& shape) const {
     const weights::TensorView& view = files_.at(name);
     if (view.shape != shape) {
-      throw base::Error(base::ErrorKind::kModel,
-                        "a weight does not fit the model's config.json",
+      throw base::Error(base::ErrorKind::kModel, "a weight does not fit the model's config.json",
                         {.where = name,
                          .expected = fmt::format("shape [{}]", fmt::join(shape, ", ")),
                          .found = fmt::format("shape [{}]", fmt::join(view.shape, ", ")),
@@ -47,7 +45,8 @@ class Reader {
     }
     // The mapping is read-only; torch has no const tensors, and nothing writes to a frozen weight.
     auto* data = const_cast<std::byte*>(view.bytes.data());
-    const at::Tensor mapped = at::from_blob(data, shape, at::TensorOptions().dtype(scalar_type_of(view)));
+    const at::Tensor mapped =
+        at::from_blob(data, shape, at::TensorOptions().dtype(scalar_type_of(view)));
     return mapped.to(device_, dtype_);
   }
 
@@ -65,7 +64,9 @@ class Reader {
   at::Device device_;
 };
 
-DecoderLayer read_layer(const Reader& reader, const weights::LlamaConfig& config, std::int64_t index) {
+DecoderLayer read_layer(const Reader& reader,
+                        const weights::LlamaConfig& config,
+                        std::int64_t index) {
   const std::string prefix = "model.layers." + std::to_string(index) + ".";
   const std::int64_t width = config.hidden_size;
   const std::int64_t q_width = config.num_attention_heads * config.head_dim;
@@ -93,7 +94,8 @@ BaseWeights read_base_weights(const weights::ModelWeights& files,
                               const at::Device& device) {
   const Reader reader(files, dtype, device);
   BaseWeights weights;
-  weights.embedding = reader.read("model.embed_tokens.weight", {config.vocab_size, config.hidden_size});
+  weights.embedding =
+      reader.read("model.embed_tokens.weight", {config.vocab_size, config.hidden_size});
   for (std::int64_t index = 0; index < config.num_hidden_layers; ++index) {
     weights.layers.push_back(read_layer(reader, config, index));
   }

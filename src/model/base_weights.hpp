@@ -18,8 +18,8 @@ struct BaseWeights {
   at::Tensor head;        // [V, D]; the embedding itself when tied
 };
 
-/// On a CPU, tensors stored in `dtype` are views of the mapping in `files`, which must outlive them. Shapes that
-/// do not fit the config: kModel, naming tensor, expected and found.
+/// On a CPU, tensors stored in `dtype` are views of the mapping in `files`, which must outlive
+/// them. Shapes that do not fit the config: kModel, naming tensor, expected and found.
 BaseWeights read_base_weights(const weights::ModelWeights& files,
                               const weights::LlamaConfig& config,
                               at::ScalarType dtype,

@@ -13,7 +13,9 @@ using torch::autograd::variable_list;
 // Keeps gate and up, not silu(gate).
 class SwigluFunction : public torch::autograd::Function<SwigluFunction> {
  public:
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& gate, const at::Tensor& up) {
+  static at::Tensor forward(AutogradContext* context,
+                            const at::Tensor& gate,
+                            const at::Tensor& up) {
     context->save_for_backward({gate, up});
     return at::silu(gate).mul_(up);
   }
@@ -29,7 +31,9 @@ class SwigluFunction : public torch::autograd::Function<SwigluFunction> {
 
 }  // namespace
 
-at::Tensor feed_forward(const FeedForwardWeights& weights, const at::Tensor& x, const LayerContext& context) {
+at::Tensor feed_forward(const FeedForwardWeights& weights,
+                        const at::Tensor& x,
+                        const LayerContext& context) {
   const at::Tensor gate = apply_linear(weights.gate, x, context, 4);  // [N, F]
   const at::Tensor up = apply_linear(weights.up, x, context, 5);      // [N, F]
   return apply_linear(weights.down, SwigluFunction::apply(gate, up), context, 6);

@@ -12,6 +12,8 @@ struct FeedForwardWeights {
 };
 
 /// x [N, D] -> [N, D].
-at::Tensor feed_forward(const FeedForwardWeights& weights, const at::Tensor& x, const LayerContext& context);
+at::Tensor feed_forward(const FeedForwardWeights& weights,
+                        const at::Tensor& x,
+                        const LayerContext& context);
 
 }  // namespace baton::model

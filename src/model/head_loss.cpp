@@ -30,8 +30,8 @@ class HeadLossFunction : public torch::autograd::Function<HeadLossFunction> {
       const at::Tensor target = targets.narrow(0, begin, count).unsqueeze(1);  // [m, 1]
       const at::Tensor weight = weights.narrow(0, begin, count).unsqueeze(1);  // [m, 1]
       const at::Tensor logits =
-          at::mm(hidden.narrow(0, begin, count), head.t()).to(at::kFloat);      // [m, V]
-      at::Tensor probabilities = at::log_softmax(logits, 1);                    // still logarithms here
+          at::mm(hidden.narrow(0, begin, count), head.t()).to(at::kFloat);  // [m, V]
+      at::Tensor probabilities = at::log_softmax(logits, 1);                // still logarithms here
       loss.sub_((probabilities.gather(1, target) * weight).sum(at::kDouble));
       probabilities.exp_();
       probabilities.scatter_add_(1, target, at::full_like(weight, -1.0F));
@@ -44,7 +44,8 @@ class HeadLossFunction : public torch::autograd::Function<HeadLossFunction> {
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const at::Tensor gradient = context->get_saved_variables()[0];
-    return {gradient * gradients[0].to(gradient.scalar_type()), at::Tensor(), at::Tensor(), at::Tensor()};
+    return {gradient * gradients[0].to(gradient.scalar_type()), at::Tensor(), at::Tensor(),
+            at::Tensor()};
   }
 };
 

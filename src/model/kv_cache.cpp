@@ -18,7 +18,8 @@ std::int64_t longest(const std::vector<std::int64_t>& lengths) {
 
 // Room for one more position: doubling keeps the copies few when decoding runs past the spare room.
 at::Tensor grown(const at::Tensor& tensor, std::int64_t capacity) {
-  at::Tensor larger = at::zeros({tensor.size(0), tensor.size(1), capacity, tensor.size(3)}, tensor.options());
+  at::Tensor larger =
+      at::zeros({tensor.size(0), tensor.size(1), capacity, tensor.size(3)}, tensor.options());
   larger.narrow(2, 0, tensor.size(2)).copy_(tensor);
   return larger;
 }
@@ -45,14 +46,19 @@ KvCache KvCache::select_rows(const std::vector<std::int64_t>& rows) const {
   return selected;
 }
 
-void CacheAccess::start(KvCache& cache, const std::vector<std::int64_t>& lengths, std::size_t num_layers) {
+void CacheAccess::start(KvCache& cache,
+                        const std::vector<std::int64_t>& lengths,
+                        std::size_t num_layers) {
   BATON_ASSERT(cache.lengths_.empty(), "a cache is filled once");
   cache.lengths_ = lengths;
   cache.keys_.resize(num_layers);
   cache.values_.resize(num_layers);
 }
 
-void CacheAccess::store(KvCache& cache, std::int64_t layer, const at::Tensor& keys, const at::Tensor& values) {
+void CacheAccess::store(KvCache& cache,
+                        std::int64_t layer,
+                        const at::Tensor& keys,
+                        const at::Tensor& values) {
   const auto num_rows = static_cast<std::int64_t>(cache.lengths_.size());
   const std::int64_t capacity = longest(cache.lengths_) + cache.spare_;
   // Zeros, not garbage: masked positions are multiplied by weight 0, and 0 x NaN would be NaN.
@@ -61,15 +67,22 @@ void CacheAccess::store(KvCache& cache, std::int64_t layer, const at::Tensor& ke
   std::int64_t begin = 0;
   for (std::int64_t row = 0; row < num_rows; ++row) {
     const std::int64_t length = cache.lengths_[static_cast<std::size_t>(row)];
-    all_keys.select(0, row).narrow(1, 0, length).copy_(keys.narrow(0, begin, length).transpose(0, 1));
-    all_values.select(0, row).narrow(1, 0, length).copy_(values.narrow(0, begin, length).transpose(0, 1));
+    all_keys.select(0, row)
+        .narrow(1, 0, length)
+        .copy_(keys.narrow(0, begin, length).transpose(0, 1));
+    all_values.select(0, row)
+        .narrow(1, 0, length)
+        .copy_(values.narrow(0, begin, length).transpose(0, 1));
     begin += length;
   }
   cache.keys_[static_cast<std::size_t>(layer)] = all_keys;
   cache.values_[static_cast<std::size_t>(layer)] = all_values;
 }
 
-void CacheAccess::append(KvCache& cache, std::int64_t layer, const at::Tensor& keys, const at::Tensor& values) {
+void CacheAccess::append(KvCache& cache,
+                         std::int64_t layer,
+                         const at::Tensor& keys,
+                         const at::Tensor& values) {
   at::Tensor& all_keys = cache.keys_[static_cast<std::size_t>(layer)];
   at::Tensor& all_values = cache.values_[static_cast<std::size_t>(layer)];
   if (longest(cache.lengths_) >= all_keys.size(2)) {
@@ -79,7 +92,8 @@ void CacheAccess::append(KvCache& cache, std::int64_t layer, const at::Tensor& k
   }
   const at::TensorOptions on_device = all_keys.options().dtype(at::kLong);
   const c10::List<std::optional<at::Tensor>> places{
-      at::arange(all_keys.size(0), on_device), at::tensor(cache.lengths_, at::kLong).to(all_keys.device())};
+      at::arange(all_keys.size(0), on_device),
+      at::tensor(cache.lengths_, at::kLong).to(all_keys.device())};
   all_keys.transpose(1, 2).index_put_(places, keys);  // [B, capacity, K, E] at (row, length)
   all_values.transpose(1, 2).index_put_(places, values);
 }

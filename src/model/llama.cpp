@@ -56,29 +56,36 @@ at::Tensor row_positions(const std::vector<std::int64_t>& offsets, const at::Dev
   return on_device(at::tensor(positions, at::kLong), device);
 }
 
-// 0 where the row has a key, the token being appended included; -inf beyond. [B, 1, 1, longest + 1].
-at::Tensor step_mask(const std::vector<std::int64_t>& lengths, at::ScalarType dtype, const at::Device& device) {
+// 0 where the row has a key, the token being appended included; -inf beyond. [B, 1, 1, longest +
+// 1].
+at::Tensor step_mask(const std::vector<std::int64_t>& lengths,
+                     at::ScalarType dtype,
+                     const at::Device& device) {
   const std::int64_t longest = *std::max_element(lengths.begin(), lengths.end()) + 1;
   const auto num_rows = static_cast<std::int64_t>(lengths.size());
   at::Tensor mask = at::zeros({num_rows, 1, 1, longest}, at::kFloat);
   for (std::int64_t row = 0; row < num_rows; ++row) {
     const std::int64_t used = lengths[static_cast<std::size_t>(row)] + 1;
     if (used < longest) {
-      mask.select(0, row).narrow(-1, used, longest - used).fill_(-std::numeric_limits<float>::infinity());
+      mask.select(0, row)
+          .narrow(-1, used, longest - used)
+          .fill_(-std::numeric_limits<float>::infinity());
     }
   }
   return mask.to(device, dtype);
 }
 
-// The residual stream [N, D] through all layers and the last norm; `attend` is the attention of one layer. Counts
-// context.layer up as it goes.
+// The residual stream [N, D] through all layers and the last norm; `attend` is the attention of one
+// layer. Counts context.layer up as it goes.
 template <typename Parts, typename Attend>
-at::Tensor run_layers(const Parts& parts, at::Tensor x, LayerContext& context, const Attend& attend) {
+at::Tensor run_layers(const Parts& parts,
+                      at::Tensor x,
+                      LayerContext& context,
+                      const Attend& attend) {
   for (const DecoderLayer& layer : parts.base.layers) {
     x = x + attend(layer, rms_norm(x, layer.attention_norm, parts.config.rms_norm_eps));
     x = x + feed_forward(layer.feed_forward,
-                         rms_norm(x, layer.feed_forward_norm, parts.config.rms_norm_eps),
-                         context);
+                         rms_norm(x, layer.feed_forward_norm, parts.config.rms_norm_eps), context);
     ++context.layer;
   }
   return rms_norm(x, parts.base.final_norm, parts.config.rms_norm_eps);
@@ -109,14 +116,23 @@ std::unique_ptr<Llama> Llama::load(const std::filesystem::path& folder,
   return model;
 }
 
-const weights::LlamaConfig& Llama::config() const { return parts_->config; }
-at::ScalarType Llama::dtype() const { return parts_->dtype; }
-const at::Device& Llama::device() const { return parts_->device; }
-const std::string& Llama::fingerprint() const { return parts_->fingerprint; }
+const weights::LlamaConfig& Llama::config() const {
+  return parts_->config;
+}
+at::ScalarType Llama::dtype() const {
+  return parts_->dtype;
+}
+const at::Device& Llama::device() const {
+  return parts_->device;
+}
+const std::string& Llama::fingerprint() const {
+  return parts_->fingerprint;
+}
 
 at::Tensor Llama::head_rows(std::span<const std::int64_t> token_ids) const {
   const at::Tensor index =
-      at::tensor(std::vector<std::int64_t>(token_ids.begin(), token_ids.end()), at::kLong).to(parts_->device);
+      at::tensor(std::vector<std::int64_t>(token_ids.begin(), token_ids.end()), at::kLong)
+          .to(parts_->device);
   return parts_->base.head.index_select(0, index).to(at::kFloat);
 }
 
@@ -144,13 +160,16 @@ at::Tensor Llama::forward_hidden(const at::Tensor& embedded,
   });
 }
 
-at::Tensor Llama::forward_step(const at::Tensor& tokens, const AdapterSet* adapters, KvCache& cache) const {
+at::Tensor Llama::forward_step(const at::Tensor& tokens,
+                               const AdapterSet* adapters,
+                               KvCache& cache) const {
   const Parts& parts = *parts_;
-  const RopeAngles angles = parts.rope.angles(at::tensor(cache.lengths(), at::kLong).to(parts.device));
+  const RopeAngles angles =
+      parts.rope.angles(at::tensor(cache.lengths(), at::kLong).to(parts.device));
   const at::Tensor mask = step_mask(cache.lengths(), parts.dtype, parts.device);
   LayerContext context{adapters, 0, nullptr, nullptr};
-  const at::Tensor hidden =
-      run_layers(parts, embed(tokens), context, [&](const DecoderLayer& layer, const at::Tensor& x) {
+  const at::Tensor hidden = run_layers(
+      parts, embed(tokens), context, [&](const DecoderLayer& layer, const at::Tensor& x) {
         return attend_step(layer.attention, parts.sizes, x, angles, context, cache, mask);
       });
   CacheAccess::advance(cache);
@@ -161,21 +180,25 @@ at::Tensor Llama::logits(const at::Tensor& hidden) const {
   return at::linear(hidden, parts_->base.head).to(at::kFloat);
 }
 
-at::Tensor Llama::logits_of(const at::Tensor& hidden, std::span<const std::int64_t> token_ids) const {
+at::Tensor Llama::logits_of(const at::Tensor& hidden,
+                            std::span<const std::int64_t> token_ids) const {
   return at::mm(hidden.to(at::kFloat), head_rows(token_ids).t());
 }
 
-at::Tensor Llama::target_loss(const at::Tensor& hidden, const at::Tensor& targets, const at::Tensor& weights) const {
+at::Tensor Llama::target_loss(const at::Tensor& hidden,
+                              const at::Tensor& targets,
+                              const at::Tensor& weights) const {
   return weighted_cross_entropy(hidden, parts_->base.head, targets, weights);
 }
 
-std::vector<std::pair<std::int64_t, std::int64_t>> Llama::linear_shapes(const weights::LlamaConfig& config) {
+std::vector<std::pair<std::int64_t, std::int64_t>> Llama::linear_shapes(
+    const weights::LlamaConfig& config) {
   const std::int64_t width = config.hidden_size;
   const std::int64_t q_width = config.num_attention_heads * config.head_dim;
   const std::int64_t kv_width = config.num_key_value_heads * config.head_dim;
   const std::int64_t wide = config.intermediate_size;
   return {{q_width, width}, {kv_width, width}, {kv_width, width}, {width, q_width},
-          {wide, width}, {wide, width}, {width, wide}};
+          {wide, width},    {wide, width},     {width, wide}};
 }
 
 }  // namespace baton::model

@@ -1,6 +1,6 @@
 #pragma once
-// A frozen linear and the adapters active on it: y = W x + b + sum_k weight_k * alpha_k / R_k * B_k (A_k x).
-// LoRA, arXiv 2106.09685, equation 3.
+// A frozen linear and the adapters active on it: y = W x + b + sum_k weight_k * alpha_k / R_k * B_k
+// (A_k x). LoRA, arXiv 2106.09685, equation 3.
 
 #include <ATen/core/Tensor.h>
 
@@ -18,13 +18,16 @@ struct FrozenLinear {
 
 /// What the linears of one layer need to know of the pass they are in.
 struct LayerContext {
-  const AdapterSet* adapters = nullptr;          // null: the base alone
+  const AdapterSet* adapters = nullptr;  // null: the base alone
   std::int64_t layer = 0;
-  const DropoutKey* dropout = nullptr;           // null: no dropout
+  const DropoutKey* dropout = nullptr;                 // null: no dropout
   const std::vector<std::int64_t>* offsets = nullptr;  // row borders of the packed tokens
 };
 
 /// x [N, in] -> [N, out]. `linear_index` is the position in expert::lora_target_names().
-at::Tensor apply_linear(const FrozenLinear& linear, const at::Tensor& x, const LayerContext& context, int linear_index);
+at::Tensor apply_linear(const FrozenLinear& linear,
+                        const at::Tensor& x,
+                        const LayerContext& context,
+                        int linear_index);
 
 }  // namespace baton::model

@@ -12,15 +12,18 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-at::Tensor normalise(const at::Tensor& x, const at::Tensor& weight, double eps, at::Tensor& inverse) {
+at::Tensor normalise(const at::Tensor& x,
+                     const at::Tensor& weight,
+                     double eps,
+                     at::Tensor& inverse) {
   if (has_row_kernels(x)) {
     at::Tensor y = at::empty_like(x);
     inverse = at::empty({x.size(0), 1}, x.options().dtype(at::kFloat));
     rms_norm_rows(x, weight, eps, y, inverse);
     return y;
   }
-  const at::Tensor wide = x.to(at::kFloat);                         // [N, D]
-  inverse = wide.square().mean(-1, true).add_(eps).rsqrt_();        // [N, 1]
+  const at::Tensor wide = x.to(at::kFloat);                   // [N, D]
+  inverse = wide.square().mean(-1, true).add_(eps).rsqrt_();  // [N, 1]
   return (wide * inverse * weight.to(at::kFloat)).to(x.scalar_type());
 }
 
@@ -47,10 +50,11 @@ class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
       rms_norm_rows_backward(gradient, x, saved[1], inverse, of_x);
       return {of_x, at::Tensor(), at::Tensor()};
     }
-    const at::Tensor normalised = x.to(at::kFloat) * inverse;                             // [N, D]
-    const at::Tensor scaled = gradient.to(at::kFloat) * saved[1].to(at::kFloat);          // [N, D]
-    const at::Tensor along = (scaled * normalised).mean(-1, true);                        // [N, 1]
-    return {(scaled - normalised * along).mul_(inverse).to(x.scalar_type()), at::Tensor(), at::Tensor()};
+    const at::Tensor normalised = x.to(at::kFloat) * inverse;                     // [N, D]
+    const at::Tensor scaled = gradient.to(at::kFloat) * saved[1].to(at::kFloat);  // [N, D]
+    const at::Tensor along = (scaled * normalised).mean(-1, true);                // [N, 1]
+    return {(scaled - normalised * along).mul_(inverse).to(x.scalar_type()), at::Tensor(),
+            at::Tensor()};
   }
 };
 

@@ -1,5 +1,6 @@
 #pragma once
-// RMSNorm (arXiv 1910.07467) with a frozen weight: y = w * x / sqrt(mean(x^2) + eps), computed in fp32.
+// RMSNorm (arXiv 1910.07467) with a frozen weight: y = w * x / sqrt(mean(x^2) + eps), computed in
+// fp32.
 
 #include <ATen/core/Tensor.h>
 

@@ -35,7 +35,10 @@ float scale_llama3(float frequency, const weights::Llama3RopeScaling& scaling) {
 }
 
 // By the angles, or back by them (direction -1).
-at::Tensor rotate(const at::Tensor& x, const at::Tensor& cosines, const at::Tensor& sines, float direction) {
+at::Tensor rotate(const at::Tensor& x,
+                  const at::Tensor& cosines,
+                  const at::Tensor& sines,
+                  float direction) {
   if (has_row_kernels(x)) {
     at::Tensor rotated = at::empty_like(x);
     rope_rows(x, cosines, sines, direction, rotated);
@@ -46,7 +49,8 @@ at::Tensor rotate(const at::Tensor& x, const at::Tensor& cosines, const at::Tens
   const at::Tensor first = wide.narrow(-1, 0, half);
   const at::Tensor second = wide.narrow(-1, half, half);
   const at::Tensor s = sines * direction;
-  return at::cat({first * cosines - second * s, second * cosines + first * s}, -1).to(x.scalar_type());
+  return at::cat({first * cosines - second * s, second * cosines + first * s}, -1)
+      .to(x.scalar_type());
 }
 
 class RopeFunction : public torch::autograd::Function<RopeFunction> {
@@ -62,7 +66,8 @@ class RopeFunction : public torch::autograd::Function<RopeFunction> {
   // The transpose of a rotation is the rotation back.
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const variable_list saved = context->get_saved_variables();
-    return {rotate(gradients[0].contiguous(), saved[0], saved[1], -1.0F), at::Tensor(), at::Tensor()};
+    return {rotate(gradients[0].contiguous(), saved[0], saved[1], -1.0F), at::Tensor(),
+            at::Tensor()};
   }
 };
 
@@ -86,7 +91,8 @@ RopeTable::RopeTable(const weights::LlamaConfig& config, const at::Device& devic
 }
 
 RopeAngles RopeTable::angles(const at::Tensor& positions) const {
-  const at::Tensor angles = positions.to(at::kFloat).unsqueeze(-1) * inverse_frequencies_;  // [N, E/2]
+  const at::Tensor angles =
+      positions.to(at::kFloat).unsqueeze(-1) * inverse_frequencies_;  // [N, E/2]
   return {angles.cos().unsqueeze(1).contiguous(), angles.sin().unsqueeze(1).contiguous()};
 }
 

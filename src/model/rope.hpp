@@ -1,6 +1,6 @@
 #pragma once
-// Rotary position embedding (arXiv 2104.09864) in the half-split layout of Hugging Face Llama models, with the
-// "linear" and "llama3" frequency scalings.
+// Rotary position embedding (arXiv 2104.09864) in the half-split layout of Hugging Face Llama
+// models, with the "linear" and "llama3" frequency scalings.
 
 #include <ATen/core/Tensor.h>
 

@@ -10,7 +10,8 @@
 
 // The compiler makes one copy of a kernel per instruction set and the loader chooses.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define BATON_MULTIVERSION __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#define BATON_MULTIVERSION \
+  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define BATON_MULTIVERSION
 #endif
@@ -50,7 +51,8 @@ float sum_of_squares(const float* x, std::int64_t count) {
 }
 
 BATON_MULTIVERSION
-void scale_by_weight(const float* x, const float* weight, float factor, float* y, std::int64_t count) {
+void scale_by_weight(
+    const float* x, const float* weight, float factor, float* y, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) {
     y[i] = x[i] * factor * weight[i];
   }
@@ -68,7 +70,12 @@ float weighted_dot(const float* g, const float* weight, const float* x, std::int
 }
 
 BATON_MULTIVERSION
-void norm_gradient(const float* g, const float* weight, const float* x, float inverse, float along, float* out,
+void norm_gradient(const float* g,
+                   const float* weight,
+                   const float* x,
+                   float inverse,
+                   float along,
+                   float* out,
                    std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) {
     out[i] = inverse * (g[i] * weight[i] - x[i] * along);
@@ -76,7 +83,11 @@ void norm_gradient(const float* g, const float* weight, const float* x, float in
 }
 
 BATON_MULTIVERSION
-void rotate_head(const float* x, const float* cosines, const float* sines, float direction, float* y,
+void rotate_head(const float* x,
+                 const float* cosines,
+                 const float* sines,
+                 float direction,
+                 float* y,
                  std::int64_t half) {
   for (std::int64_t i = 0; i < half; ++i) {
     const float s = direction * sines[i];
@@ -86,20 +97,25 @@ void rotate_head(const float* x, const float* cosines, const float* sines, float
 }
 
 // A row of a tensor as fp32: itself, or a widened copy in scratch.
-const float* load(const at::Tensor& tensor, std::int64_t row, std::int64_t width, std::vector<float>& scratch) {
+const float* load(const at::Tensor& tensor,
+                  std::int64_t row,
+                  std::int64_t width,
+                  std::vector<float>& scratch) {
   if (tensor.scalar_type() == at::kFloat) {
     return tensor.const_data_ptr<float>() + row * width;
   }
-  widen(reinterpret_cast<const std::uint16_t*>(tensor.const_data_ptr<at::BFloat16>()) + row * width, scratch.data(),
-        width);
+  widen(reinterpret_cast<const std::uint16_t*>(tensor.const_data_ptr<at::BFloat16>()) + row * width,
+        scratch.data(), width);
   return scratch.data();
 }
 
 void store(const float* values, at::Tensor& tensor, std::int64_t row, std::int64_t width) {
   if (tensor.scalar_type() == at::kFloat) {
-    std::memcpy(tensor.data_ptr<float>() + row * width, values, static_cast<std::size_t>(width) * sizeof(float));
+    std::memcpy(tensor.data_ptr<float>() + row * width, values,
+                static_cast<std::size_t>(width) * sizeof(float));
   } else {
-    narrow(values, reinterpret_cast<std::uint16_t*>(tensor.data_ptr<at::BFloat16>()) + row * width, width);
+    narrow(values, reinterpret_cast<std::uint16_t*>(tensor.data_ptr<at::BFloat16>()) + row * width,
+           width);
   }
 }
 
@@ -108,10 +124,12 @@ constexpr std::int64_t kRowsPerTask = 16;
 }  // namespace
 
 bool has_row_kernels(const at::Tensor& x) {
-  return x.is_cpu() && x.is_contiguous() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
+  return x.is_cpu() && x.is_contiguous() &&
+         (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
 }
 
-void rms_norm_rows(const at::Tensor& x, const at::Tensor& weight, double eps, at::Tensor& y, at::Tensor& inverse) {
+void rms_norm_rows(
+    const at::Tensor& x, const at::Tensor& weight, double eps, at::Tensor& y, at::Tensor& inverse) {
   const std::int64_t width = x.size(-1);
   const at::Tensor wide_weight = weight.to(at::kFloat).contiguous();
   const float* w = wide_weight.const_data_ptr<float>();
@@ -147,7 +165,8 @@ void rms_norm_rows_backward(const at::Tensor& gradient,
       const float* g = load(gradient, row, width, scratch_g);
       const float scale = inverses[row];
       // d/dx of w x r with r = (mean x^2 + eps)^(-1/2): r (g w - x r^2 mean(g w x)).
-      const float along = weighted_dot(g, w, values, width) / static_cast<float>(width) * scale * scale;
+      const float along =
+          weighted_dot(g, w, values, width) / static_cast<float>(width) * scale * scale;
       norm_gradient(g, w, values, scale, along, result.data(), width);
       store(result.data(), of_x, row, width);
     }

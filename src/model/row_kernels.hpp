@@ -1,6 +1,7 @@
 #pragma once
-// Fused CPU kernels over rows of fp32 or bf16 tensors: one pass over memory where a chain of tensor operations takes
-// six to nine. All arithmetic is fp32; a row's result does not depend on the other rows or on the threads.
+// Fused CPU kernels over rows of fp32 or bf16 tensors: one pass over memory where a chain of tensor
+// operations takes six to nine. All arithmetic is fp32; a row's result does not depend on the other
+// rows or on the threads.
 
 #include <ATen/core/Tensor.h>
 
@@ -9,8 +10,10 @@ namespace baton::model {
 /// True where the kernels below apply: a contiguous CPU tensor of fp32 or bf16.
 bool has_row_kernels(const at::Tensor& x);
 
-/// y = w * x / sqrt(mean(x^2) + eps), rounded once; inverse [N] fp32 gets 1 / sqrt(...). x, y [N, D]; w [D].
-void rms_norm_rows(const at::Tensor& x, const at::Tensor& weight, double eps, at::Tensor& y, at::Tensor& inverse);
+/// y = w * x / sqrt(mean(x^2) + eps), rounded once; inverse [N] fp32 gets 1 / sqrt(...). x, y [N,
+/// D]; w [D].
+void rms_norm_rows(
+    const at::Tensor& x, const at::Tensor& weight, double eps, at::Tensor& y, at::Tensor& inverse);
 
 /// The gradient of x for the gradient of y; inverse as above.
 void rms_norm_rows_backward(const at::Tensor& gradient,

@@ -45,12 +45,14 @@ class SlotOrderReducer : public GradientReducer {
     }
     group_.all_gather(mine, {gathered_.data(), gathered_.size(), false});
     for (int rank = 0; rank < group_.size() && next_slot_ < num_slots_; ++rank, ++next_slot_) {
-      add_to(sum_, gathered_.data() + static_cast<std::size_t>(rank) * sum_.size(), next_slot_ == 0);
+      add_to(sum_, gathered_.data() + static_cast<std::size_t>(rank) * sum_.size(),
+             next_slot_ == 0);
     }
   }
 
   void finish(comm::FloatBuffer total) override {
-    BATON_ASSERT(next_slot_ == num_slots_, std::to_string(next_slot_) + " of " + std::to_string(num_slots_));
+    BATON_ASSERT(next_slot_ == num_slots_,
+                 std::to_string(next_slot_) + " of " + std::to_string(num_slots_));
     std::copy(sum_.begin(), sum_.end(), total.data);
   }
 
@@ -65,7 +67,8 @@ class SlotOrderReducer : public GradientReducer {
 
 }  // namespace
 
-std::unique_ptr<GradientReducer> make_slot_order_reducer(comm::Communicator& group, std::size_t count) {
+std::unique_ptr<GradientReducer> make_slot_order_reducer(comm::Communicator& group,
+                                                         std::size_t count) {
   return std::make_unique<SlotOrderReducer>(group, count);
 }
 

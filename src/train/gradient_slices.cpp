@@ -44,7 +44,8 @@ void for_each_factor(const model::Adapter& adapter, Use use) {
 std::vector<GradientSlice> slice_by_layers(const std::vector<std::int64_t>& layer_begins,
                                            std::int64_t total,
                                            int max_slices) {
-  BATON_ASSERT(max_slices > 0 && total >= 0, fmt::format("{} slices of {} values", max_slices, total));
+  BATON_ASSERT(max_slices > 0 && total >= 0,
+               fmt::format("{} slices of {} values", max_slices, total));
   std::vector<GradientSlice> slices;
   std::int64_t end = total;
   for (std::size_t i = layer_begins.size(); i-- > 1;) {
@@ -77,18 +78,19 @@ struct GradientSlices::State {
       : group(the_group), gradient(std::move(the_gradient)) {}
 
   std::size_t slice_of(std::int64_t position) const {
-    const auto found = std::find_if(slices.begin(), slices.end(),
-                                    [&](const GradientSlice& slice) { return slice.begin <= position; });
+    const auto found = std::find_if(slices.begin(), slices.end(), [&](const GradientSlice& slice) {
+      return slice.begin <= position;
+    });
     return static_cast<std::size_t>(found - slices.begin());
   }
 
   void send(const GradientSlice& slice) {
     group.start_all_reduce_sum({gradient.data_ptr<float>() + slice.begin,
-                                static_cast<std::size_t>(slice.count),
-                                gradient.is_cuda()});
+                                static_cast<std::size_t>(slice.count), gradient.is_cuda()});
   }
 
-  /// A slice's turn comes only after those before it, so that all ranks start the same ones in the same order.
+  /// A slice's turn comes only after those before it, so that all ranks start the same ones in the
+  /// same order.
   void one_less(std::size_t slice) {
     --num_missing[slice];
     while (armed && !failure && next < slices.size() && num_missing[next] <= 0) {
@@ -106,7 +108,8 @@ struct GradientSlices::State {
       return;
     }
     const at::Tensor host = gradient.to(at::kCPU);
-    group.all_reduce_sum(comm::FloatBuffer{host.data_ptr<float>(), static_cast<std::size_t>(host.numel()), false});
+    group.all_reduce_sum(
+        comm::FloatBuffer{host.data_ptr<float>(), static_cast<std::size_t>(host.numel()), false});
     if (!gradient.is_cpu()) {
       gradient.copy_(host);
     }
@@ -130,7 +133,8 @@ GradientSlices::GradientSlices(comm::Communicator& group,
     state_->factors.push_back(factor);
     end += factor.numel();
   });
-  std::fill(layer_begins.begin() + static_cast<std::ptrdiff_t>(next_layer), layer_begins.end(), end);
+  std::fill(layer_begins.begin() + static_cast<std::ptrdiff_t>(next_layer), layer_begins.end(),
+            end);
   BATON_ASSERT(end <= state_->gradient.numel(),
                fmt::format("{} values of factors, {} of gradients", end, state_->gradient.numel()));
 
@@ -170,7 +174,8 @@ void GradientSlices::complete() {
     return;
   }
   const std::exception_ptr failure = std::exchange(state.failure, nullptr);
-  for (std::size_t next = std::exchange(state.next, 0); !failure && next < state.slices.size(); ++next) {
+  for (std::size_t next = std::exchange(state.next, 0); !failure && next < state.slices.size();
+       ++next) {
     state.send(state.slices[next]);
   }
   if (failure) {

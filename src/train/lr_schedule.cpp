@@ -18,8 +18,7 @@ LrSchedulerType lr_scheduler_from_name(const std::string& name) {
   if (name == "cosine") {
     return LrSchedulerType::kCosine;
   }
-  throw base::Error(base::ErrorKind::kUsage,
-                    "unknown learning rate schedule",
+  throw base::Error(base::ErrorKind::kUsage, "unknown learning rate schedule",
                     {.where = "train.lr_scheduler_type",
                      .expected = "constant, linear or cosine",
                      .found = name,
@@ -30,7 +29,8 @@ double LrSchedule::at(std::int64_t step) const {
   const auto warmup =
       static_cast<std::int64_t>(std::ceil(warmup_ratio * static_cast<double>(num_updates)));
   if (step < warmup) {
-    return peak * static_cast<double>(step) / static_cast<double>(std::max<std::int64_t>(1, warmup));
+    return peak * static_cast<double>(step) /
+           static_cast<double>(std::max<std::int64_t>(1, warmup));
   }
   const double progress = static_cast<double>(step - warmup) /
                           static_cast<double>(std::max<std::int64_t>(1, num_updates - warmup));

@@ -12,7 +12,8 @@ std::vector<expert::NamedArray> new_adapter_arrays(const AdapterShape& shape, st
   const std::vector<std::string>& modules = expert::lora_target_names();
   for (std::int64_t layer = 0; layer < shape.num_layers; ++layer) {
     for (std::size_t module = 0; module < modules.size(); ++module) {
-      if (std::find(shape.targets.begin(), shape.targets.end(), modules[module]) == shape.targets.end()) {
+      if (std::find(shape.targets.begin(), shape.targets.end(), modules[module]) ==
+          shape.targets.end()) {
         continue;
       }
       const auto [out, in] = shape.linears[module];

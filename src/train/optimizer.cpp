@@ -21,22 +21,16 @@ void AdamW::step(const at::Tensor& gradient, double learning_rate) {
   std::vector<at::Tensor> first{first_moment_};
   std::vector<at::Tensor> second{second_moment_};
   std::vector<at::Tensor> steps{step_count_};
-  at::_fused_adamw_(parameters,
-                    gradients,
-                    first,
-                    second,
-                    /*max_exp_avg_sqs=*/{},
-                    steps,
-                    learning_rate,
-                    options_.beta1,
-                    options_.beta2,
-                    options_.weight_decay,
-                    options_.epsilon,
+  at::_fused_adamw_(parameters, gradients, first, second,
+                    /*max_exp_avg_sqs=*/{}, steps, learning_rate, options_.beta1, options_.beta2,
+                    options_.weight_decay, options_.epsilon,
                     /*amsgrad=*/false,
                     /*maximize=*/false);
 }
 
-void AdamW::restore(const at::Tensor& first_moment, const at::Tensor& second_moment, std::int64_t num_steps) {
+void AdamW::restore(const at::Tensor& first_moment,
+                    const at::Tensor& second_moment,
+                    std::int64_t num_steps) {
   first_moment_.copy_(first_moment);
   second_moment_.copy_(second_moment);
   num_steps_ = num_steps;

@@ -25,23 +25,18 @@ UpdateSource updates_of(const TrainerOptions& options, std::int64_t num_rows) {
   if (options.updates) {
     return *options.updates;
   }
-  const data::Sampler sampler(num_rows,
-                              options.train_batch_size,
-                              options.micro_batch_size,
-                              options.num_train_epochs,
-                              options.seed);
+  const data::Sampler sampler(num_rows, options.train_batch_size, options.micro_batch_size,
+                              options.num_train_epochs, options.seed);
   return {sampler.num_updates(), [sampler](std::int64_t step) { return sampler.update(step); }};
 }
 
 LrSchedule make_schedule(const TrainerOptions& options, std::int64_t num_updates) {
-  return {lr_scheduler_from_name(options.lr_scheduler_type),
-          options.learning_rate,
-          options.warmup_ratio,
-          num_updates};
+  return {lr_scheduler_from_name(options.lr_scheduler_type), options.learning_rate,
+          options.warmup_ratio, num_updates};
 }
 
-// All factors side by side in one buffer, and the adapter's tensors as views of it: AdamW is one call and the
-// reduction one message.
+// All factors side by side in one buffer, and the adapter's tensors as views of it: AdamW is one
+// call and the reduction one message.
 at::Tensor flatten(model::Adapter& adapter, const at::Device& device) {
   const at::NoGradGuard frozen;
   std::int64_t count = 0;
@@ -109,8 +104,8 @@ SlotTensors build_slot(const std::vector<data::TrainingRow>& rows,
     for (std::int64_t position = row.prompt_length; position < length; ++position) {
       tensors.label_positions.push_back(begin + position - 1);
       tensors.targets.push_back(row.tokens[static_cast<std::size_t>(position)]);
-      tensors.weights.push_back(
-          position == row.prompt_length ? static_cast<float>(indicator_weight) : 1.0F);
+      tensors.weights.push_back(position == row.prompt_length ? static_cast<float>(indicator_weight)
+                                                              : 1.0F);
     }
     begin += length - 1;
   }
@@ -125,10 +120,11 @@ comm::FloatBuffer buffer_of(const at::Tensor& host) {
 
 NonFiniteUpdate::NonFiniteUpdate(std::int64_t update, const std::string& found)
     : comm::GroupError(base::ErrorKind::kNonFinite,
-                  "the loss or its gradient is not finite; the update was not made",
-                  {.expected = "finite numbers",
-                   .found = found,
-                   .fix = "lower train.learning_rate, look at these rows, or set train.non_finite to skip or rollback"}),
+                       "the loss or its gradient is not finite; the update was not made",
+                       {.expected = "finite numbers",
+                        .found = found,
+                        .fix = "lower train.learning_rate, look at these rows, or set "
+                               "train.non_finite to skip or rollback"}),
       update_(update) {}
 
 Trainer::Trainer(const model::Llama& model,
@@ -195,7 +191,8 @@ std::optional<StepRecord> Trainer::train_step() {
   return record;
 }
 
-// The one place of a step (not deterministic) where the host waits for a GPU's sums: both numbers in one copy.
+// The one place of a step (not deterministic) where the host waits for a GPU's sums: both numbers
+// in one copy.
 void Trainer::read_loss_and_clip(at::Tensor& gradient, StepRecord& record) {
   const at::NoGradGuard frozen;
   const at::Tensor loss = gradient_[parameters_.numel()].to(at::kDouble);
@@ -218,7 +215,9 @@ void Trainer::apply(at::Tensor& gradient, StepRecord& record) {
 }
 
 // False when a rank asked to stop: the update in work is dropped on all.
-bool Trainer::compute_round(const data::Update& update, std::int64_t first_slot, double total_weight) {
+bool Trainer::compute_round(const data::Update& update,
+                            std::int64_t first_slot,
+                            double total_weight) {
   const auto num_slots = static_cast<std::int64_t>(update.slots.size());
   const std::int64_t slot_index = first_slot + group_.rank();
   const bool is_last = first_slot + group_.size() >= num_slots;
@@ -236,7 +235,8 @@ bool Trainer::compute_round(const data::Update& update, std::int64_t first_slot,
       if (reducer_) {
         copy_to_host();
       }
-      compute_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      compute_seconds_ +=
+          std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
       has_gradient = true;
       show_gradient();
     }
@@ -288,13 +288,16 @@ void Trainer::compute_slot(const std::vector<std::int64_t>& slot, double total_w
   const model::PackedRows packed = model::pack_rows(tensors.inputs, device);
   const model::AdapterSet adapters{{{&adapter_, 1.0}}};
   const model::DropoutKey dropout{options_.seed, step_, tensors.row_indices};
-  const at::Tensor hidden = model_.forward_hidden(
-      model_.embed(packed.tokens), packed, &adapters, nullptr, adapter_.dropout > 0 ? &dropout : nullptr);
+  const at::Tensor hidden =
+      model_.forward_hidden(model_.embed(packed.tokens), packed, &adapters, nullptr,
+                            adapter_.dropout > 0 ? &dropout : nullptr);
 
-  const at::Tensor labelled =
-      hidden.index_select(0, model::on_device(at::tensor(tensors.label_positions, at::kLong), device));  // [M, D]
-  const at::Tensor targets = model::on_device(at::tensor(tensors.targets, at::kLong), device);           // [M]
-  const at::Tensor weights = model::on_device(at::tensor(tensors.weights, at::kFloat), device);          // [M]
+  const at::Tensor labelled = hidden.index_select(
+      0, model::on_device(at::tensor(tensors.label_positions, at::kLong), device));  // [M, D]
+  const at::Tensor targets =
+      model::on_device(at::tensor(tensors.targets, at::kLong), device);  // [M]
+  const at::Tensor weights =
+      model::on_device(at::tensor(tensors.weights, at::kFloat), device);  // [M]
   const at::Tensor loss = model_.target_loss(labelled, targets, weights / total_weight);
   {
     const at::NoGradGuard frozen;
@@ -320,7 +323,8 @@ double Trainer::total_weight_of(const data::Update& update) const {
   double weight = 0;
   for (const auto& slot : update.slots) {
     for (const std::int64_t index : slot) {
-      const auto num_targets = static_cast<double>(rows_[static_cast<std::size_t>(index)].num_target_tokens());
+      const auto num_targets =
+          static_cast<double>(rows_[static_cast<std::size_t>(index)].num_target_tokens());
       weight += num_targets - 1.0 + options_.indicator_loss_weight;
     }
   }
@@ -348,13 +352,10 @@ void Trainer::check_finite(const StepRecord& record, const data::Update& update)
   for (const auto& slot : update.slots) {
     indices.insert(indices.end(), slot.begin(), slot.end());
   }
-  throw NonFiniteUpdate(step_,
-                        fmt::format("update {} of {}: loss {}, gradient norm {}, rows {} of the training set",
-                                    step_ + 1,
-                                    num_updates(),
-                                    record.loss,
-                                    record.gradient_norm,
-                                    fmt::join(indices, ", ")));
+  throw NonFiniteUpdate(
+      step_, fmt::format("update {} of {}: loss {}, gradient norm {}, rows {} of the training set",
+                         step_ + 1, num_updates(), record.loss, record.gradient_norm,
+                         fmt::join(indices, ", ")));
 }
 
 void Trainer::leave_out(std::int64_t first, std::int64_t last) {
@@ -401,10 +402,12 @@ void Trainer::restore(const expert::TrainingState& state) {
                       {.where = what,
                        .expected = fmt::format("{}", expected),
                        .found = fmt::format("{}", found),
-                       .fix = "remove the task's folder under checkpoints; its expert is then trained from the start"});
+                       .fix = "remove the task's folder under checkpoints; its expert is then "
+                              "trained from the start"});
   };
   const auto count = static_cast<std::size_t>(parameters_.numel());
-  for (const std::vector<float>* values : {&state.parameters, &state.first_moment, &state.second_moment}) {
+  for (const std::vector<float>* values :
+       {&state.parameters, &state.first_moment, &state.second_moment}) {
     if (values->size() != count) {
       refuse("number of parameters", count, values->size());
     }
@@ -422,14 +425,16 @@ void Trainer::restore(const expert::TrainingState& state) {
     refuse("micro-batch slots of an unfinished update", 0, state.slot);
   }
   const auto view = [](const std::vector<float>& values) {
-    return at::from_blob(const_cast<float*>(values.data()), {static_cast<std::int64_t>(values.size())}, at::kFloat);
+    return at::from_blob(const_cast<float*>(values.data()),
+                         {static_cast<std::int64_t>(values.size())}, at::kFloat);
   };
   const at::NoGradGuard frozen;
   const std::lock_guard lock(changing_);
   parameters_.copy_(view(state.parameters));
   left_out_.insert(state.skipped_updates.begin(), state.skipped_updates.end());
   const auto num_left_out = std::distance(left_out_.begin(), left_out_.lower_bound(state.step));
-  optimizer_->restore(view(state.first_moment), view(state.second_moment), state.step - num_left_out);
+  optimizer_->restore(view(state.first_moment), view(state.second_moment),
+                      state.step - num_left_out);
   step_ = state.step;
   first_loss_ = state.first_loss;
   last_loss_ = state.last_loss;

@@ -38,8 +38,10 @@ TEST_F(RealModel, LogitsEqualTransformers) {
     const auto part = [&](const char* name) { return golden.at(fmt::format("row{}.{}", i, name)); };
     hidden.push_back(hidden_of(*model_, {to_row(part("ids"))}));
     const at::Tensor logits = model_->logits(hidden.back());
-    largest = std::max(largest, max_difference(logits.gather(1, part("top_ids")), part("top_logits")));
-    largest = std::max(largest, max_difference(logits.index_select(1, golden.at("columns")), part("column_logits")));
+    largest =
+        std::max(largest, max_difference(logits.gather(1, part("top_ids")), part("top_logits")));
+    largest = std::max(largest, max_difference(logits.index_select(1, golden.at("columns")),
+                                               part("column_logits")));
     num_tokens += logits.size(0);
   }
   const at::Tensor places = golden.at("full.row_and_position");
@@ -48,13 +50,17 @@ TEST_F(RealModel, LogitsEqualTransformers) {
     const at::Tensor found = model_->logits(row[places[i][1].item<std::int64_t>()].unsqueeze(0))[0];
     largest = std::max(largest, max_difference(found, golden.at(fmt::format("full{}.logits", i))));
   }
-  std::printf("%lld positions: largest difference of logits %.2e\n", static_cast<long long>(num_tokens), largest);
+  std::printf("%lld positions: largest difference of logits %.2e\n",
+              static_cast<long long>(num_tokens), largest);
   RecordProperty("largest_difference", fmt::format("{:.3e}", largest));
   EXPECT_LE(largest, 1e-4);
 }
 
 // The greedy continuation of each prompt, all in one batch; a finished row is fed its end token on.
-std::vector<Row> continue_greedily(const Llama& model, const std::vector<Row>& prompts, std::int64_t end, int max_new) {
+std::vector<Row> continue_greedily(const Llama& model,
+                                   const std::vector<Row>& prompts,
+                                   std::int64_t end,
+                                   int max_new) {
   KvCache cache(max_new);
   const model::PackedRows packed = model::pack_rows(prompts, at::kCPU);
   at::Tensor hidden = model.forward_hidden(model.embed(packed.tokens), packed, nullptr, &cache);
@@ -81,7 +87,8 @@ std::vector<Row> continue_greedily(const Llama& model, const std::vector<Row>& p
   return out;
 }
 
-// A different token is allowed only where the two highest logits are closer than kTie; that text ends there.
+// A different token is allowed only where the two highest logits are closer than kTie; that text
+// ends there.
 TEST_F(RealModel, GreedyTextsEqualTransformers) {
   constexpr double kTie = 2e-4;
   const std::filesystem::path file = golden_folder() / "model" / "smollm2-greedy.json";
@@ -101,7 +108,8 @@ TEST_F(RealModel, GreedyTextsEqualTransformers) {
     for (std::size_t i = 0; i < found.size(); ++i) {
       const base::Json& text = texts[begin + i];
       const Row expected = text.at("tokens").get<Row>();
-      const auto [left, right] = std::mismatch(found[i].begin(), found[i].end(), expected.begin(), expected.end());
+      const auto [left, right] =
+          std::mismatch(found[i].begin(), found[i].end(), expected.begin(), expected.end());
       if (left == found[i].end() && right == expected.end()) {
         ++num_equal;
         continue;

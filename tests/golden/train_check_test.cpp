@@ -16,9 +16,9 @@ TEST(RealTraining, FollowsPeft) {
   }
   const auto model = model::Llama::load(*folder, at::kFloat, at::kCPU);
   const base::Json golden = read_training_golden("smollm2-qv");
-  const model::Adapter initial = read_adapter(golden_folder() / "training" / "smollm2-qv.initial.safetensors",
-                                              model->config().num_hidden_layers,
-                                              golden.at("settings").at("lora_alpha").get<double>());
+  const model::Adapter initial = read_adapter(
+      golden_folder() / "training" / "smollm2-qv.initial.safetensors",
+      model->config().num_hidden_layers, golden.at("settings").at("lora_alpha").get<double>());
   const auto group = comm::make_single_communicator();
   train::Trainer trainer(*model, *group, training_rows(golden), initial, options_of(golden, 4));
   const RunDifferences largest = follow(trainer, golden, "smollm2-qv");

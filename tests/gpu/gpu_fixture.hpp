@@ -1,5 +1,6 @@
 #pragma once
-// Tests that need a GPU: without one they are skipped and say why; BATON_REQUIRE_GPU=1 makes that a failure.
+// Tests that need a GPU: without one they are skipped and say why; BATON_REQUIRE_GPU=1 makes that a
+// failure.
 
 #include <gtest/gtest.h>
 

@@ -17,7 +17,8 @@
 
 namespace {
 
-/// Work in order on one thread. The thread keeps the queue alive and ends once it was closed and is empty.
+/// Work in order on one thread. The thread keeps the queue alive and ends once it was closed and is
+/// empty.
 class Queue : public std::enable_shared_from_this<Queue> {
  public:
   static std::shared_ptr<Queue> make() {
@@ -239,10 +240,14 @@ cudaError_t cudaGetLastError() {
 
 const char* cudaGetErrorString(cudaError_t error) {
   switch (error) {
-    case cudaSuccess: return "no error";
-    case cudaErrorNotReady: return "device not ready";
-    case cudaErrorNoDevice: return "no CUDA-capable device is detected";
-    default: return "unknown error of the stand-in";
+    case cudaSuccess:
+      return "no error";
+    case cudaErrorNotReady:
+      return "device not ready";
+    case cudaErrorNoDevice:
+      return "no CUDA-capable device is detected";
+    default:
+      return "unknown error of the stand-in";
   }
 }
 
@@ -360,7 +365,8 @@ cudaError_t cudaFree(void* memory) {
   return answer("cudaFree");
 }
 
-cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t size, cudaMemcpyKind, cudaStream_t stream) {
+cudaError_t cudaMemcpyAsync(
+    void* to, const void* from, std::size_t size, cudaMemcpyKind, cudaStream_t stream) {
   const auto queue = queue_of(stream);
   if (!queue) {
     return cudaErrorInvalidResourceHandle;

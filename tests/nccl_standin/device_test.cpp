@@ -23,7 +23,8 @@ class MadeUpGpus : public ::testing::Test {
   MadeUpGpus() : watchdog_("a case of MadeUpGpus", 0, std::chrono::seconds(90)) { clear(); }
   ~MadeUpGpus() override { clear(); }
   static void clear() {
-    for (const char* name : {"STANDIN_GPUS", "STANDIN_FIRST_GPU", "STANDIN_CUDA_FAILS", "STANDIN_LOG"}) {
+    for (const char* name :
+         {"STANDIN_GPUS", "STANDIN_FIRST_GPU", "STANDIN_CUDA_FAILS", "STANDIN_LOG"}) {
       unsetenv(name);
     }
   }
@@ -34,8 +35,10 @@ class MadeUpGpus : public ::testing::Test {
     return device::choose_device(local_rank, local_size);
   }
 
-  /// Backend names by rank of a group whose ranks have these devices, or the error that all of them met.
-  static std::vector<std::string> backends(comm::Backend asked, const std::vector<device::Device>& devices) {
+  /// Backend names by rank of a group whose ranks have these devices, or the error that all of them
+  /// met.
+  static std::vector<std::string> backends(comm::Backend asked,
+                                           const std::vector<device::Device>& devices) {
     std::vector<std::string> names(devices.size());
     const auto meeting = std::make_shared<testing::ThreadMeeting>(static_cast<int>(devices.size()));
     std::vector<std::thread> threads;
@@ -47,7 +50,8 @@ class MadeUpGpus : public ::testing::Test {
           request.device = devices[rank];
           request.timeout_seconds = 60;
           const auto group = comm::make_communicator(
-              std::make_unique<testing::ThreadCommunicator>(meeting, static_cast<int>(rank)), request);
+              std::make_unique<testing::ThreadCommunicator>(meeting, static_cast<int>(rank)),
+              request);
           names[rank] = group->backend();
           group->close();
         } catch (const base::Error& error) {

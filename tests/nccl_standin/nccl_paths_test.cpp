@@ -1,5 +1,6 @@
-// The NCCL backend over the stand-ins: what it computes, how it ends, and above all what it does when NCCL fails.
-// No case may hang: each has a watchdog, and the error's own time limit is measured.
+// The NCCL backend over the stand-ins: what it computes, how it ends, and above all what it does
+// when NCCL fails. No case may hang: each has a watchdog, and the error's own time limit is
+// measured.
 
 #include <cuda_runtime_api.h>
 #include <gmock/gmock.h>
@@ -31,11 +32,11 @@ using ::testing::Not;
 using ::testing::StartsWith;
 using Clock = std::chrono::steady_clock;
 
-constexpr const char* kSettings[] = {"STANDIN_GPUS",         "STANDIN_FIRST_GPU",
-                                     "STANDIN_CUDA_FAILS",   "STANDIN_NCCL_VERSION",
-                                     "STANDIN_NCCL_INIT",    "STANDIN_NCCL_OPERATION",
-                                     "STANDIN_NCCL_FINALIZE", "STANDIN_NCCL_RANK"};
-constexpr double kSoon = 5;  // seconds within which an error without a time limit must come, on a busy machine
+constexpr const char* kSettings[] = {
+    "STANDIN_GPUS",      "STANDIN_FIRST_GPU",      "STANDIN_CUDA_FAILS",    "STANDIN_NCCL_VERSION",
+    "STANDIN_NCCL_INIT", "STANDIN_NCCL_OPERATION", "STANDIN_NCCL_FINALIZE", "STANDIN_NCCL_RANK"};
+constexpr double kSoon =
+    5;  // seconds within which an error without a time limit must come, on a busy machine
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -61,7 +62,8 @@ class NcclPaths : public ::testing::Test {
   }
   static void set(const char* name, const std::string& value) { setenv(name, value.c_str(), 1); }
 
-  /// Seconds that the groups made from here on give an operation, and the first one (and forming the group).
+  /// Seconds that the groups made from here on give an operation, and the first one (and forming
+  /// the group).
   void limit(double seconds, double first_seconds) { limits_ = {seconds, first_seconds}; }
 
   /// A group over `host`, which outlives it; the rank's GPU is its number.
@@ -77,15 +79,16 @@ class NcclPaths : public ::testing::Test {
   }
 
   /// Runs `work` on every rank of a group over NCCL; gives each rank's error.
-  std::vector<std::optional<base::Error>> run_group(int size,
-                                                    const std::function<void(comm::Communicator&)>& work) const {
+  std::vector<std::optional<base::Error>> run_group(
+      int size, const std::function<void(comm::Communicator&)>& work) const {
     const auto meeting = std::make_shared<testing::ThreadMeeting>(size);
     std::vector<std::optional<base::Error>> errors(static_cast<std::size_t>(size));
     std::vector<std::thread> threads;
     for (int rank = 0; rank < size; ++rank) {
       threads.emplace_back([&, rank] {
         try {
-          const auto group = make_group(std::make_unique<testing::ThreadCommunicator>(meeting, rank));
+          const auto group =
+              make_group(std::make_unique<testing::ThreadCommunicator>(meeting, rank));
           work(*group);
         } catch (const base::Error& error) {
           errors[static_cast<std::size_t>(rank)] = error;
@@ -98,7 +101,9 @@ class NcclPaths : public ::testing::Test {
     return errors;
   }
 
-  static comm::FloatBuffer gpu(std::vector<float>& values) { return {values.data(), values.size(), true}; }
+  static comm::FloatBuffer gpu(std::vector<float>& values) {
+    return {values.data(), values.size(), true};
+  }
 
   std::vector<std::string> log() const {
     std::vector<std::string> lines;
@@ -109,7 +114,8 @@ class NcclPaths : public ::testing::Test {
     return lines;
   }
 
-  /// What must hold of every log in which something failed: aborted and never destroyed, before the stream went.
+  /// What must hold of every log in which something failed: aborted and never destroyed, before the
+  /// stream went.
   void expect_aborted(int rank = 0) const {
     const std::string name = "r" + std::to_string(rank);
     EXPECT_THAT(log(), Contains(name + " ncclCommAbort").Times(1));
@@ -247,8 +253,9 @@ TEST_F(NcclPaths, AnotherVersionIsRefusedWithBothNumbers) {
   const base::Error error = error_of([&] { make_group(); }, kSoon);
   EXPECT_EQ(error.kind(), base::ErrorKind::kCommunication);
   EXPECT_THAT(error.what(), HasSubstr("NCCL 2.19.3"));
-  EXPECT_THAT(error.what(), HasSubstr("NCCL " + std::to_string(NCCL_MAJOR) + "." + std::to_string(NCCL_MINOR) +
-                                      "." + std::to_string(NCCL_PATCH)));
+  EXPECT_THAT(error.what(),
+              HasSubstr("NCCL " + std::to_string(NCCL_MAJOR) + "." + std::to_string(NCCL_MINOR) +
+                        "." + std::to_string(NCCL_PATCH)));
   EXPECT_THAT(log(), Not(Contains(StartsWith("r0 ncclCommInit"))));
 }
 
@@ -393,7 +400,8 @@ TEST_F(NcclPaths, DroppingAndAbortingDoNotWaitForWhatIsUnderWay) {
     group->start_all_reduce_sum(gpu(values));
     if (abort_first) {
       group->abort("a test");
-      EXPECT_THAT(error_of([&] { group->wait_for_started(); }, kSoon).what(), HasSubstr("aborted: a test"));
+      EXPECT_THAT(error_of([&] { group->wait_for_started(); }, kSoon).what(),
+                  HasSubstr("aborted: a test"));
     }
     EXPECT_LT(seconds_since(start), kSoon);
   }

@@ -1,5 +1,5 @@
-// NCCL's functions on host memory. Ranks are threads of one process, or the only rank of a group; sums are made in
-// rank order. Faults are asked for by the environment (standin.hpp).
+// NCCL's functions on host memory. Ranks are threads of one process, or the only rank of a group;
+// sums are made in rank order. Faults are asked for by the environment (standin.hpp).
 #include <nccl.h>
 
 #include <algorithm>
@@ -106,9 +106,8 @@ void take_part(Side& side, std::int64_t index, const Operation& operation, Part 
       group.changed.notify_all();
     }
   }
-  group.changed.wait(lock, [&] {
-    return side.is_aborted || (!never && group.meetings[index].done);
-  });
+  group.changed.wait(lock,
+                     [&] { return side.is_aborted || (!never && group.meetings[index].done); });
   if (!never && !group.meetings[index].done) {
     group.meetings[index].parts.erase(side.rank);  // its memory may go now
   }
@@ -134,7 +133,8 @@ std::map<ncclComm_t, std::unique_ptr<ncclComm>>& communicators() {
   return all;
 }
 
-/// Null for what is no communicator (any more); such a call is in the log as a mistake of the caller.
+/// Null for what is no communicator (any more); such a call is in the log as a mistake of the
+/// caller.
 std::shared_ptr<Side> side_of(ncclComm_t communicator, const char* call) {
   const std::lock_guard lock(registry_mutex());
   const auto found = communicators().find(communicator);
@@ -164,7 +164,11 @@ std::shared_ptr<Group> group_of(const ncclUniqueId& id, int size) {
   return group;
 }
 
-ncclResult_t start(ncclComm_t communicator, const char* call, Operation operation, Part part, cudaStream_t stream) {
+ncclResult_t start(ncclComm_t communicator,
+                   const char* call,
+                   Operation operation,
+                   Part part,
+                   cudaStream_t stream) {
   const std::shared_ptr<Side> side = side_of(communicator, call);
   if (!side) {
     return ncclInvalidArgument;
@@ -220,13 +224,20 @@ ncclResult_t ncclGetUniqueId(ncclUniqueId* id) {
 
 const char* ncclGetErrorString(ncclResult_t result) {
   switch (result) {
-    case ncclSuccess: return "no error";
-    case ncclInvalidUsage: return "invalid usage";
-    case ncclInvalidArgument: return "invalid argument";
-    case ncclInternalError: return "internal error";
-    case ncclRemoteError: return "remote process exited or there was a network error";
-    case ncclInProgress: return "NCCL operation in progress";
-    default: return "another error";
+    case ncclSuccess:
+      return "no error";
+    case ncclInvalidUsage:
+      return "invalid usage";
+    case ncclInvalidArgument:
+      return "invalid argument";
+    case ncclInternalError:
+      return "internal error";
+    case ncclRemoteError:
+      return "remote process exited or there was a network error";
+    case ncclInProgress:
+      return "NCCL operation in progress";
+    default:
+      return "another error";
   }
 }
 
@@ -238,11 +249,8 @@ const char* ncclGetLastError(ncclComm_t communicator) {
   return side ? side->error_text.c_str() : "";
 }
 
-ncclResult_t ncclCommInitRankConfig(ncclComm_t* communicator,
-                                    int size,
-                                    ncclUniqueId id,
-                                    int rank,
-                                    ncclConfig_t* config) {
+ncclResult_t ncclCommInitRankConfig(
+    ncclComm_t* communicator, int size, ncclUniqueId id, int rank, ncclConfig_t* config) {
   log(rank, "ncclCommInitRankConfig size=" + std::to_string(size) +
                 " blocking=" + std::to_string(config == nullptr ? 1 : config->blocking));
   *communicator = nullptr;
@@ -282,7 +290,8 @@ ncclResult_t ncclCommGetAsyncError(ncclComm_t communicator, ncclResult_t* state)
   const std::lock_guard lock(side->group->mutex);
   *state = side->state;
   if (side->state == ncclSuccess &&
-      (side->never_joins || side->group->num_joined < side->group->size || side->polls_until_ready-- > 0)) {
+      (side->never_joins || side->group->num_joined < side->group->size ||
+       side->polls_until_ready-- > 0)) {
     *state = ncclInProgress;
   }
   return ncclSuccess;

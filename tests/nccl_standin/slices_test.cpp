@@ -1,5 +1,5 @@
-// Sums that start while the "GPU" still computes: order by events alone, the same bits as one sum, and every kind of
-// failure found where the host first waits.
+// Sums that start while the "GPU" still computes: order by events alone, the same bits as one sum,
+// and every kind of failure found where the host first waits.
 #include <cuda_runtime_api.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -27,7 +27,9 @@ using Clock = std::chrono::steady_clock;
 /// A compute stream that the test owns, with "kernels" that take a while.
 class ComputeStream {
  public:
-  ComputeStream() { EXPECT_EQ(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), cudaSuccess); }
+  ComputeStream() {
+    EXPECT_EQ(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), cudaSuccess);
+  }
   ~ComputeStream() {
     cudaStreamSynchronize(stream_);
     cudaStreamDestroy(stream_);
@@ -40,11 +42,14 @@ class ComputeStream {
   /// `work` runs on the stream after `time`; the call returns at once.
   void queue(std::chrono::milliseconds time, std::function<void()> work) {
     kernels_.push_back(std::make_unique<Kernel>(Kernel{time, std::move(work)}));
-    cudaLaunchHostFunc(stream_, [](void* argument) {
-      const auto* kernel = static_cast<const Kernel*>(argument);
-      std::this_thread::sleep_for(kernel->time);
-      kernel->work();
-    }, kernels_.back().get());
+    cudaLaunchHostFunc(
+        stream_,
+        [](void* argument) {
+          const auto* kernel = static_cast<const Kernel*>(argument);
+          std::this_thread::sleep_for(kernel->time);
+          kernel->work();
+        },
+        kernels_.back().get());
   }
 
  private:
@@ -85,8 +90,8 @@ class Slices : public ::testing::Test {
     for (int rank = 0; rank < size; ++rank) {
       threads.emplace_back([&, rank] {
         ComputeStream compute;
-        const auto group = make_group(std::make_unique<testing::ThreadCommunicator>(meeting, rank), compute,
-                                      limit_seconds);
+        const auto group = make_group(std::make_unique<testing::ThreadCommunicator>(meeting, rank),
+                                      compute, limit_seconds);
         work(*group, compute);
       });
     }
@@ -103,8 +108,8 @@ comm::FloatBuffer part(std::vector<float>& values, std::size_t begin, std::size_
   return {values.data() + begin, count, true};
 }
 
-// Each slice is filled by a slow "kernel" before its sum starts and doubled by one after finish_started(): a missing
-// event in either direction gives other numbers.
+// Each slice is filled by a slow "kernel" before its sum starts and doubled by one after
+// finish_started(): a missing event in either direction gives other numbers.
 TEST_F(Slices, StartAfterWhatFillsThemAndEndBeforeWhatReadsThem) {
   run_group(3, [](comm::Communicator& group, ComputeStream& compute) {
     const auto rank = static_cast<float>(group.rank());
@@ -144,7 +149,8 @@ TEST_F(Slices, StartingAndFinishingDoNotWaitOnTheHost) {
   group->start_all_reduce_sum(part(gradient, 4, 4));
   group->start_all_reduce_sum(part(gradient, 0, 4));
   group->finish_started();
-  EXPECT_EQ(cudaStreamQuery(compute.get()), cudaErrorNotReady);  // all of it came back, nothing was done yet
+  EXPECT_EQ(cudaStreamQuery(compute.get()),
+            cudaErrorNotReady);  // all of it came back, nothing was done yet
   may_go = true;
   group->wait_for_started();
   cudaStreamSynchronize(compute.get());
@@ -176,25 +182,29 @@ TEST_F(Slices, HostBuffersGoThroughTheHostGroup) {
 TEST_F(Slices, ASliceThatNeverEndsIsFoundWhereTheHostWaits) {
   setenv("STANDIN_NCCL_OPERATION", "never:4", 1);
   setenv("STANDIN_NCCL_RANK", "1", 1);
-  run_group(2, [](comm::Communicator& group, ComputeStream& compute) {
-    std::vector<float> gradient(4, 1);
-    group.all_reduce_sum(part(gradient, 0, 4));
-    for (const std::size_t begin : {2U, 1U, 0U}) {
-      group.start_all_reduce_sum(part(gradient, begin, 1));
-    }
-    group.finish_started();
-    const Clock::time_point start = Clock::now();
-    try {
-      group.wait_for_started();
-      ADD_FAILURE() << "no error on rank " << group.rank();
-    } catch (const base::Error& error) {
-      EXPECT_EQ(error.kind(), base::ErrorKind::kHang);
-      EXPECT_THAT(error.what(), HasSubstr("ncclAllReduce"));
-      EXPECT_LT(Clock::now() - start, 6s);
-    }
-    cudaStreamSynchronize(compute.get());  // the abort freed the compute stream: this comes back
-    EXPECT_THROW(group.start_all_reduce_sum(part(gradient, 0, 1)), base::Error);
-  }, 1);
+  run_group(
+      2,
+      [](comm::Communicator& group, ComputeStream& compute) {
+        std::vector<float> gradient(4, 1);
+        group.all_reduce_sum(part(gradient, 0, 4));
+        for (const std::size_t begin : {2U, 1U, 0U}) {
+          group.start_all_reduce_sum(part(gradient, begin, 1));
+        }
+        group.finish_started();
+        const Clock::time_point start = Clock::now();
+        try {
+          group.wait_for_started();
+          ADD_FAILURE() << "no error on rank " << group.rank();
+        } catch (const base::Error& error) {
+          EXPECT_EQ(error.kind(), base::ErrorKind::kHang);
+          EXPECT_THAT(error.what(), HasSubstr("ncclAllReduce"));
+          EXPECT_LT(Clock::now() - start, 6s);
+        }
+        cudaStreamSynchronize(
+            compute.get());  // the abort freed the compute stream: this comes back
+        EXPECT_THROW(group.start_all_reduce_sum(part(gradient, 0, 1)), base::Error);
+      },
+      1);
 }
 
 TEST_F(Slices, AnErrorInTheMiddleOfASliceAborts) {

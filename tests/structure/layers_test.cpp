@@ -1,5 +1,5 @@
-// Reads the sources and holds them to the rules of the tree: which folder may include which, where the headers of
-// other people's libraries may appear, how long files are, which words stay out.
+// Reads the sources and holds them to the rules of the tree: which folder may include which, where
+// the headers of other people's libraries may appear, how long files are, which words stay out.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -18,8 +18,8 @@ namespace fs = std::filesystem;
 
 using Folders = std::set<std::string>;
 
-/// A folder's floor and the folders it may include (itself always). Nothing includes its own floor or a higher one,
-/// except by the edges between neighbours that are written down here.
+/// A folder's floor and the folders it may include (itself always). Nothing includes its own floor
+/// or a higher one, except by the edges between neighbours that are written down here.
 struct Room {
   int floor;
   Folders may_include;
@@ -58,7 +58,7 @@ const std::map<std::string, Room>& rooms() {
 
 /// Neighbours on one floor that may know each other.
 const std::set<std::pair<std::string, std::string>> kSideways = {{"comm", "device"},
-                                                                {"weights", "expert"}};
+                                                                 {"weights", "expert"}};
 
 /// Other people's headers, and the only folders of src whose files may include them.
 struct Foreign {
@@ -71,7 +71,9 @@ const std::vector<Foreign>& foreign_headers() {
   static const std::vector<Foreign> kForeign = {
       {"MPI", std::regex("mpi\\.h|mpi-ext\\.h|mpi/.*"), {"comm"}},
       {"NCCL", std::regex("nccl.*\\.h"), {"comm"}},
-      {"CUDA", std::regex("(cuda|cublas|nvml|nvToolsExt).*|(c10|ATen)/cuda/.*"), {"comm", "device"}},
+      {"CUDA",
+       std::regex("(cuda|cublas|nvml|nvToolsExt).*|(c10|ATen)/cuda/.*"),
+       {"comm", "device"}},
       {"HDF5", std::regex("(hdf5|H5[A-Za-z]*)(_hl)?\\.h"), {"checkpoint"}},
       {"OpenSSL", std::regex("openssl/.*"), {"base"}},
       {"PCRE2", std::regex("pcre2\\.h"), {"tokenizer"}},
@@ -87,9 +89,9 @@ constexpr std::size_t kMaxFileLines = 500;
 constexpr std::size_t kMaxFunctionLines = 60;
 
 struct SourceFile {
-  fs::path path;         // below the source root
-  std::string area;      // "src" or "include"
-  std::string folder;    // "comm"
+  fs::path path;       // below the source root
+  std::string area;    // "src" or "include"
+  std::string folder;  // "comm"
   std::vector<std::string> lines;
 };
 
@@ -209,7 +211,8 @@ TEST(Layers, LibTorchStaysOutOfTheFoldersWithoutIt) {
 }
 
 TEST(Layers, ModelAndDataNeverSeeACommunicator) {
-  const std::regex rank_word("\\b(Communicator|ProcessWorld|MPI_[A-Z]\\w*|world_rank|group_rank)\\b");
+  const std::regex rank_word(
+      "\\b(Communicator|ProcessWorld|MPI_[A-Z]\\w*|world_rank|group_rank)\\b");
   for (const SourceFile& file : product_files()) {
     if (file.folder != "model" && file.folder != "data") continue;
     for (std::size_t i = 0; i < file.lines.size(); ++i) {
@@ -242,13 +245,15 @@ TEST(Sizes, FilesStayShort) {
 
 /// Length in lines of each block that opens at the left edge and is no namespace, type or table.
 std::vector<std::pair<std::size_t, std::size_t>> function_lengths(const SourceFile& file) {
-  static const std::regex kOther("^(namespace|class|struct|enum|union|constexpr|const|static const)\\b.*");
+  static const std::regex kOther(
+      "^(namespace|class|struct|enum|union|constexpr|const|static const)\\b.*");
   std::vector<std::pair<std::size_t, std::size_t>> found;  // first line, number of lines
   std::size_t start = 0;
   bool inside = false;
   for (std::size_t i = 0; i < file.lines.size(); ++i) {
     const std::string& line = file.lines[i];
-    const bool at_edge = !line.empty() && line.front() != ' ' && line.front() != '#' && line.front() != '/';
+    const bool at_edge =
+        !line.empty() && line.front() != ' ' && line.front() != '#' && line.front() != '/';
     if (!inside && at_edge && line.front() != '}' && !std::regex_match(line, kOther)) {
       start = i;
       inside = line.find(';') == std::string::npos;
@@ -277,8 +282,9 @@ TEST(Sizes, LongFunctionsAreListed) {
 }
 
 bool is_text(const fs::path& path) {
-  static const std::set<std::string> kExtensions = {".hpp", ".cpp", ".cu",  ".h",   ".py",  ".sh",    ".txt",
-                                                    ".cmake", ".md", ".cfg", ".json", ".sbatch", ""};
+  static const std::set<std::string> kExtensions = {".hpp",  ".cpp",    ".cu",    ".h",  ".py",
+                                                    ".sh",   ".txt",    ".cmake", ".md", ".cfg",
+                                                    ".json", ".sbatch", ""};
   return kExtensions.contains(path.extension().string()) && fs::file_size(path) < 1'000'000;
 }
 
@@ -287,7 +293,8 @@ TEST(Words, StayOut) {
   const std::vector<std::string> forbidden = {"TODO", "FIXME", "XXX:"};
   const fs::path self = fs::path("tests") / "structure" / "layers_test.cpp";
   std::size_t num_files = 0;
-  for (const char* top : {"src", "include", "launch", "configs", "data", "tests", "slurm", "bench", ".ci"}) {
+  for (const char* top :
+       {"src", "include", "launch", "configs", "data", "tests", "slurm", "bench", ".ci"}) {
     if (!fs::exists(kRoot / top)) continue;
     for (const auto& entry : fs::recursive_directory_iterator(kRoot / top)) {
       const fs::path path = fs::relative(entry.path(), kRoot);
@@ -309,7 +316,8 @@ TEST(Words, StayOut) {
 // The readers above must see what they are meant to see.
 TEST(Readers, UnderstandIncludeLines) {
   EXPECT_EQ(included("#include <mpi.h>"), "mpi.h");
-  EXPECT_EQ(included("  #  include \"baton/comm/communicator.hpp\"  // why"), "baton/comm/communicator.hpp");
+  EXPECT_EQ(included("  #  include \"baton/comm/communicator.hpp\"  // why"),
+            "baton/comm/communicator.hpp");
   EXPECT_EQ(included("// #include <mpi.h>"), "");
   EXPECT_EQ(our_folder("baton/comm/communicator.hpp"), "comm");
   EXPECT_EQ(our_folder("comm/check.hpp"), "comm");

@@ -1,7 +1,7 @@
 #pragma once
-// Errors that end the work. Every error a user can cause is one `Error` that says what happened, where,
-// what was expected, what was found and what to do; its kind decides the process's exit code.
-// What only we can cause is BATON_ASSERT, an internal error (exit code 70).
+// Errors that end the work. Every error a user can cause is one `Error` that says what happened,
+// where, what was expected, what was found and what to do; its kind decides the process's exit
+// code. What only we can cause is BATON_ASSERT, an internal error (exit code 70).
 
 #include <source_location>
 #include <stdexcept>
@@ -35,7 +35,7 @@ struct ErrorDetails {
   std::string where = {};  // file and line, tensor name, config key
   std::string expected = {};
   std::string found = {};
-  std::string fix = {};    // what the reader can do now
+  std::string fix = {};  // what the reader can do now
 };
 
 class Error : public std::runtime_error {
@@ -52,7 +52,8 @@ class Error : public std::runtime_error {
   ErrorDetails details_;
 };
 
-/// The exception being handled as an Error; what is none of ours becomes kInternal. Call inside a catch block only.
+/// The exception being handled as an Error; what is none of ours becomes kInternal. Call inside a
+/// catch block only.
 Error current_error();
 
 /// Throws the internal error of a broken promise of ours.
@@ -63,9 +64,9 @@ Error current_error();
 }  // namespace baton::base
 
 // Checked in every build. For our own mistakes only; `values` is any std::string expression.
-#define BATON_ASSERT(condition, values)                              \
-  do {                                                               \
-    if (!(condition)) {                                              \
-      ::baton::base::fail_assertion(#condition, (values));           \
-    }                                                                \
+#define BATON_ASSERT(condition, values)                    \
+  do {                                                     \
+    if (!(condition)) {                                    \
+      ::baton::base::fail_assertion(#condition, (values)); \
+    }                                                      \
   } while (false)

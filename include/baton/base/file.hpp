@@ -1,7 +1,7 @@
 #pragma once
-// Files: whole reads with a size cap, read-only mappings, and writes that either are there whole or not
-// at all (temporary name, data sync, rename, directory sync). Errors: kStorage for writing and permission,
-// the kind given by the caller for reading.
+// Files: whole reads with a size cap, read-only mappings, and writes that either are there whole or
+// not at all (temporary name, data sync, rename, directory sync). Errors: kStorage for writing and
+// permission, the kind given by the caller for reading.
 
 #include <cstddef>
 #include <cstdint>
@@ -22,8 +22,8 @@ std::string read_file(const std::filesystem::path& path,
 /// Replaces `path` by `content` in one step.
 void write_file_atomically(const std::filesystem::path& path, std::string_view content);
 
-/// Writes a file that must not exist under its own name and makes its data durable (fsync); removed again when that
-/// fails. Its name is durable after sync_folder.
+/// Writes a file that must not exist under its own name and makes its data durable (fsync); removed
+/// again when that fails. Its name is durable after sync_folder.
 void write_new_file(const std::filesystem::path& path, std::string_view content);
 
 /// Makes the names in a folder durable (fsync).
@@ -35,7 +35,8 @@ void rename_path(const std::filesystem::path& from, const std::filesystem::path&
 /// `path` with ".tmp.<pid>" appended: where writers put what is not finished.
 std::filesystem::path temporary_name(const std::filesystem::path& path);
 
-/// Makes a folder and its parents, each name durable; kStorage with the errno in words when that fails.
+/// Makes a folder and its parents, each name durable; kStorage with the errno in words when that
+/// fails.
 void make_directories(const std::filesystem::path& path);
 
 /// A read-only shared mapping of a whole file; the pages are shared between processes of a machine.

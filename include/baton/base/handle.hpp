@@ -1,6 +1,6 @@
 #pragma once
-// The move-only owner of a C handle. `Closer` is a stateless callable that must not throw; `kInvalid` is the
-// value that owns nothing.
+// The move-only owner of a C handle. `Closer` is a stateless callable that must not throw;
+// `kInvalid` is the value that owns nothing.
 
 #include <utility>
 

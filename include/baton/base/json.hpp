@@ -1,6 +1,7 @@
 #pragma once
-// JSON as trusted as its origin: nesting to 64 levels, duplicate keys refused, UTF-8 checked. nlohmann-json
-// does the parsing; these functions add the limits and errors that name the file and the place.
+// JSON as trusted as its origin: nesting to 64 levels, duplicate keys refused, UTF-8 checked.
+// nlohmann-json does the parsing; these functions add the limits and errors that name the file and
+// the place.
 
 #include <filesystem>
 #include <nlohmann/json.hpp>

@@ -1,6 +1,6 @@
 #pragma once
-// The process's log: lines on stderr, "[12.3s 0/2 train] text" (seconds since start, world rank and size,
-// area). The identity is set once by main; it is the only global of the project.
+// The process's log: lines on stderr, "[12.3s 0/2 train] text" (seconds since start, world rank and
+// size, area). The identity is set once by main; it is the only global of the project.
 
 #include <string>
 #include <string_view>
@@ -18,10 +18,14 @@ void set_log_level(LogLevel level);
 /// `area` is one word ("train", "data", "comm", ...).
 void log(LogLevel level, std::string_view area, const std::string& text);
 
-inline void log_info(std::string_view area, const std::string& text) { log(LogLevel::kInfo, area, text); }
+inline void log_info(std::string_view area, const std::string& text) {
+  log(LogLevel::kInfo, area, text);
+}
 inline void log_warning(std::string_view area, const std::string& text) {
   log(LogLevel::kWarning, area, text);
 }
-inline void log_debug(std::string_view area, const std::string& text) { log(LogLevel::kDebug, area, text); }
+inline void log_debug(std::string_view area, const std::string& text) {
+  log(LogLevel::kDebug, area, text);
+}
 
 }  // namespace baton::base

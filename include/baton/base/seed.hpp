@@ -1,7 +1,8 @@
 #pragma once
-// Named seeds. Every source of chance is a generator made from the run's seed and the names of what it is
-// for, so that no result depends on the order in which generators are used. The distributions are our own
-// arithmetic over std::mt19937_64: the standard leaves those of <random> to each library.
+// Named seeds. Every source of chance is a generator made from the run's seed and the names of what
+// it is for, so that no result depends on the order in which generators are used. The distributions
+// are our own arithmetic over std::mt19937_64: the standard leaves those of <random> to each
+// library.
 
 #include <cstddef>
 #include <cstdint>
@@ -14,8 +15,9 @@
 
 namespace baton::base {
 
-/// A 64-bit seed from the run's seed and a path of names, e.g. seed_for(42, {"expert", "qa", "lora_init"}).
-/// The first eight bytes of a SHA-256, so that equal paths and only equal paths share a stream.
+/// A 64-bit seed from the run's seed and a path of names, e.g. seed_for(42, {"expert", "qa",
+/// "lora_init"}). The first eight bytes of a SHA-256, so that equal paths and only equal paths
+/// share a stream.
 std::uint64_t seed_for(std::uint64_t run_seed, std::initializer_list<std::string_view> path);
 
 class Random {

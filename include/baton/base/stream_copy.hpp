@@ -1,6 +1,6 @@
 #pragma once
-// A copy that leaves the caches alone: for megabytes that the copying thread will not look at again. Where the
-// machine knows such stores it needs two thirds of the memory traffic of memcpy.
+// A copy that leaves the caches alone: for megabytes that the copying thread will not look at
+// again. Where the machine knows such stores it needs two thirds of the memory traffic of memcpy.
 
 #include <span>
 

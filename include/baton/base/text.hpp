@@ -21,8 +21,10 @@ std::string join(std::span<const std::string> parts, std::string_view separator)
 /// Byte offset of the first invalid UTF-8 sequence (overlong, surrogate, cut off, beyond U+10FFFF).
 std::optional<std::size_t> find_invalid_utf8(std::string_view text);
 
-/// The candidate with the smallest edit distance to `name`, if it is close enough to be a likely typo.
-std::optional<std::string> nearest_name(std::string_view name, std::span<const std::string> candidates);
+/// The candidate with the smallest edit distance to `name`, if it is close enough to be a likely
+/// typo.
+std::optional<std::string> nearest_name(std::string_view name,
+                                        std::span<const std::string> candidates);
 
 /// "1.4 s", "2 min 05 s", "3 h 07 min".
 std::string format_duration(double seconds);

@@ -1,6 +1,6 @@
 #pragma once
-// Saves training state while training goes on: the caller copies into a spare buffer, a thread writes the generation.
-// The group's leader has one for each expert in training.
+// Saves training state while training goes on: the caller copies into a spare buffer, a thread
+// writes the generation. The group's leader has one for each expert in training.
 
 #include <filesystem>
 #include <functional>
@@ -20,19 +20,22 @@ struct SaveReport {
 
 class CheckpointWriter {
  public:
-  /// `num_parameters`: sizes of the buffers, touched here so that a save does not pay for it. `on_saved` is called in
-  /// the thread after each save; it may be empty.
-  CheckpointWriter(std::filesystem::path folder, std::int64_t num_parameters, std::function<void(const SaveReport&)> on_saved);
+  /// `num_parameters`: sizes of the buffers, touched here so that a save does not pay for it.
+  /// `on_saved` is called in the thread after each save; it may be empty.
+  CheckpointWriter(std::filesystem::path folder,
+                   std::int64_t num_parameters,
+                   std::function<void(const SaveReport&)> on_saved);
   ~CheckpointWriter();  // waits for a save under way; an error nobody asked for is logged
   CheckpointWriter(const CheckpointWriter&) = delete;
   CheckpointWriter& operator=(const CheckpointWriter&) = delete;
 
-  /// `fill` writes all of the state into the buffer it is given: its vectors have their sizes already (`gradient` too; at
-  /// slot 0 it is not looked at), the rest is left from an earlier save. Returns false, and
-  /// does nothing, while the save before is still being written. The error of an earlier save is thrown here.
+  /// `fill` writes all of the state into the buffer it is given: its vectors have their sizes
+  /// already (`gradient` too; at slot 0 it is not looked at), the rest is left from an earlier
+  /// save. Returns false, and does nothing, while the save before is still being written. The error
+  /// of an earlier save is thrown here.
   bool save(const std::function<void(expert::TrainingState&)>& fill);
-  /// Like save, but waits for the one before it, and returns when this one is durable. May be called by another thread
-  /// than save's; the two take turns.
+  /// Like save, but waits for the one before it, and returns when this one is durable. May be
+  /// called by another thread than save's; the two take turns.
   void save_and_wait(const std::function<void(expert::TrainingState&)>& fill);
   /// Waits for the save under way, and throws its error.
   void wait();

@@ -37,14 +37,15 @@ class Communicator {
 
   /// buffer := elementwise sum over ranks. The order of summation is the backend's own.
   virtual void all_reduce_sum(FloatBuffer buffer) = 0;
-  /// The same without waiting, for pieces of one gradient that leave while others are still computed.
-  /// GPU memory: starts after what the compute stream holds now. The buffer is the backend's until
-  /// finish_started(); all ranks start the same pieces in the same order. Where nothing goes on in
-  /// the background the sum is done when it returns.
+  /// The same without waiting, for pieces of one gradient that leave while others are still
+  /// computed. GPU memory: starts after what the compute stream holds now. The buffer is the
+  /// backend's until finish_started(); all ranks start the same pieces in the same order. Where
+  /// nothing goes on in the background the sum is done when it returns.
   virtual void start_all_reduce_sum(FloatBuffer buffer) { all_reduce_sum(buffer); }
   /// Whether started sums of GPU memory go on while the caller computes; else pieces gain nothing.
   virtual bool sums_in_background() const { return false; }
-  /// From here on the compute stream sees the sums of everything started. Does not wait on the host.
+  /// From here on the compute stream sees the sums of everything started. Does not wait on the
+  /// host.
   virtual void finish_started() {}
   /// Waits on the host until everything started is done, with the time limit of one operation; call
   /// it before the first read of a number that depends on a sum, or a lost peer is waited for

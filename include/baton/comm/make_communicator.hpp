@@ -19,16 +19,17 @@ Backend backend_from_name(const std::string& name);
 
 struct CommunicatorRequest {
   Backend backend = Backend::kAuto;
-  device::Device device;           // where this rank's buffers live
-  double timeout_seconds = 600;    // of one NCCL operation
-  void* compute_stream = nullptr;  // cudaStream_t; see NcclOptions
+  device::Device device;                   // where this rank's buffers live
+  double timeout_seconds = 600;            // of one NCCL operation
+  void* compute_stream = nullptr;          // cudaStream_t; see NcclOptions
   std::optional<bool> deterministic = {};  // whether the log says what sums promise, and what
 };
 
 /// Collective over `host`, a group in host memory (of one rank, or from ProcessWorld), which is
 /// handed over. Group rank 0 logs which backend it is, why, and what it promises.
 ///   mpi   `host` itself.
-///   nccl  kUsage on every rank, naming the first rank in the way, when a rank has no GPU or no NCCL
+///   nccl  kUsage on every rank, naming the first rank in the way, when a rank has no GPU or no
+///   NCCL
 ///         in its build.
 ///   auto  nccl where that works on every rank and the group has more than one, else `host` itself.
 /// nccl and auto: two ranks that share one GPU are a kUsage error on every rank.

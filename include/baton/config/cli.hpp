@@ -13,7 +13,18 @@
 
 namespace baton::config {
 
-enum class Verb { kHelp, kVersion, kTrain, kEval, kAsk, kPlan, kInspect, kExport, kTokenize, kDoctor };
+enum class Verb {
+  kHelp,
+  kVersion,
+  kTrain,
+  kEval,
+  kAsk,
+  kPlan,
+  kInspect,
+  kExport,
+  kTokenize,
+  kDoctor
+};
 
 /// Only the members of the verb at hand are set.
 struct Command {

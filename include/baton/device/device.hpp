@@ -12,11 +12,11 @@ enum class DeviceKind { kCpu, kCuda };
 
 struct Device {
   DeviceKind kind = DeviceKind::kCpu;
-  int index = 0;                   // of the GPU among those visible to the process; 0 on the CPU
-  std::string name;                // "NVIDIA A100", "Intel(R) Xeon(R) ..."
-  std::string unique_id;           // of a GPU: its UUID, the same however it is numbered; else empty
-  std::string pci_address;         // of a GPU: "0000:3B:00.0"
-  int num_visible = 0;             // GPUs visible to this process
+  int index = 0;            // of the GPU among those visible to the process; 0 on the CPU
+  std::string name;         // "NVIDIA A100", "Intel(R) Xeon(R) ..."
+  std::string unique_id;    // of a GPU: its UUID, the same however it is numbered; else empty
+  std::string pci_address;  // of a GPU: "0000:3B:00.0"
+  int num_visible = 0;      // GPUs visible to this process
   std::uint64_t memory_bytes = 0;  // of a GPU; 0 on the CPU
   std::string description;         // one line for the log, with the reason where it is the CPU
   std::string advice;              // what may be wrong with the way GPUs are shown; mostly empty
@@ -36,9 +36,9 @@ struct GpuChoice {
   std::string advice;  // see Device
 };
 
-/// Pure. All GPUs of the machine are shown: the one with the local rank's number. Each rank is shown
-/// one: that. Fewer than ranks: local rank modulo GPUs, which shares GPUs unless each rank is shown
-/// others; comm::check_one_rank_per_gpu finds that out.
+/// Pure. All GPUs of the machine are shown: the one with the local rank's number. Each rank is
+/// shown one: that. Fewer than ranks: local rank modulo GPUs, which shares GPUs unless each rank is
+/// shown others; comm::check_one_rank_per_gpu finds that out.
 GpuChoice choose_gpu(const GpuFacts& facts);
 
 /// The GPU that choose_gpu picks, or the CPU where there is none. The description says why: no GPU

@@ -4,9 +4,10 @@
 // of) and where the task is its own (the oracle); the base decodes every query. All stages follow
 // from these records.
 //
-// Three steps, so that chunks can be handed to whoever is free and a half-finished evaluation can go on: plan_chunks
-// (pure), evaluate_chunk (may throw, communicates nothing), assemble and summarise (pure). Batches are formed over all
-// queries and never change with who computes them, so the records have the same bits for any number of workers.
+// Three steps, so that chunks can be handed to whoever is free and a half-finished evaluation can
+// go on: plan_chunks (pure), evaluate_chunk (may throw, communicates nothing), assemble and
+// summarise (pure). Batches are formed over all queries and never change with who computes them, so
+// the records have the same bits for any number of workers.
 
 #include <cstdint>
 #include <functional>
@@ -78,26 +79,28 @@ struct ChunkResult {
   RankTimings timings;
 };
 
-/// Cuts the queries into batches of similar length and these into at most `max_chunks` chunks, the same for any number
-/// of workers. A task without queries, a prompt of no tokens: kData; a task named "base": kUsage.
+/// Cuts the queries into batches of similar length and these into at most `max_chunks` chunks, the
+/// same for any number of workers. A task without queries, a prompt of no tokens: kData; a task
+/// named "base": kUsage.
 std::vector<EvaluationChunk> plan_chunks(const EvaluationInput& input,
                                          std::int64_t eval_batch_size,
                                          std::int64_t max_new_tokens,
                                          std::size_t max_chunks = 4096);
 
-/// One chunk. `should_stop`, asked between two experts of a batch, ends it with kStopped; it may be empty. Margins that
-/// are not finite: kNonFinite.
+/// One chunk. `should_stop`, asked between two experts of a batch, ends it with kStopped; it may be
+/// empty. Margins that are not finite: kNonFinite.
 ChunkResult evaluate_chunk(const Answering& answering,
                            const EvaluationInput& input,
                            const EvaluationChunk& chunk,
                            const std::function<bool()>& should_stop = {});
 
-/// A chunk's records as bytes and back, every double with its bits. Bytes that are no such result: kModel, naming
-/// `origin`.
+/// A chunk's records as bytes and back, every double with its bits. Bytes that are no such result:
+/// kModel, naming `origin`.
 std::string to_bytes(const ChunkResult& result);
 ChunkResult chunk_result_from(const std::string& bytes, const std::string& origin);
 
-/// The records of all chunks by task and query. A query without a record or with two is an assertion.
+/// The records of all chunks by task and query. A query without a record or with two is an
+/// assertion.
 std::vector<QueryRecord> assemble(const EvaluationInput& input, std::vector<ChunkResult> parts);
 
 /// A record with its scores and the answerer of every stage.

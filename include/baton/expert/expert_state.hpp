@@ -1,6 +1,6 @@
 #pragma once
-// One expert as plain values: named fp32 arrays and the facts needed to use it. The currency between trainer,
-// files, model and export; it knows none of them.
+// One expert as plain values: named fp32 arrays and the facts needed to use it. The currency
+// between trainer, files, model and export; it knows none of them.
 
 #include <cstdint>
 #include <map>
@@ -23,7 +23,8 @@ struct RocPoint {
   double false_positive_rate = 0;  // foreign held-out rows accepted
 };
 
-/// What determines an expert: ordered name -> value. Two experts are the same experiment exactly when these agree.
+/// What determines an expert: ordered name -> value. Two experts are the same experiment exactly
+/// when these agree.
 class Identity {
  public:
   void set(const std::string& name, const std::string& value) { facts_[name] = value; }
@@ -45,19 +46,19 @@ struct ExpertState {
   std::int64_t lora_rank = 0;
   double lora_alpha = 0;
   double lora_dropout = 0;
-  std::vector<std::string> lora_target;          // "q_proj", ...
-  std::string lora_activation = "full";          // "full" | "invocation"
+  std::vector<std::string> lora_target;  // "q_proj", ...
+  std::string lora_activation = "full";  // "full" | "invocation"
   std::vector<std::int64_t> invocation_ids;
   std::int64_t accept_token_id = -1;
   std::int64_t pass_token_id = -1;
   double accept_threshold = 0;
-  std::vector<RocPoint> roc;                     // only with accept_threshold = auto
+  std::vector<RocPoint> roc;  // only with accept_threshold = auto
   std::string prompt_template;
   std::uint64_t seed = 0;
   std::int64_t steps = 0;
   std::int64_t num_positive = 0;
   std::int64_t num_negative = 0;
-  std::vector<NamedArray> arrays;                // in a fixed order: layer, module, A then B
+  std::vector<NamedArray> arrays;  // in a fixed order: layer, module, A then B
 };
 
 /// The seven linears of a decoder layer LoRA can be put on, in the order their arrays are stored.

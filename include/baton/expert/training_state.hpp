@@ -1,7 +1,7 @@
 #pragma once
-// An expert in the middle of its training, between two updates: all that is needed to go on with the same bits. The
-// order of rows, dropout and the schedule are functions of seed and step, so the step is their whole state. The
-// currency between trainer and checkpoint files; it knows neither.
+// An expert in the middle of its training, between two updates: all that is needed to go on with
+// the same bits. The order of rows, dropout and the schedule are functions of seed and step, so the
+// step is their whole state. The currency between trainer and checkpoint files; it knows neither.
 
 #include <cstdint>
 #include <string>
@@ -17,15 +17,16 @@ struct TrainingState {
   std::uint64_t seed = 0;        // of the expert: order of rows and dropout
   std::int64_t step = 0;         // updates made
   std::int64_t num_updates = 0;  // of the whole training
-  std::int64_t slot = 0;         // micro-batch slots of update `step` in `gradient`: 0 between updates
+  std::int64_t slot = 0;  // micro-batch slots of update `step` in `gradient`: 0 between updates
   std::vector<float> parameters;     // [P] all factors in the order of the expert's arrays
   std::vector<float> first_moment;   // [P]
   std::vector<float> second_moment;  // [P]
-  std::vector<float> gradient;       // [P + 1] sum over the first `slot` slots and their loss; empty when slot is 0
+  std::vector<float>
+      gradient;  // [P + 1] sum over the first `slot` slots and their loss; empty when slot is 0
   std::vector<std::int64_t> skipped_updates;  // left out because they were not finite
   double first_loss = 0;
   double last_loss = 0;
-  double seconds = 0;            // of training so far, over all attempts
+  double seconds = 0;  // of training so far, over all attempts
   std::int64_t num_tokens = 0;
   std::int64_t threads_per_rank = 0;  // another number may change last bits
 };

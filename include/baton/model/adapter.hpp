@@ -1,7 +1,7 @@
 #pragma once
-// LoRA adapters (arXiv 2106.09685): y = W x + sum over active adapters of weight * alpha / R * B (A x).
-// An adapter may touch any of the seven linears and any subset of the layers; several may be active on one
-// linear, each with a mixing weight. Factors are fp32 whatever the base's dtype.
+// LoRA adapters (arXiv 2106.09685): y = W x + sum over active adapters of weight * alpha / R * B (A
+// x). An adapter may touch any of the seven linears and any subset of the layers; several may be
+// active on one linear, each with a mixing weight. Factors are fp32 whatever the base's dtype.
 
 #include <ATen/core/Tensor.h>
 
@@ -25,15 +25,17 @@ inline constexpr int kNumLinears = 7;
 
 struct Adapter {
   std::string name;
-  std::int64_t rank = 0;   // R
+  std::int64_t rank = 0;  // R
   double alpha = 0;
   double dropout = 0;
-  std::vector<std::array<LoraFactors, kNumLinears>> layers;  // [L]; undefined tensors where it does not touch
+  std::vector<std::array<LoraFactors, kNumLinears>>
+      layers;  // [L]; undefined tensors where it does not touch
 
   double scale() const { return alpha / static_cast<double>(rank); }
 };
 
-/// A view of an expert's arrays on a device. Shapes that do not fit the sizes of the model: kModel error.
+/// A view of an expert's arrays on a device. Shapes that do not fit the sizes of the model: kModel
+/// error.
 Adapter adapter_from_state(const expert::ExpertState& state,
                            std::int64_t num_layers,
                            const at::Device& device);
@@ -50,7 +52,8 @@ struct AdapterSet {
   std::vector<ActiveAdapter> active;
 };
 
-/// Names the dropout masks of a pass: (seed, expert) in `seed`, the update, and per packed row its row_index.
+/// Names the dropout masks of a pass: (seed, expert) in `seed`, the update, and per packed row its
+/// row_index.
 struct DropoutKey {
   std::uint64_t seed = 0;
   std::int64_t step = 0;

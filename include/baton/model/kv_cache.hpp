@@ -1,6 +1,6 @@
 #pragma once
-// Keys and values of a batch of rows of different lengths, layer by layer. Filled by a prefill over packed
-// rows, then grown one token a row by decoding steps. A copy is explicit (select_rows).
+// Keys and values of a batch of rows of different lengths, layer by layer. Filled by a prefill over
+// packed rows, then grown one token a row by decoding steps. A copy is explicit (select_rows).
 
 #include <ATen/core/Tensor.h>
 
@@ -24,9 +24,9 @@ class KvCache {
  private:
   friend class CacheAccess;  // the decoder's own access, src/model
   std::int64_t spare_;
-  std::vector<std::int64_t> lengths_;   // [B]
-  std::vector<at::Tensor> keys_;        // [L] of [B, K, capacity, E]
-  std::vector<at::Tensor> values_;      // [L] of [B, K, capacity, E]
+  std::vector<std::int64_t> lengths_;  // [B]
+  std::vector<at::Tensor> keys_;       // [L] of [B, K, capacity, E]
+  std::vector<at::Tensor> values_;     // [L] of [B, K, capacity, E]
 };
 
 }  // namespace baton::model

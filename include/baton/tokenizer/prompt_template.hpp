@@ -1,7 +1,7 @@
 #pragma once
-// Prompt templates: how a conversation becomes the ids a model reads. Template parts are encoded apart from
-// user text and the ids concatenated, so that the borders never move and user text never becomes a special
-// token. Used by data and eval.
+// Prompt templates: how a conversation becomes the ids a model reads. Template parts are encoded
+// apart from user text and the ids concatenated, so that the borders never move and user text never
+// becomes a special token. Used by data and eval.
 
 #include <cstdint>
 #include <filesystem>
@@ -21,7 +21,7 @@ struct Message {
 };
 
 struct EncodedPrompt {
-  std::vector<TokenId> ids;           // BOS and generation prompt included, answer not
+  std::vector<TokenId> ids;  // BOS and generation prompt included, answer not
   std::int64_t num_user_tokens_cut = 0;
 };
 
@@ -31,10 +31,11 @@ class PromptTemplate {
 
   virtual const std::string& name() const = 0;
 
-  /// The ids of the conversation, ready for the answer. No message or an unknown role is a kData error. When they would be more than `max_tokens`, the text of
-  /// the last user message is cut at its end (never below zero tokens); template parts are never cut.
-  /// max_tokens <= 0: no limit.
-  virtual EncodedPrompt encode(std::span<const Message> conversation, std::int64_t max_tokens) const = 0;
+  /// The ids of the conversation, ready for the answer. No message or an unknown role is a kData
+  /// error. When they would be more than `max_tokens`, the text of the last user message is cut at
+  /// its end (never below zero tokens); template parts are never cut. max_tokens <= 0: no limit.
+  virtual EncodedPrompt encode(std::span<const Message> conversation,
+                               std::int64_t max_tokens) const = 0;
 
   /// The ids the generation prompt adds at the end of every prompt; empty when there are none.
   virtual const std::vector<TokenId>& invocation_ids() const = 0;
@@ -42,16 +43,17 @@ class PromptTemplate {
   /// The end-of-answer token: appended to every target, ends decoding.
   virtual TokenId end_of_answer_id() const = 0;
 
-  /// The rendered text of a conversation, as `transformers` renders the same template (generation prompt
-  /// included): for people and golden tests. Encoding never goes through it.
+  /// The rendered text of a conversation, as `transformers` renders the same template (generation
+  /// prompt included): for people and golden tests. Encoding never goes through it.
   virtual std::string render(std::span<const Message> conversation) const = 0;
 };
 
-/// Makes a template by name. "none": BOS if the model's files ask for one, then the texts, several messages joined
-/// by a blank line; the answer ends with the model's eos. "chatml": <|im_start|>role, text, <|im_end|>; a default
-/// system message only where the folder's own template has one. "auto" recognises the folder's own chat template (chat_template.jinja or
-/// tokenizer_config.json) when it is one of the known kinds; otherwise a kModel error lists the known names.
-/// The template keeps a reference to the tokenizer.
+/// Makes a template by name. "none": BOS if the model's files ask for one, then the texts, several
+/// messages joined by a blank line; the answer ends with the model's eos. "chatml":
+/// <|im_start|>role, text, <|im_end|>; a default system message only where the folder's own
+/// template has one. "auto" recognises the folder's own chat template (chat_template.jinja or
+/// tokenizer_config.json) when it is one of the known kinds; otherwise a kModel error lists the
+/// known names. The template keeps a reference to the tokenizer.
 std::unique_ptr<PromptTemplate> make_template(const std::string& name,
                                               const std::filesystem::path& model_folder,
                                               const Tokenizer& tokenizer);

@@ -1,8 +1,8 @@
 #pragma once
-// How the gradients of an update's micro-batch slots become one sum on every rank of a group, the same whatever the
-// group's size. The trainer deals the slots in rounds: in round r rank g works on slot r x size + g, if there is one,
-// and then all ranks call `add` together, with or without a gradient. The faster way without that promise is
-// GradientSlices.
+// How the gradients of an update's micro-batch slots become one sum on every rank of a group, the
+// same whatever the group's size. The trainer deals the slots in rounds: in round r rank g works on
+// slot r x size + g, if there is one, and then all ranks call `add` together, with or without a
+// gradient. The faster way without that promise is GradientSlices.
 
 #include <cstdint>
 #include <memory>
@@ -24,8 +24,9 @@ class GradientReducer {
   virtual void finish(comm::FloatBuffer total) = 0;
 };
 
-/// Deterministic: slot gradients are gathered and summed in slot order, so the sum does not depend on the
-/// number of ranks. Host memory.
-std::unique_ptr<GradientReducer> make_slot_order_reducer(comm::Communicator& group, std::size_t count);
+/// Deterministic: slot gradients are gathered and summed in slot order, so the sum does not depend
+/// on the number of ranks. Host memory.
+std::unique_ptr<GradientReducer> make_slot_order_reducer(comm::Communicator& group,
+                                                         std::size_t count);
 
 }  // namespace baton::train

@@ -1,8 +1,8 @@
 #pragma once
-// The fast way to one gradient on every rank of a group: each rank adds up its own micro-batch slots in one flat
-// buffer, and the sums over ranks are made in a few slices that leave while the backward pass of the update's last
-// slot still runs. The bits of a sum depend on the group's size and backend; GradientReducer has the way where they do
-// not. Used by the trainer.
+// The fast way to one gradient on every rank of a group: each rank adds up its own micro-batch
+// slots in one flat buffer, and the sums over ranks are made in a few slices that leave while the
+// backward pass of the update's last slot still runs. The bits of a sum depend on the group's size
+// and backend; GradientReducer has the way where they do not. Used by the trainer.
 
 #include <ATen/core/Tensor.h>
 
@@ -21,9 +21,9 @@ struct GradientSlice {
   std::int64_t count = 0;
 };
 
-/// Pure. Cuts [0, total) at borders of layers into at most `max_slices` pieces of about the same size. The last
-/// layers come first, for the backward pass ends with the first; what follows the last layer goes with it.
-/// `layer_begins` [L]: where each layer's factors begin, ascending from 0.
+/// Pure. Cuts [0, total) at borders of layers into at most `max_slices` pieces of about the same
+/// size. The last layers come first, for the backward pass ends with the first; what follows the
+/// last layer goes with it. `layer_begins` [L]: where each layer's factors begin, ascending from 0.
 std::vector<GradientSlice> slice_by_layers(const std::vector<std::int64_t>& layer_begins,
                                            std::int64_t total,
                                            int max_slices);
@@ -32,9 +32,9 @@ class GradientSlices {
  public:
   static constexpr int kMaxSlices = 4;
 
-  /// `gradient` [P + n] fp32: the factors' gradients in the adapter's order, which autograd adds to in place, and n
-  /// more values known before a backward pass. The factors are leaves of autograd; each gets a hook for as long as
-  /// this object lives.
+  /// `gradient` [P + n] fp32: the factors' gradients in the adapter's order, which autograd adds to
+  /// in place, and n more values known before a backward pass. The factors are leaves of autograd;
+  /// each gets a hook for as long as this object lives.
   GradientSlices(comm::Communicator& group,
                  const model::Adapter& adapter,
                  at::Tensor gradient,
@@ -43,13 +43,13 @@ class GradientSlices {
   GradientSlices(const GradientSlices&) = delete;
   GradientSlices& operator=(const GradientSlices&) = delete;
 
-  /// The next backward pass is this rank's last of the update: slices leave as soon as they and all before them are
-  /// complete. Does nothing where the backend sums nothing in the background.
+  /// The next backward pass is this rank's last of the update: slices leave as soon as they and all
+  /// before them are complete. Does nothing where the backend sums nothing in the background.
   void arm();
 
-  /// Collective, also over ranks without a slot or whose slot failed: sends what has not left yet. Afterwards the
-  /// compute stream sees the group's sum in `gradient`; the host does not wait (Communicator::wait_for_started).
-  /// Throws what a slice met on its way out.
+  /// Collective, also over ranks without a slot or whose slot failed: sends what has not left yet.
+  /// Afterwards the compute stream sees the group's sum in `gradient`; the host does not wait
+  /// (Communicator::wait_for_started). Throws what a slice met on its way out.
   void complete();
 
   /// The slices in the order in which they leave.

@@ -1,6 +1,6 @@
 #pragma once
-// A fresh adapter as PEFT initialises it: A uniform in +-1/sqrt(in) (Kaiming with a = sqrt 5), B zero. Each A has
-// a stream of its own, named by its PEFT key.
+// A fresh adapter as PEFT initialises it: A uniform in +-1/sqrt(in) (Kaiming with a = sqrt 5), B
+// zero. Each A has a stream of its own, named by its PEFT key.
 
 #include <cstdint>
 #include <string>
@@ -13,8 +13,9 @@ namespace baton::train {
 
 struct AdapterShape {
   std::int64_t num_layers = 0;
-  std::vector<std::pair<std::int64_t, std::int64_t>> linears;  // (out, in) of the seven linears of a layer
-  std::vector<std::string> targets;                            // which of them get factors
+  std::vector<std::pair<std::int64_t, std::int64_t>>
+      linears;                       // (out, in) of the seven linears of a layer
+  std::vector<std::string> targets;  // which of them get factors
   std::int64_t rank = 0;
 };
 

@@ -1,5 +1,6 @@
 #pragma once
-// AdamW (arXiv 1711.05101) over one flat parameter buffer: LibTorch's fused kernel, decoupled weight decay.
+// AdamW (arXiv 1711.05101) over one flat parameter buffer: LibTorch's fused kernel, decoupled
+// weight decay.
 
 #include <ATen/core/Tensor.h>
 
@@ -23,7 +24,9 @@ class AdamW {
   void step(const at::Tensor& gradient, double learning_rate);
 
   /// Takes over both moments [P] and the count of updates made with them.
-  void restore(const at::Tensor& first_moment, const at::Tensor& second_moment, std::int64_t num_steps);
+  void restore(const at::Tensor& first_moment,
+               const at::Tensor& second_moment,
+               std::int64_t num_steps);
 
   std::int64_t num_steps() const { return num_steps_; }
   const at::Tensor& first_moment() const { return first_moment_; }    // [P]
@@ -41,7 +44,8 @@ class AdamW {
 /// L2 norm of `gradient` [P]: a number [] in fp64 where the gradient is, not waited for.
 at::Tensor norm_of(const at::Tensor& gradient);
 
-/// Scales `gradient`, whose L2 norm is `norm`, so that it is at most max_norm (max_norm <= 0: leaves it).
+/// Scales `gradient`, whose L2 norm is `norm`, so that it is at most max_norm (max_norm <= 0:
+/// leaves it).
 void clip_gradient(at::Tensor& gradient, double norm, double max_norm);
 
 }  // namespace baton::train

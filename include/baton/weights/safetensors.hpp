@@ -1,8 +1,9 @@
 #pragma once
-// safetensors files, read through a memory map and trusted with nothing: header at most 100 MB, JSON depth and
-// duplicates checked, every tensor inside the file, no holes, no overlaps, sizes that match shape and type.
-// Also sharded folders with model.safetensors.index.json, and a writer. Errors are kModel and name the file
-// and the tensor. Pickle files (*.bin, *.pt, *.pth) are refused with the name of the safe format.
+// safetensors files, read through a memory map and trusted with nothing: header at most 100 MB,
+// JSON depth and duplicates checked, every tensor inside the file, no holes, no overlaps, sizes
+// that match shape and type. Also sharded folders with model.safetensors.index.json, and a writer.
+// Errors are kModel and name the file and the tensor. Pickle files (*.bin, *.pt, *.pth) are refused
+// with the name of the safe format.
 
 #include <cstddef>
 #include <cstdint>
@@ -41,8 +42,8 @@ class SafetensorsFile {
   std::map<std::string, std::string> metadata_;
 };
 
-/// All tensors of a model folder: model.safetensors, or the shards its index names (plain file names inside the
-/// folder only: no "..", no absolute path, no link leading out of the folder).
+/// All tensors of a model folder: model.safetensors, or the shards its index names (plain file
+/// names inside the folder only: no "..", no absolute path, no link leading out of the folder).
 class ModelWeights {
  public:
   explicit ModelWeights(const std::filesystem::path& folder);
@@ -50,8 +51,8 @@ class ModelWeights {
   const TensorView& at(const std::string& name) const;
   bool contains(const std::string& name) const { return tensors_.contains(name); }
   const std::map<std::string, TensorView>& tensors() const { return tensors_; }
-  /// SHA-256 over config.json's facts that change results and every tensor's name, dtype, shape and bytes:
-  /// independent of how the weights are sharded.
+  /// SHA-256 over config.json's facts that change results and every tensor's name, dtype, shape and
+  /// bytes: independent of how the weights are sharded.
   std::string fingerprint() const;
 
  private:

@@ -1,5 +1,6 @@
-// The same updates on a GPU and on the CPU: losses and gradient norms must be near, in fp32 within 1e-4 and in bf16
-// within 1e-2 of their size. A group of one, with and without NCCL; what two GPUs do together is not tested here.
+// The same updates on a GPU and on the CPU: losses and gradient norms must be near, in fp32 within
+// 1e-4 and in bf16 within 1e-2 of their size. A group of one, with and without NCCL; what two GPUs
+// do together is not tested here.
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -48,9 +49,9 @@ model::Adapter moved(model::Adapter adapter, const at::Device& device) {
 Trace run(const Setting& setting, const at::Device& device, comm::Communicator& group) {
   const base::Json golden = read_training_golden(setting.golden);
   const auto model = model::Llama::load(setting.model, setting.dtype, device);
-  model::Adapter initial = read_adapter(golden_folder() / "training" / (setting.golden + ".initial.safetensors"),
-                                        model->config().num_hidden_layers,
-                                        golden.at("settings").at("lora_alpha").get<double>());
+  model::Adapter initial = read_adapter(
+      golden_folder() / "training" / (setting.golden + ".initial.safetensors"),
+      model->config().num_hidden_layers, golden.at("settings").at("lora_alpha").get<double>());
   initial.dropout = setting.dropout;
   train::TrainerOptions options = options_of(golden, 2);
   options.deterministic = setting.deterministic;
@@ -89,8 +90,8 @@ class GpuTraining : public testing::GpuTest {
     const Trace gpu = run(setting, first_gpu(), *group);
     const double loss = largest_difference(gpu.losses, cpu.losses);
     const double norm = largest_difference(gpu.norms, cpu.norms);
-    std::printf("%s: largest relative difference of losses %.2e, of gradient norms %.2e\n", setting.golden.c_str(),
-                loss, norm);
+    std::printf("%s: largest relative difference of losses %.2e, of gradient norms %.2e\n",
+                setting.golden.c_str(), loss, norm);
     EXPECT_LE(loss, limit);
     EXPECT_LE(norm, 10 * limit);
   }

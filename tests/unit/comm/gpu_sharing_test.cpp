@@ -35,8 +35,8 @@ TEST(GpuSharing, MoreRanksThanGpusNamesTheNumberToStart) {
 }
 
 TEST(GpuSharing, EveryRankShownTheSameOneGpu) {
-  const auto error = shared_gpu_error({{"a", "GPU-1", "GPU 0 at 0000:3B:00.0", 1},
-                                       {"a", "GPU-1", "GPU 0 at 0000:3B:00.0", 1}});
+  const auto error = shared_gpu_error(
+      {{"a", "GPU-1", "GPU 0 at 0000:3B:00.0", 1}, {"a", "GPU-1", "GPU 0 at 0000:3B:00.0", 1}});
   ASSERT_TRUE(error);
   EXPECT_THAT(error->details().fix, HasSubstr("CUDA_VISIBLE_DEVICES"));
   EXPECT_THAT(error->details().fix, HasSubstr("--gpus-per-task=1"));

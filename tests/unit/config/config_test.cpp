@@ -387,9 +387,10 @@ TEST(Identity, HoldsWhatChangesAnExpert) {
                  key.starts_with("output."))
         << key;
   }
-  for (const auto& key : {"train.logging_steps", "train.save_steps", "train.save_seconds", "train.non_finite", "data.tasks",
-                          "data.dataset_dir", "data.max_new_tokens", "data.max_eval_samples",
-                          "method.calibration_ratio", "data.general_samples"}) {
+  for (const auto& key :
+       {"train.logging_steps", "train.save_steps", "train.save_seconds", "train.non_finite",
+        "data.tasks", "data.dataset_dir", "data.max_new_tokens", "data.max_eval_samples",
+        "method.calibration_ratio", "data.general_samples"}) {
     EXPECT_FALSE(facts.contains(key)) << key;
   }
   EXPECT_TRUE(identity_facts(parse(kSmallest + "[method]\naccept_threshold=auto\n"))

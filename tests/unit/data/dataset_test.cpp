@@ -152,9 +152,8 @@ TEST_F(DatasetTest, PairsBesideATableAreTasksUnlessTheTableNamesThem) {
   write("a.eval.json", ssr_row("1", "other"));
   write("b.train.json", ssr_row("1"));
   write("b.eval.json", ssr_row("1", "other"));
-  write(
-      "dataset_info.json",
-      R"({"renamed": {"formatting": "ssr", "train_file": "b.train.json",
+  write("dataset_info.json",
+        R"({"renamed": {"formatting": "ssr", "train_file": "b.train.json",
                          "eval_file": "b.eval.json"}})");
   EXPECT_THAT(Dataset(folder_).task_names(), ElementsAre("a", "renamed"));
 }

@@ -136,7 +136,8 @@ TEST_F(EvaluatorTest, OnlyPairsThatAcceptOrBelongAreDecoded) {
 TEST_F(EvaluatorTest, AnySharingOutGivesTheSameBytes) {
   const std::string results = results_json(evaluate(4096), "tiny");
   const std::string predictions = predictions_jsonl(input_, evaluate(4096));
-  for (const std::size_t max_chunks : {std::size_t{1}, std::size_t{2}, std::size_t{4}, std::size_t{6}}) {
+  for (const std::size_t max_chunks :
+       {std::size_t{1}, std::size_t{2}, std::size_t{4}, std::size_t{6}}) {
     std::vector<EvaluationChunk> chunks = plan_chunks(input_, 4, kMaxNewTokens, max_chunks);
     EXPECT_LE(chunks.size(), max_chunks);
     std::reverse(chunks.begin(), chunks.end());
@@ -164,8 +165,10 @@ TEST_F(EvaluatorTest, AStopIsSeenBetweenTwoExperts) {
 }
 
 TEST_F(EvaluatorTest, BytesThatAreNoChunkAreRefused) {
-  const std::string good = to_bytes(evaluate_chunk(answering(), input_, plan_chunks(input_, 4, kMaxNewTokens)[0]));
-  for (const std::string& bytes : {std::string(), std::string("x"), good.substr(0, good.size() / 2), good + "x"}) {
+  const std::string good =
+      to_bytes(evaluate_chunk(answering(), input_, plan_chunks(input_, 4, kMaxNewTokens)[0]));
+  for (const std::string& bytes :
+       {std::string(), std::string("x"), good.substr(0, good.size() / 2), good + "x"}) {
     EXPECT_THROW(chunk_result_from(bytes, "file"), base::Error);
   }
 }

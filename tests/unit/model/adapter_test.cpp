@@ -1,4 +1,5 @@
-// LoRA: against weights with the factors merged in, and gradients against autograd of the twin in doubles.
+// LoRA: against weights with the factors merged in, and gradients against autograd of the twin in
+// doubles.
 
 #include "baton/model/adapter.hpp"
 
@@ -26,14 +27,15 @@ std::vector<std::int64_t> all_layers(const weights::LlamaConfig& config) {
 }
 
 class LoraOn : public ::testing::TestWithParam<std::string> {};
-INSTANTIATE_TEST_SUITE_P(Folders,
-                         LoraOn,
-                         ::testing::Values("tiny-gqa-tied", "tiny-bias", "tiny-head-dim", "tiny-mha-untied"),
-                         [](const auto& parameter) {
-                           std::string name = parameter.param;
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Folders,
+    LoraOn,
+    ::testing::Values("tiny-gqa-tied", "tiny-bias", "tiny-head-dim", "tiny-mha-untied"),
+    [](const auto& parameter) {
+      std::string name = parameter.param;
+      std::replace(name.begin(), name.end(), '-', '_');
+      return name;
+    });
 
 TEST_P(LoraOn, EqualsMergedWeights) {
   const at::NoGradGuard frozen;
@@ -55,7 +57,9 @@ TEST_P(LoraOn, TwoAdaptersMixByTheirWeights) {
   const Adapter first = random_adapter(model->config(), 2, 4, all_layers(model->config()), 4);
   const Adapter second = random_adapter(model->config(), 5, 5, {1}, 5);  // one layer only
   const AdapterSet set{{{&first, 0.7}, {&second, -1.5}}};
-  EXPECT_LE(max_difference(logits_of(*model, {row}, &set), twin.logits(row, {{&first, 0.7}, {&second, -1.5}})), 1e-4);
+  EXPECT_LE(max_difference(logits_of(*model, {row}, &set),
+                           twin.logits(row, {{&first, 0.7}, {&second, -1.5}})),
+            1e-4);
 }
 
 TEST_P(LoraOn, AStepFromTheCacheUsesTheAdapter) {
@@ -66,7 +70,8 @@ TEST_P(LoraOn, AStepFromTheCacheUsesTheAdapter) {
   const Row whole = random_row(9, model->config().vocab_size, 7);
   model::KvCache cache(1);
   hidden_of(*model, {Row(whole.begin(), whole.end() - 1)}, &set, &cache);
-  const at::Tensor found = model->forward_step(at::tensor({std::int64_t{whole.back()}}, at::kLong), &set, cache);
+  const at::Tensor found =
+      model->forward_step(at::tensor({std::int64_t{whole.back()}}, at::kLong), &set, cache);
   EXPECT_LE(max_difference(found[0], hidden_of(*model, {whole}, &set)[-1]), 1e-4);
 }
 
@@ -97,7 +102,8 @@ std::vector<at::Tensor> factors_of(const Adapter& adapter) {
   return tensors;
 }
 
-// The loss over two packed rows, every path from it to the factors: attention, norms, RoPE, SwiGLU, the head.
+// The loss over two packed rows, every path from it to the factors: attention, norms, RoPE, SwiGLU,
+// the head.
 TEST_P(LoraOn, GradientsEqualAutogradOfTheTwin) {
   const std::unique_ptr<Llama> model = load_tiny(GetParam());
   const TwinLlama twin(tiny_folder(GetParam()), model->config());
@@ -112,15 +118,18 @@ TEST_P(LoraOn, GradientsEqualAutogradOfTheTwin) {
   const at::Tensor weights = at::tensor({1.0F, 0.5F, 2.0F, 1.0F, 0.25F});
 
   const AdapterSet set{{{&adapter, 1.0}}};
-  const at::Tensor hidden = hidden_of(*model, rows, &set).index_select(0, at::tensor(places, at::kLong));
+  const at::Tensor hidden =
+      hidden_of(*model, rows, &set).index_select(0, at::tensor(places, at::kLong));
   const at::Tensor loss = model->target_loss(hidden, targets, weights);
   const auto found = torch::autograd::grad({loss}, factors_of(adapter));
 
   const Adapter exact = double_leaves(adapter);
-  const at::Tensor logits = at::cat({twin.logits(rows[0], {{&exact, 1.0}}), twin.logits(rows[1], {{&exact, 1.0}})});
-  const at::Tensor log_likelihood = at::log_softmax(logits.index_select(0, at::tensor(places, at::kLong)), 1)
-                                        .gather(1, targets.unsqueeze(1))
-                                        .squeeze(1);
+  const at::Tensor logits =
+      at::cat({twin.logits(rows[0], {{&exact, 1.0}}), twin.logits(rows[1], {{&exact, 1.0}})});
+  const at::Tensor log_likelihood =
+      at::log_softmax(logits.index_select(0, at::tensor(places, at::kLong)), 1)
+          .gather(1, targets.unsqueeze(1))
+          .squeeze(1);
   const at::Tensor exact_loss = -(log_likelihood * weights.to(at::kDouble)).sum();
   const auto expected = torch::autograd::grad({exact_loss}, factors_of(exact));
 
@@ -185,7 +194,8 @@ TEST(Adapter, ArraysThatDoNotFitAreRefused) {
   other_rank.lora_rank = 4;
   EXPECT_TRUE(refused(other_rank, 2));
   expert::ExpertState unknown = good;
-  unknown.arrays.push_back({"base_model.model.model.layers.0.self_attn.z_proj.lora_A.weight", {3, 32}, {}});
+  unknown.arrays.push_back(
+      {"base_model.model.model.layers.0.self_attn.z_proj.lora_A.weight", {3, 32}, {}});
   EXPECT_TRUE(refused(unknown, 2));
   expert::ExpertState short_values = good;
   short_values.arrays[0].values.pop_back();
@@ -194,7 +204,9 @@ TEST(Adapter, ArraysThatDoNotFitAreRefused) {
 
 class Dropout : public ::testing::Test {
  protected:
-  Dropout() : model_(load_tiny("tiny-gqa-tied")), adapter_(random_adapter(model_->config(), 3, 6, {0, 1}, 1)) {
+  Dropout()
+      : model_(load_tiny("tiny-gqa-tied")),
+        adapter_(random_adapter(model_->config(), 3, 6, {0, 1}, 1)) {
     adapter_.dropout = 0.4;
   }
 
@@ -215,7 +227,8 @@ TEST_F(Dropout, SameKeySameMask) {
   EXPECT_TRUE(at::equal(once, run(rows_, &key)));
   EXPECT_GT(max_difference(once, run(rows_, nullptr)), 1e-2);
   for (const model::DropoutKey& other :
-       {model::DropoutKey{8, 3, {20, 21}}, model::DropoutKey{7, 4, {20, 21}}, model::DropoutKey{7, 3, {22, 23}}}) {
+       {model::DropoutKey{8, 3, {20, 21}}, model::DropoutKey{7, 4, {20, 21}},
+        model::DropoutKey{7, 3, {22, 23}}}) {
     EXPECT_GT(max_difference(once, run(rows_, &other)), 1e-2);
   }
 }
@@ -226,7 +239,9 @@ TEST_F(Dropout, DoesNotDependOnPacking) {
   const model::DropoutKey alone{7, 3, {21}};
   const at::Tensor together = run(rows_, &both);
   EXPECT_LE(max_difference(together.narrow(0, 8, 5), run({rows_[1]}, &alone)), 1e-5);
-  EXPECT_LE(max_difference(together.narrow(0, 8, 5), run({rows_[1], rows_[0]}, &turned).narrow(0, 0, 5)), 1e-5);
+  EXPECT_LE(
+      max_difference(together.narrow(0, 8, 5), run({rows_[1], rows_[0]}, &turned).narrow(0, 0, 5)),
+      1e-5);
 }
 
 // One linear alone is linear in its mask, so its mean over many masks is the pass without dropout.
@@ -251,9 +266,11 @@ TEST_F(Dropout, KeepsTheExpectation) {
   const AdapterSet nothing{{{&none, 1.0}}};
   const at::Tensor base = hidden_of(*model_, {rows_[0]}, &nothing);
   const double effect = (kept - base).norm().item<double>();
-  const double error = (sum / static_cast<double>(kTimes) - kept.to(at::kDouble)).norm().item<double>();
+  const double error =
+      (sum / static_cast<double>(kTimes) - kept.to(at::kDouble)).norm().item<double>();
   EXPECT_GT(max_difference(plain, kept), 0);
-  EXPECT_LT(error, 0.15 * effect) << "without the factor 1 / (1 - p) the error would be 0.4 of the effect";
+  EXPECT_LT(error, 0.15 * effect)
+      << "without the factor 1 / (1 - p) the error would be 0.4 of the effect";
 }
 
 TEST_F(Dropout, GradientsPassThroughTheSameMask) {
@@ -261,7 +278,9 @@ TEST_F(Dropout, GradientsPassThroughTheSameMask) {
   const AdapterSet set{{{&adapter_, 1.0}}};
   at::Tensor a = adapter_.layers[0][4].a;
   a.set_requires_grad(true);
-  const auto loss_of = [&] { return hidden_of(*model_, rows_, &set, nullptr, &key).square().mean(); };
+  const auto loss_of = [&] {
+    return hidden_of(*model_, rows_, &set, nullptr, &key).square().mean();
+  };
   const at::Tensor gradient = torch::autograd::grad({loss_of()}, {a})[0];
   const at::NoGradGuard frozen;
   // Along the gradient itself: the sum over all entries is far above the noise of fp32.

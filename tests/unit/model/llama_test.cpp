@@ -1,4 +1,5 @@
-// The decoder's forward pass: against logits made with transformers, and packing, caches and types against itself.
+// The decoder's forward pass: against logits made with transformers, and packing, caches and types
+// against itself.
 
 #include "baton/model/llama.hpp"
 
@@ -21,11 +22,14 @@ class TinyLlama : public ::testing::TestWithParam<std::string> {
   const at::NoGradGuard frozen_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Folders, TinyLlama, ::testing::ValuesIn(tiny_names()), [](const auto& parameter) {
-  std::string name = parameter.param;
-  std::replace(name.begin(), name.end(), '-', '_');
-  return name;
-});
+INSTANTIATE_TEST_SUITE_P(Folders,
+                         TinyLlama,
+                         ::testing::ValuesIn(tiny_names()),
+                         [](const auto& parameter) {
+                           std::string name = parameter.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
 
 TEST_P(TinyLlama, LogitsEqualTransformers) {
   const std::unique_ptr<Llama> model = load_tiny(GetParam());
@@ -44,8 +48,8 @@ TEST_P(TinyLlama, LogitsEqualTransformers) {
 TEST_P(TinyLlama, PackedRowsEqualSeparatePasses) {
   const std::unique_ptr<Llama> model = load_tiny(GetParam());
   const std::int64_t vocab = model->config().vocab_size;
-  const std::vector<Row> rows{random_row(9, vocab, 1), random_row(1, vocab, 2), random_row(30, vocab, 3),
-                              random_row(4, vocab, 4)};
+  const std::vector<Row> rows{random_row(9, vocab, 1), random_row(1, vocab, 2),
+                              random_row(30, vocab, 3), random_row(4, vocab, 4)};
   const at::Tensor together = logits_of(*model, rows);
   std::int64_t begin = 0;
   for (const Row& row : rows) {
@@ -55,7 +59,8 @@ TEST_P(TinyLlama, PackedRowsEqualSeparatePasses) {
   }
 }
 
-// Teacher forcing: after a prefill of part of each row, step by step the logits are those of the whole row.
+// Teacher forcing: after a prefill of part of each row, step by step the logits are those of the
+// whole row.
 TEST_P(TinyLlama, DecodingFromTheCacheEqualsRecomputing) {
   const std::unique_ptr<Llama> model = load_tiny(GetParam());
   const std::int64_t vocab = model->config().vocab_size;
@@ -65,9 +70,11 @@ TEST_P(TinyLlama, DecodingFromTheCacheEqualsRecomputing) {
   std::vector<Row> begun;
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     whole.push_back(random_row(static_cast<std::int64_t>(prompts[i] + kSteps), vocab, 10 + i));
-    begun.emplace_back(whole[i].begin(), whole[i].begin() + static_cast<std::ptrdiff_t>(prompts[i]));
+    begun.emplace_back(whole[i].begin(),
+                       whole[i].begin() + static_cast<std::ptrdiff_t>(prompts[i]));
   }
-  // A position's logits do not depend on later tokens: one pass over a whole row recomputes every step.
+  // A position's logits do not depend on later tokens: one pass over a whole row recomputes every
+  // step.
   std::vector<at::Tensor> expected;
   for (const Row& row : whole) {
     expected.push_back(logits_of(*model, {row}));
@@ -80,7 +87,8 @@ TEST_P(TinyLlama, DecodingFromTheCacheEqualsRecomputing) {
       for (std::size_t i = 0; i < prompts.size(); ++i) {
         tokens.push_back(whole[i][prompts[i] + step]);
       }
-      const at::Tensor found = model->logits(model->forward_step(at::tensor(tokens, at::kLong), nullptr, cache));
+      const at::Tensor found =
+          model->logits(model->forward_step(at::tensor(tokens, at::kLong), nullptr, cache));
       for (std::size_t i = 0; i < prompts.size(); ++i) {
         const auto place = static_cast<std::int64_t>(prompts[i] + step);
         ASSERT_LE(max_difference(found[static_cast<std::int64_t>(i)], expected[i][place]), 1e-4)
@@ -111,7 +119,8 @@ TEST_P(TinyLlama, TheTwinAgrees) {
   }
   const std::unique_ptr<Llama> model = load_tiny(GetParam());
   const Row row = random_row(21, model->config().vocab_size, 6);
-  EXPECT_LE(max_difference(logits_of(*model, {row}), TwinLlama(tiny_folder(GetParam()), model->config()).logits(row)),
+  EXPECT_LE(max_difference(logits_of(*model, {row}),
+                           TwinLlama(tiny_folder(GetParam()), model->config()).logits(row)),
             1e-4);
 }
 
@@ -130,7 +139,8 @@ TEST(Llama, SelectedCacheRowsGoOnAlone) {
     for (std::size_t i = 0; i < tails.size(); ++i) {
       Row whole = rows[tails[i].first];
       whole.insert(whole.end(), tails[i].second.begin(), tails[i].second.end());
-      EXPECT_LE(max_difference(found[static_cast<std::int64_t>(i)], hidden_of(*model, {whole})[-1]), 1e-4);
+      EXPECT_LE(max_difference(found[static_cast<std::int64_t>(i)], hidden_of(*model, {whole})[-1]),
+                1e-4);
     }
     // The original is as it was.
     EXPECT_EQ(cache.lengths(), (std::vector<std::int64_t>{5, 14, 2}));
@@ -147,7 +157,8 @@ TEST(Llama, LogitsOfSomeTokensAreThoseColumns) {
     const std::unique_ptr<Llama> model = load_tiny("tiny-mha-untied", dtype);
     const at::Tensor hidden = hidden_of(*model, {random_row(6, 101, 1)});
     const std::vector<std::int64_t> tokens{100, 0, 57};
-    const at::Tensor expected = model->logits(hidden).index_select(1, at::tensor(tokens, at::kLong));
+    const at::Tensor expected =
+        model->logits(hidden).index_select(1, at::tensor(tokens, at::kLong));
     const at::Tensor found = model->logits_of(hidden, tokens);
     EXPECT_EQ(found.scalar_type(), at::kFloat);
     EXPECT_LE(max_difference(found, expected), dtype == at::kFloat ? 1e-5 : 0.05);
@@ -164,8 +175,10 @@ TEST(Llama, ShardsAndOlderConfigsMakeTheSameModel) {
   const std::filesystem::path folder = std::filesystem::path(::testing::TempDir()) / "older";
   std::filesystem::remove_all(folder);
   std::filesystem::create_directories(folder);
-  std::filesystem::copy(tiny_folder("tiny-rope-linear") / "model.safetensors", folder / "model.safetensors");
-  std::filesystem::copy(tiny_folder("tiny-rope-linear") / "config_older.json", folder / "config.json");
+  std::filesystem::copy(tiny_folder("tiny-rope-linear") / "model.safetensors",
+                        folder / "model.safetensors");
+  std::filesystem::copy(tiny_folder("tiny-rope-linear") / "config_older.json",
+                        folder / "config.json");
   const std::unique_ptr<Llama> older = Llama::load(folder, at::kFloat, at::kCPU);
   const std::vector<Row> rows{random_row(33, 64, 1)};
   EXPECT_TRUE(at::equal(logits_of(*model, rows), logits_of(*older, rows)));
@@ -176,10 +189,12 @@ TEST(Llama, WeightsThatDoNotFitTheConfigAreRefused) {
   const std::filesystem::path folder = std::filesystem::path(::testing::TempDir()) / "misfit";
   std::filesystem::remove_all(folder);
   std::filesystem::create_directories(folder);
-  std::filesystem::copy(tiny_folder("tiny-gqa-tied") / "model.safetensors", folder / "model.safetensors");
+  std::filesystem::copy(tiny_folder("tiny-gqa-tied") / "model.safetensors",
+                        folder / "model.safetensors");
   base::Json config =
       base::read_json_file(tiny_folder("tiny-gqa-tied") / "config.json", base::ErrorKind::kModel);
-  const auto refused_with = [&](const std::string& key, const base::Json& value, const std::string& tensor) {
+  const auto refused_with = [&](const std::string& key, const base::Json& value,
+                                const std::string& tensor) {
     base::Json changed = config;
     changed[key] = value;
     std::ofstream(folder / "config.json") << changed.dump();

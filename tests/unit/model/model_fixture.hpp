@@ -1,6 +1,7 @@
 #pragma once
-// What tests of the decoder and the trainer share: reference tensors, token rows, random adapters, and a twin of
-// the decoder in double precision, one row at a time, written as plainly as the published equations.
+// What tests of the decoder and the trainer share: reference tensors, token rows, random adapters,
+// and a twin of the decoder in double precision, one row at a time, written as plainly as the
+// published equations.
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
@@ -33,12 +34,15 @@ inline std::filesystem::path golden_folder() {
 }
 
 inline const std::vector<std::string>& tiny_names() {
-  static const std::vector<std::string> names{"tiny-gqa-tied",   "tiny-mha-untied",  "tiny-head-dim", "tiny-bias",
-                                              "tiny-rope-llama3", "tiny-rope-linear", "tiny-sharded"};
+  static const std::vector<std::string> names{
+      "tiny-gqa-tied",    "tiny-mha-untied",  "tiny-head-dim", "tiny-bias",
+      "tiny-rope-llama3", "tiny-rope-linear", "tiny-sharded"};
   return names;
 }
 
-inline std::filesystem::path tiny_folder(const std::string& name) { return golden_folder() / "model" / name; }
+inline std::filesystem::path tiny_folder(const std::string& name) {
+  return golden_folder() / "model" / name;
+}
 
 /// The folder of the small real model, or nothing where it was not fetched.
 inline std::optional<std::filesystem::path> real_model_folder() {
@@ -49,7 +53,8 @@ inline std::optional<std::filesystem::path> real_model_folder() {
   if (const char* deps = std::getenv("BATON_DEPS")) {
     places.push_back(std::filesystem::path(deps) / "models" / "smollm2-135m-instruct");
   }
-  places.push_back(std::filesystem::path(BATON_SOURCE_DIR) / ".deps" / "models" / "smollm2-135m-instruct");
+  places.push_back(std::filesystem::path(BATON_SOURCE_DIR) / ".deps" / "models" /
+                   "smollm2-135m-instruct");
   for (const std::filesystem::path& place : places) {
     if (std::filesystem::exists(place / "model.safetensors")) {
       return place;
@@ -93,7 +98,8 @@ inline double max_difference(const at::Tensor& left, const at::Tensor& right) {
   return (left.to(at::kDouble) - right.to(at::kDouble)).abs().max().item<double>();
 }
 
-inline std::unique_ptr<model::Llama> load_tiny(const std::string& name, at::ScalarType dtype = at::kFloat) {
+inline std::unique_ptr<model::Llama> load_tiny(const std::string& name,
+                                               at::ScalarType dtype = at::kFloat) {
   return model::Llama::load(tiny_folder(name), dtype, at::kCPU);
 }
 
@@ -115,13 +121,16 @@ inline at::Tensor logits_of(const model::Llama& model,
 }
 
 /// An adapter from a file under PEFT's key names.
-inline model::Adapter read_adapter(const std::filesystem::path& file, std::int64_t num_layers, double alpha) {
+inline model::Adapter read_adapter(const std::filesystem::path& file,
+                                   std::int64_t num_layers,
+                                   double alpha) {
   expert::ExpertState state;
   state.task = file.stem().string();
   state.lora_alpha = alpha;
   for (const auto& [name, tensor] : read_tensors(file)) {
     const at::Tensor values = tensor.contiguous();
-    state.arrays.push_back({name, values.sizes().vec(),
+    state.arrays.push_back({name,
+                            values.sizes().vec(),
                             {values.data_ptr<float>(), values.data_ptr<float>() + values.numel()}});
     if (name.find("lora_A") != std::string::npos) {
       state.lora_rank = values.size(0);
@@ -146,14 +155,17 @@ inline model::Adapter random_adapter(const weights::LlamaConfig& config,
   for (const std::int64_t layer : layers) {
     for (std::size_t i = 0; i < shapes.size(); ++i) {
       model::LoraFactors& factors = adapter.layers[static_cast<std::size_t>(layer)][i];
-      factors.a = at::randn({rank, shapes[i].second}, generator, at::TensorOptions(at::kFloat)) * 0.2;
-      factors.b = at::randn({shapes[i].first, rank}, generator, at::TensorOptions(at::kFloat)) * 0.1;
+      factors.a =
+          at::randn({rank, shapes[i].second}, generator, at::TensorOptions(at::kFloat)) * 0.2;
+      factors.b =
+          at::randn({shapes[i].first, rank}, generator, at::TensorOptions(at::kFloat)) * 0.1;
     }
   }
   return adapter;
 }
 
-/// The decoder again, in doubles. LoRA factors are merged into the weights: W + sum of weight * alpha / R * B A.
+/// The decoder again, in doubles. LoRA factors are merged into the weights: W + sum of weight *
+/// alpha / R * B A.
 class TwinLlama {
  public:
   struct Part {
@@ -161,14 +173,16 @@ class TwinLlama {
     double weight;
   };
 
-  TwinLlama(const std::filesystem::path& folder, const weights::LlamaConfig& config) : config_(config) {
+  TwinLlama(const std::filesystem::path& folder, const weights::LlamaConfig& config)
+      : config_(config) {
     const weights::ModelWeights files(folder);
     for (const auto& [name, view] : files.tensors()) {
       weights_[name] = to_tensor(view).to(at::kDouble);
     }
   }
 
-  /// Logits [T, V] of one row. Factors are used as they are given, so that autograd reaches double ones.
+  /// Logits [T, V] of one row. Factors are used as they are given, so that autograd reaches double
+  /// ones.
   at::Tensor logits(const Row& row, const std::vector<Part>& parts = {}) const {
     const at::Tensor ids = at::tensor(std::vector<std::int64_t>(row.begin(), row.end()), at::kLong);
     at::Tensor x = weights_.at("model.embed_tokens.weight").index_select(0, ids);
@@ -188,16 +202,21 @@ class TwinLlama {
     return x / (x * x).mean(-1, true).add(config_.rms_norm_eps).sqrt() * weights_.at(name);
   }
 
-  at::Tensor linear(const at::Tensor& x, std::int64_t layer, std::size_t index, const std::vector<Part>& parts) const {
-    static const std::array<const char*, 7> names{"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
-                                                  "self_attn.o_proj", "mlp.gate_proj",    "mlp.up_proj",
-                                                  "mlp.down_proj"};
+  at::Tensor linear(const at::Tensor& x,
+                    std::int64_t layer,
+                    std::size_t index,
+                    const std::vector<Part>& parts) const {
+    static const std::array<const char*, 7> names{
+        "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
+        "mlp.gate_proj",    "mlp.up_proj",      "mlp.down_proj"};
     const std::string name = fmt::format("model.layers.{}.{}", layer, names[index]);
     at::Tensor weight = weights_.at(name + ".weight");
     for (const Part& part : parts) {
-      const model::LoraFactors& factors = part.adapter->layers[static_cast<std::size_t>(layer)][index];
+      const model::LoraFactors& factors =
+          part.adapter->layers[static_cast<std::size_t>(layer)][index];
       if (factors.a.defined()) {
-        weight = weight + part.weight * part.adapter->alpha / static_cast<double>(part.adapter->rank) *
+        weight = weight + part.weight * part.adapter->alpha /
+                              static_cast<double>(part.adapter->rank) *
                               at::mm(factors.b.to(at::kDouble), factors.a.to(at::kDouble));
       }
     }
@@ -209,30 +228,40 @@ class TwinLlama {
   // Dimension i of the first half turns with dimension i of the second by position * theta^(-2i/E).
   at::Tensor turn(const at::Tensor& x) const {  // [T, heads, E]
     const std::int64_t half = config_.head_dim / 2;
-    const at::Tensor exponents = at::arange(half, at::kDouble) * (2.0 / static_cast<double>(config_.head_dim));
-    at::Tensor frequencies = at::pow(at::full({half}, config_.rope_theta, at::kDouble), exponents.neg());
+    const at::Tensor exponents =
+        at::arange(half, at::kDouble) * (2.0 / static_cast<double>(config_.head_dim));
+    at::Tensor frequencies =
+        at::pow(at::full({half}, config_.rope_theta, at::kDouble), exponents.neg());
     if (config_.linear_rope_factor) {
       frequencies = frequencies / *config_.linear_rope_factor;
     }
     const at::Tensor angles = at::arange(x.size(0), at::kDouble).view({-1, 1, 1}) * frequencies;
     const at::Tensor first = x.narrow(2, 0, half);
     const at::Tensor second = x.narrow(2, half, half);
-    return at::cat({first * angles.cos() - second * angles.sin(), second * angles.cos() + first * angles.sin()}, 2);
+    return at::cat({first * angles.cos() - second * angles.sin(),
+                    second * angles.cos() + first * angles.sin()},
+                   2);
   }
 
-  at::Tensor attention(const at::Tensor& x, std::int64_t layer, const std::vector<Part>& parts) const {
+  at::Tensor attention(const at::Tensor& x,
+                       std::int64_t layer,
+                       const std::vector<Part>& parts) const {
     const std::int64_t length = x.size(0);
     const std::int64_t size = config_.head_dim;
-    const at::Tensor q = turn(linear(x, layer, 0, parts).view({length, config_.num_attention_heads, size}));
-    const at::Tensor k = turn(linear(x, layer, 1, parts).view({length, config_.num_key_value_heads, size}));
-    const at::Tensor v = linear(x, layer, 2, parts).view({length, config_.num_key_value_heads, size});
+    const at::Tensor q =
+        turn(linear(x, layer, 0, parts).view({length, config_.num_attention_heads, size}));
+    const at::Tensor k =
+        turn(linear(x, layer, 1, parts).view({length, config_.num_key_value_heads, size}));
+    const at::Tensor v =
+        linear(x, layer, 2, parts).view({length, config_.num_key_value_heads, size});
     const at::Tensor future = at::ones({length, length}, at::kBool).triu(1);
     std::vector<at::Tensor> heads;
     for (std::int64_t head = 0; head < config_.num_attention_heads; ++head) {
       const std::int64_t shared = head * config_.num_key_value_heads / config_.num_attention_heads;
       const at::Tensor scores =
           at::mm(q.select(1, head), k.select(1, shared).t()) / std::sqrt(static_cast<double>(size));
-      heads.push_back(at::mm(at::softmax(scores.masked_fill(future, -1e300), -1), v.select(1, shared)));
+      heads.push_back(
+          at::mm(at::softmax(scores.masked_fill(future, -1e300), -1), v.select(1, shared)));
     }
     return linear(at::cat(heads, 1), layer, 3, parts);
   }

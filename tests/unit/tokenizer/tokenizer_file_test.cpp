@@ -156,38 +156,33 @@ INSTANTIATE_TEST_SUITE_P(
         BadPart{"/pre_tokenizer",
                 "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Digits\"}]}",
                 "pretokenizers[0]"},
-        BadPart{
-            "/pre_tokenizer",
-            R"({"type": "Sequence", "pretokenizers":
+        BadPart{"/pre_tokenizer",
+                R"({"type": "Sequence", "pretokenizers":
                    [{"type": "ByteLevel"}, {"type": "ByteLevel"}]})",
-            "pretokenizers[0]"},
-        BadPart{
-            "/pre_tokenizer",
-            R"({"type": "Sequence", "pretokenizers": [
+                "pretokenizers[0]"},
+        BadPart{"/pre_tokenizer",
+                R"({"type": "Sequence", "pretokenizers": [
                    {"type": "Split", "pattern": {"Regex": "(a"}, "behavior": "Isolated"},
                    {"type": "ByteLevel"}]})",
-            "pattern.Regex"},
-        BadPart{
-            "/pre_tokenizer",
-            R"({"type": "Sequence", "pretokenizers": [
+                "pattern.Regex"},
+        BadPart{"/pre_tokenizer",
+                R"({"type": "Sequence", "pretokenizers": [
                    {"type": "Split", "pattern": {"Regex": "\\h+"}, "behavior": "Isolated"},
                    {"type": "ByteLevel"}]})",
-            "\\h"},
-        BadPart{
-            "/pre_tokenizer",
-            R"({"type": "Sequence", "pretokenizers": [
+                "\\h"},
+        BadPart{"/pre_tokenizer",
+                R"({"type": "Sequence", "pretokenizers": [
                    {"type": "Split", "pattern": {"Regex": "a"}, "behavior": "Contiguous"},
                    {"type": "ByteLevel"}]})",
-            "Contiguous"},
+                "Contiguous"},
         BadPart{"/decoder", "null", "decoder"},
         BadPart{"/decoder", "{\"type\": \"WordPiece\"}", "WordPiece"},
         BadPart{"/decoder", "{\"type\": \"Sequence\", \"decoders\": [{\"type\": \"Fuse\"}]}",
                 "decoder"},
-        BadPart{
-            "/post_processor",
-            R"({"type": "TemplateProcessing", 
+        BadPart{"/post_processor",
+                R"({"type": "TemplateProcessing", 
                    "single": [{"SpecialToken": {"id": "<bos>", "type_id": 0}}]})",
-            "<bos>"},
+                "<bos>"},
         BadPart{"/added_tokens", "{}", "added_tokens"},
         BadPart{"/added_tokens/0", "\"<end>\"", "added_tokens[0]"},
         BadPart{"/added_tokens/0/id", "-3", "added_tokens[0].id"},

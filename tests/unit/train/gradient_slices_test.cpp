@@ -1,5 +1,5 @@
-// Slices of one gradient that leave while the backward pass runs: their borders, their order, the same bits as one
-// sum, and what happens when a rank or a sum fails in the middle.
+// Slices of one gradient that leave while the backward pass runs: their borders, their order, the
+// same bits as one sum, and what happens when a rank or a sum fails in the middle.
 
 #include "baton/train/gradient_slices.hpp"
 
@@ -101,9 +101,15 @@ class Background final : public comm::Communicator {
   double all_reduce_sum(double value) override { return inner_.all_reduce_sum(value); }
   std::int64_t all_reduce_max(std::int64_t value) override { return inner_.all_reduce_max(value); }
   void broadcast(comm::FloatBuffer buffer, int root) override { inner_.broadcast(buffer, root); }
-  void all_gather(comm::FloatBuffer mine, comm::FloatBuffer all) override { inner_.all_gather(mine, all); }
-  std::vector<std::string> all_gather_bytes(const std::string& mine) override { return inner_.all_gather_bytes(mine); }
-  std::string broadcast_bytes(const std::string& mine, int root) override { return inner_.broadcast_bytes(mine, root); }
+  void all_gather(comm::FloatBuffer mine, comm::FloatBuffer all) override {
+    inner_.all_gather(mine, all);
+  }
+  std::vector<std::string> all_gather_bytes(const std::string& mine) override {
+    return inner_.all_gather_bytes(mine);
+  }
+  std::string broadcast_bytes(const std::string& mine, int root) override {
+    return inner_.broadcast_bytes(mine, root);
+  }
   void barrier() override { inner_.barrier(); }
   void close() override { inner_.close(); }
   void abort(const std::string& reason) noexcept override { inner_.abort(reason); }
@@ -123,7 +129,8 @@ constexpr std::int64_t kWidth = 6;
 constexpr std::int64_t kRank = 2;
 constexpr std::int64_t kCount = kLayers * 2 * kWidth * kRank;
 
-/// A chain of layers x := tanh(B (A x)) + x, of which `skipped` is left out; its gradient is one flat buffer.
+/// A chain of layers x := tanh(B (A x)) + x, of which `skipped` is left out; its gradient is one
+/// flat buffer.
 struct Chain {
   model::Adapter adapter;
   at::Tensor gradient = at::zeros({kCount + 1});
@@ -187,7 +194,10 @@ std::vector<float> plain_sum(comm::Communicator& group, std::int64_t num_rows) {
 }
 
 /// The same in slices; ranks whose last round has no row send without one.
-void add_rows_in_slices(Chain& chain, GradientSlices& slices, comm::Communicator& group, std::int64_t num_rows) {
+void add_rows_in_slices(Chain& chain,
+                        GradientSlices& slices,
+                        comm::Communicator& group,
+                        std::int64_t num_rows) {
   chain.gradient.zero_();
   for (std::int64_t first = 0; first < num_rows; first += group.size()) {
     const std::int64_t row = first + group.rank();
@@ -220,7 +230,8 @@ TEST_F(GradientSlicesTest, OneRankGetsThePlainBits) {
 
 TEST_F(GradientSlicesTest, EveryRankGetsThePlainSum) {
   for (const int size : {2, 3, 4}) {
-    for (const std::int64_t num_rows : {1, 2, 5}) {  // some ranks without a row in the last round, or at all
+    for (const std::int64_t num_rows :
+         {1, 2, 5}) {  // some ranks without a row in the last round, or at all
       testing::run_ranks(size, [&](comm::Communicator& inner) {
         at::set_num_threads(1);
         const std::vector<float> expected = plain_sum(inner, num_rows);
@@ -229,7 +240,8 @@ TEST_F(GradientSlicesTest, EveryRankGetsThePlainSum) {
         GradientSlices slices(group, chain.adapter, chain.gradient);
         for (int update = 0; update < 2; ++update) {
           add_rows_in_slices(chain, slices, group, num_rows);
-          EXPECT_EQ(chain.values(), expected) << size << " ranks, " << num_rows << " rows, update " << update;
+          EXPECT_EQ(chain.values(), expected)
+              << size << " ranks, " << num_rows << " rows, update " << update;
         }
         EXPECT_EQ(group.num_finished, 2);
         EXPECT_EQ(group.num_plain_sums, 0);
@@ -250,7 +262,8 @@ TEST_F(GradientSlicesTest, LeaveInOrderWhileTheBackwardPassRuns) {
   EXPECT_TRUE(group.started.empty());
   slices.arm();
   chain.add_row(1);
-  // In the middle layers 4, 3 and 2 were through: the slices of 4 and 3 at least had left, not the last one.
+  // In the middle layers 4, 3 and 2 were through: the slices of 4 and 3 at least had left, not the
+  // last one.
   ASSERT_EQ(seen_in_middle.size(), 2U);
   EXPECT_EQ(seen_in_middle[0], 0U);
   EXPECT_GE(seen_in_middle[1], 2U);
@@ -262,7 +275,8 @@ TEST_F(GradientSlicesTest, LeaveInOrderWhileTheBackwardPassRuns) {
     EXPECT_EQ(group.started[i].data, chain.gradient.data_ptr<float>() + slices.slices()[i].begin);
     EXPECT_EQ(group.started[i].count, static_cast<std::size_t>(slices.slices()[i].count));
   }
-  EXPECT_EQ(chain.values()[kCount], plain_sum(*single_, 2)[kCount]) << "the loss leaves with the first slice";
+  EXPECT_EQ(chain.values()[kCount], plain_sum(*single_, 2)[kCount])
+      << "the loss leaves with the first slice";
 }
 
 TEST_F(GradientSlicesTest, AFactorWithoutAGradientHoldsItsSliceUntilTheEnd) {
@@ -346,7 +360,8 @@ TEST_F(GradientSlicesTest, HooksGoWithTheObject) {
   EXPECT_TRUE(group.started.empty());
 }
 
-// The trainer over a group that sums in the background: the same bits as over the plain one, step by step.
+// The trainer over a group that sums in the background: the same bits as over the plain one, step
+// by step.
 TEST_F(GradientSlicesTest, TheTrainerGetsTheSameBitsInSlices) {
   const base::Json golden = read_training_golden("tiny-seven");
   const auto model = load_tiny("tiny-gqa-tied");

@@ -27,13 +27,14 @@ TEST(LrSchedule, HandComputedValues) {
   EXPECT_DOUBLE_EQ(cosine.at(0), 0.0);
   EXPECT_DOUBLE_EQ(cosine.at(1), 1.0);
   EXPECT_DOUBLE_EQ(cosine.at(2), 2.0);
-  EXPECT_NEAR(cosine.at(6), 1.0, 1e-12);                              // half way
-  EXPECT_NEAR(cosine.at(4), 1.0 + std::sqrt(0.5), 1e-12);             // a quarter: cos(pi / 4)
+  EXPECT_NEAR(cosine.at(6), 1.0, 1e-12);                   // half way
+  EXPECT_NEAR(cosine.at(4), 1.0 + std::sqrt(0.5), 1e-12);  // a quarter: cos(pi / 4)
   EXPECT_NEAR(cosine.at(10), 0.0, 1e-12);
   const LrSchedule linear{LrSchedulerType::kLinear, 3.0, 0.0, 6};
   EXPECT_DOUBLE_EQ(linear.at(0), 3.0);
   EXPECT_DOUBLE_EQ(linear.at(4), 1.0);
-  const LrSchedule constant{LrSchedulerType::kConstant, 5.0, 0.15, 10};  // 1.5 updates of warm-up are two
+  const LrSchedule constant{LrSchedulerType::kConstant, 5.0, 0.15,
+                            10};  // 1.5 updates of warm-up are two
   EXPECT_DOUBLE_EQ(constant.at(1), 2.5);
   EXPECT_DOUBLE_EQ(constant.at(9), 5.0);
 }
@@ -44,7 +45,8 @@ TEST(LrSchedule, EqualsTransformers) {
     const LrSchedule schedule = schedule_of(golden.at("settings"));
     const auto expected = golden.at("learning_rates").get<std::vector<double>>();
     for (std::size_t step = 0; step < expected.size(); ++step) {
-      EXPECT_NEAR(schedule.at(static_cast<std::int64_t>(step)), expected[step], 1e-12) << name << ", step " << step;
+      EXPECT_NEAR(schedule.at(static_cast<std::int64_t>(step)), expected[step], 1e-12)
+          << name << ", step " << step;
     }
   }
 }
@@ -70,7 +72,8 @@ TEST(AdamW, EqualsTheAlgorithm) {
   }
   const std::vector<float> start(x.begin(), x.end());
   const at::Tensor parameters = at::tensor(start);
-  train::AdamW optimizer(parameters, {.beta1 = 0.8, .beta2 = 0.95, .epsilon = 1e-3, .weight_decay = 0.3});
+  train::AdamW optimizer(parameters,
+                         {.beta1 = 0.8, .beta2 = 0.95, .epsilon = 1e-3, .weight_decay = 0.3});
   std::vector<double> m(kCount);
   std::vector<double> v(kCount);
   for (int step = 1; step <= 12; ++step) {
@@ -109,15 +112,18 @@ std::vector<float> slot_gradient(std::int64_t slot, std::size_t count) {
   base::Random random(static_cast<std::uint64_t>(slot) + 100);
   std::vector<float> values(count);
   for (float& value : values) {
-    value = static_cast<float>((random.uniform() - 0.5) * std::pow(10.0, static_cast<double>(random.below(7))));
+    value = static_cast<float>((random.uniform() - 0.5) *
+                               std::pow(10.0, static_cast<double>(random.below(7))));
   }
   return values;
 }
 
-// What each of `size` ranks gets as the sum of `num_slots` slots; two updates, the last one is given.
+// What each of `size` ranks gets as the sum of `num_slots` slots; two updates, the last one is
+// given.
 std::vector<std::vector<float>> reduce(int size, std::int64_t num_slots) {
   constexpr std::size_t kCount = 200;
-  std::vector<std::vector<float>> totals(static_cast<std::size_t>(size), std::vector<float>(kCount));
+  std::vector<std::vector<float>> totals(static_cast<std::size_t>(size),
+                                         std::vector<float>(kCount));
   testing::run_ranks(size, [&](comm::Communicator& group) {
     const auto reducer = train::make_slot_order_reducer(group, kCount);
     std::vector<float>& total = totals[static_cast<std::size_t>(group.rank())];
@@ -126,7 +132,8 @@ std::vector<std::vector<float>> reduce(int size, std::int64_t num_slots) {
       for (std::int64_t first = 0; first < num_slots; first += group.size()) {
         const std::int64_t slot = first + group.rank();
         std::vector<float> mine = slot_gradient(slot + shift, kCount);
-        reducer->add(slot < num_slots ? comm::FloatBuffer{mine.data(), kCount, false} : comm::FloatBuffer{});
+        reducer->add(slot < num_slots ? comm::FloatBuffer{mine.data(), kCount, false}
+                                      : comm::FloatBuffer{});
       }
       reducer->finish({total.data(), kCount, false});
     }
@@ -153,7 +160,10 @@ TEST(GradientReducer, SlotOrderSumsAreThePlainSumOnEveryNumberOfRanks) {
 
 TEST(NewAdapter, StartsAsPeftDoes) {
   const train::AdapterShape shape{
-      2, {{32, 16}, {8, 16}, {8, 16}, {16, 32}, {64, 16}, {64, 16}, {16, 64}}, {"down_proj", "q_proj"}, 4};
+      2,
+      {{32, 16}, {8, 16}, {8, 16}, {16, 32}, {64, 16}, {64, 16}, {16, 64}},
+      {"down_proj", "q_proj"},
+      4};
   const std::vector<expert::NamedArray> arrays = train::new_adapter_arrays(shape, 5);
   ASSERT_EQ(arrays.size(), 8U);
   EXPECT_EQ(arrays[0].name, expert::peft_key(0, "q_proj", 'A'));
@@ -174,7 +184,8 @@ TEST(NewAdapter, StartsAsPeftDoes) {
     if (!is_b) {
       EXPECT_GT(largest, 0.8 * bound);
       // A uniform distribution's variance is a third of its bound squared.
-      EXPECT_NEAR(sum_of_squares / static_cast<double>(array.values.size()), bound * bound / 3, bound * bound / 8);
+      EXPECT_NEAR(sum_of_squares / static_cast<double>(array.values.size()), bound * bound / 3,
+                  bound * bound / 8);
     }
   }
   EXPECT_EQ(train::new_adapter_arrays(shape, 5)[0].values, arrays[0].values);

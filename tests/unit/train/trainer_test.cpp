@@ -66,7 +66,8 @@ TEST_P(TinyTraining, FollowsPeft) {
       double difference = 0;
       for (std::size_t i = 0; i < found.size(); ++i) {
         ASSERT_EQ(found[i].name, expected[i].name);
-        difference = std::max(difference, max_difference(at::tensor(found[i].values), at::tensor(expected[i].values)));
+        difference = std::max(difference, max_difference(at::tensor(found[i].values),
+                                                         at::tensor(expected[i].values)));
       }
       EXPECT_LE(difference, 1e-3) << "of the final adapter";
     }
@@ -89,7 +90,8 @@ class TrainerTest : public ::testing::Test {
     state.task = "qa";
     state.lora_rank = 4;
     state.lora_alpha = 8;
-    state.arrays = train::new_adapter_arrays({2, Llama::linear_shapes(model_->config()), {"q_proj", "down_proj"}, 4}, 3);
+    state.arrays = train::new_adapter_arrays(
+        {2, Llama::linear_shapes(model_->config()), {"q_proj", "down_proj"}, 4}, 3);
     adapter_ = model::adapter_from_state(state, 2, at::kCPU);
     adapter_.dropout = 0.1;
   }
@@ -183,7 +185,8 @@ TEST_F(TrainerTest, AnotherSeedIsAnotherRun) {
   EXPECT_NE(trace_of(third), expected);
 }
 
-// The weighted mean over the first tokens (weight w) and the other target tokens, from the logits themselves.
+// The weighted mean over the first tokens (weight w) and the other target tokens, from the logits
+// themselves.
 TEST_F(TrainerTest, TheIndicatorsWeightIsThatOfTheFirstTargetToken) {
   adapter_.dropout = 0;
   options_.updates = stored_updates(golden_, 2);
@@ -198,7 +201,8 @@ TEST_F(TrainerTest, TheIndicatorsWeightIsThatOfTheFirstTargetToken) {
     for (const std::int64_t index : {0, 1, 2, 3, 4}) {
       const data::TrainingRow& row = all[static_cast<std::size_t>(index)];
       const at::Tensor logits = at::log_softmax(logits_of(*model_, {row.tokens}, &set), 1);
-      for (auto place = static_cast<std::size_t>(row.prompt_length); place < row.tokens.size(); ++place) {
+      for (auto place = static_cast<std::size_t>(row.prompt_length); place < row.tokens.size();
+           ++place) {
         const double w = static_cast<std::int64_t>(place) == row.prompt_length ? weight : 1.0;
         sum -= w * logits[static_cast<std::int64_t>(place) - 1][row.tokens[place]].item<double>();
         total += w;
@@ -238,7 +242,8 @@ TEST_F(TrainerTest, ALossThatIsNotFiniteStopsBeforeTheUpdate) {
   }
 }
 
-// One rank's rows hold a token beyond the vocabulary: it fails, and all ranks throw instead of waiting.
+// One rank's rows hold a token beyond the vocabulary: it fails, and all ranks throw instead of
+// waiting.
 TEST_F(TrainerTest, ARankThatFailsTakesTheOthersWithIt) {
   const auto errors = errors_on_ranks(3, [&](comm::Communicator& group) {
     std::vector<data::TrainingRow> mine = rows();

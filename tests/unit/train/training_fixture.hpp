@@ -21,7 +21,8 @@
 namespace baton::test {
 
 inline base::Json read_training_golden(const std::string& name) {
-  return base::read_json_file(golden_folder() / "training" / (name + ".json"), base::ErrorKind::kData);
+  return base::read_json_file(golden_folder() / "training" / (name + ".json"),
+                              base::ErrorKind::kData);
 }
 
 /// "constant_with_warmup" is what transformers calls our constant schedule.
@@ -36,8 +37,7 @@ inline double warmup_ratio(const base::Json& settings) {
 
 inline train::LrSchedule schedule_of(const base::Json& settings) {
   return {train::lr_scheduler_from_name(schedule_name(settings)),
-          settings.at("learning_rate").get<double>(),
-          warmup_ratio(settings),
+          settings.at("learning_rate").get<double>(), warmup_ratio(settings),
           settings.at("num_updates").get<std::int64_t>()};
 }
 
@@ -87,25 +87,30 @@ struct RunDifferences {
   double gradient_norm = 0;
 };
 
-inline RunDifferences follow(train::Trainer& trainer, const base::Json& golden, const std::string& name) {
+inline RunDifferences follow(train::Trainer& trainer,
+                             const base::Json& golden,
+                             const std::string& name) {
   RunDifferences largest;
   for (std::size_t step = 0; !trainer.done(); ++step) {
     const train::StepRecord record = trainer.train_step().value();
     const double loss = golden.at("losses")[step].get<double>();
     const double norm = golden.at("grad_norms")[step].get<double>();
     largest.loss = std::max(largest.loss, std::abs(record.loss - loss) / loss);
-    largest.gradient_norm = std::max(largest.gradient_norm, std::abs(record.gradient_norm - norm) / norm);
+    largest.gradient_norm =
+        std::max(largest.gradient_norm, std::abs(record.gradient_norm - norm) / norm);
     EXPECT_EQ(record.num_target_tokens, golden.at("num_target_tokens")[step].get<std::int64_t>());
     EXPECT_NEAR(record.learning_rate, golden.at("learning_rates")[step].get<double>(), 1e-12);
   }
-  std::printf("%s: %lld updates, largest relative difference of losses %.2e, of gradient norms %.2e\n",
-              name.c_str(), static_cast<long long>(trainer.num_steps()), largest.loss, largest.gradient_norm);
+  std::printf(
+      "%s: %lld updates, largest relative difference of losses %.2e, of gradient norms %.2e\n",
+      name.c_str(), static_cast<long long>(trainer.num_steps()), largest.loss,
+      largest.gradient_norm);
   return largest;
 }
 
 /// Runs `work` on every rank of a group of threads; gives what each rank threw (null: nothing).
-inline std::vector<std::exception_ptr> errors_on_ranks(int size,
-                                                       const std::function<void(comm::Communicator&)>& work) {
+inline std::vector<std::exception_ptr> errors_on_ranks(
+    int size, const std::function<void(comm::Communicator&)>& work) {
   std::vector<std::exception_ptr> errors(static_cast<std::size_t>(size));
   testing::run_ranks(size, [&](comm::Communicator& group) {
     try {

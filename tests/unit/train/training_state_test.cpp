@@ -1,4 +1,5 @@
-// Training that is left and taken up again, at every update, on groups of other sizes, and while updates are left out.
+// Training that is left and taken up again, at every update, on groups of other sizes, and while
+// updates are left out.
 
 #include <ATen/Parallel.h>
 #include <gmock/gmock.h>
@@ -35,8 +36,8 @@ class TrainingStateTest : public ::testing::Test {
     state.task = "qa";
     state.lora_rank = 4;
     state.lora_alpha = 8;
-    state.arrays =
-        train::new_adapter_arrays({2, model::Llama::linear_shapes(model_->config()), {"q_proj", "down_proj"}, 4}, 3);
+    state.arrays = train::new_adapter_arrays(
+        {2, model::Llama::linear_shapes(model_->config()), {"q_proj", "down_proj"}, 4}, 3);
     adapter_ = model::adapter_from_state(state, 2, at::kCPU);
     adapter_.dropout = 0.1;
   }
