@@ -13,7 +13,7 @@ from processes import is_training, ranks_of, wait_for, wait_for_training
 from support import SOURCE, digests, find_binary, read_json, run_ok, toy_data, train, workspace, write_config
 
 KEPT = ("experts/*.h5", "buffers/*.h5")
-LONG = {"train__num_train_epochs": "80", "train__save_steps": "40"}  # some seconds of training: time to disturb it
+LONG = {"train__num_train_epochs": "50", "train__save_steps": "40"}  # some seconds of training: time to disturb it
 
 
 def environment(**changes):
