@@ -7,10 +7,12 @@
 #include "baton/base/error.hpp"
 #include "baton/checkpoint/buffer_file.hpp"
 #include "baton/checkpoint/expert_file.hpp"
+#include "baton/checkpoint/generation.hpp"
 #include "baton/checkpoint/h5_file.hpp"
 #include "baton/checkpoint/run_record.hpp"
 #include "baton/checkpoint/run_status.hpp"
 #include "file_parts.hpp"
+#include "training_state_file.hpp"
 
 namespace baton::checkpoint {
 
@@ -62,6 +64,26 @@ OrderedJson buffer_facts(const std::filesystem::path& path) {
           {"fingerprint", buffer.fingerprint()}};
 }
 
+OrderedJson state_facts(const std::filesystem::path& path) {
+  const expert::TrainingState state = read_training_state(path);
+  OrderedJson json{{"kind", kTrainingStateKind},
+                   {"condition", "ok"},
+                   {"task", state.task},
+                   {"fingerprint", state.identity.fingerprint()},
+                   {"step", state.step},
+                   {"num_updates", state.num_updates},
+                   {"num_parameters", state.parameters.size()},
+                   {"skipped_updates", state.skipped_updates},
+                   {"seed", state.seed},
+                   {"threads_per_rank", state.threads_per_rank},
+                   {"first_loss", state.first_loss},
+                   {"last_loss", state.last_loss},
+                   {"seconds", state.seconds},
+                   {"num_tokens", state.num_tokens}};
+  json["identity"] = state.identity.facts();
+  return json;
+}
+
 OrderedJson damaged(const char* kind, const base::Error& error) {
   return {{"kind", kind}, {"condition", "damaged"}, {"error", error.what()}};
 }
@@ -69,7 +91,12 @@ OrderedJson damaged(const char* kind, const base::Error& error) {
 OrderedJson h5_facts(const std::filesystem::path& path) {
   const char* kind = "unknown";
   try {
-    const bool is_buffer = H5File::open(path).text("kind") == kBufferKind;
+    const std::string found = H5File::open(path).text("kind");
+    if (found == kTrainingStateKind) {
+      kind = kTrainingStateKind;
+      return state_facts(path);
+    }
+    const bool is_buffer = found == kBufferKind;
     kind = is_buffer ? kBufferKind : kExpertKind;
     return is_buffer ? buffer_facts(path) : expert_facts(path);
   } catch (const base::Error& error) {
@@ -112,6 +139,20 @@ OrderedJson file_facts(const RunFolder& run, const std::string& relative) {
   return json;
 }
 
+// Training state in flight of every task that has some.
+OrderedJson training_facts(const RunFolder& run) {
+  OrderedJson list = OrderedJson::array();
+  for (const std::string& task : run.record().tasks) {
+    if (const auto newest = peek_newest_generation(run.path_of(run.checkpoint_folder(task)))) {
+      list.push_back({{"task", task},
+                      {"step", newest->step},
+                      {"num_updates", newest->num_updates},
+                      {"folder", std::filesystem::relative(newest->path, run.root()).string()}});
+    }
+  }
+  return list;
+}
+
 bool is_bad(const OrderedJson& file) {
   return file["condition"] == "damaged" || file["condition"] == "missing";
 }
@@ -137,6 +178,7 @@ OrderedJson run_facts(const std::filesystem::path& root) {
             {{"file", path}, {"condition", condition_name(run.condition_of(path))}});
       }
     }
+    json["in_training"] = training_facts(run);
     json["num_replaced"] = run.record().replaced.size();
     json["warnings"] = run.record().warnings;
     if (const auto status = read_status(root)) {
@@ -170,6 +212,9 @@ OrderedJson inspect_path(const std::filesystem::path& path) {
          .fix = "check the path"});
   }
   if (std::filesystem::is_directory(path)) {
+    if (std::filesystem::exists(path / kStateFile, ignored)) {
+      return h5_facts(path / kStateFile);  // one generation of training state
+    }
     if (!RunFolder::exists(path)) {
       RunFolder::load(path);  // says in words what is missing
     }

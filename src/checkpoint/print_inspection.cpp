@@ -74,6 +74,14 @@ void print_files(const OrderedJson& facts, std::ostream& out) {
                        member(content, "fingerprint").substr(0, 12), member(file, "condition")});
   }
   out << "\n" << base::format_table({"buffer", "rows", "of", "fingerprint", "condition"}, buffers);
+  std::vector<std::vector<std::string>> training;
+  for (const OrderedJson& state : facts["in_training"]) {
+    training.push_back({member(state, "task"), member(state, "step"), member(state, "num_updates"),
+                        member(state, "folder")});
+  }
+  if (!training.empty()) {
+    out << "\n" << base::format_table({"in training", "updates", "of", "state"}, training);
+  }
   std::vector<std::vector<std::string>> others;
   for (const OrderedJson& file : facts["other_files"]) {
     others.push_back({member(file, "file"), member(file, "condition")});

@@ -115,6 +115,23 @@ class StopPoints(unittest.TestCase):
         run_ok("train", "--config", config, "--set", "train.save_steps=2", "--set", "train.logging_steps=1")
         self.check_done(workspace() / "changed")
 
+    def test_inspect_shows_what_is_in_training(self):
+        config = write_config("inspected", **SMALL)
+        run("train", "--config", config, env={"BATON_FAULT": "kind=signal,calls=5"})
+        folder = workspace() / "inspected"
+        facts = json.loads(run_ok("inspect", folder, "--json").out)
+        self.assertEqual(len(facts["in_training"]), 1)
+        state = folder / facts["in_training"][0]["folder"]
+        for path in (state, state / "state.h5"):
+            inside = json.loads(run_ok("inspect", path, "--json").out)
+            self.assertEqual(inside["kind"], "training_state")
+            self.assertEqual(inside["step"], facts["in_training"][0]["step"])
+        self.assertIn("in training", run_ok("inspect", folder).text)
+        content = bytearray((state / "state.h5").read_bytes())
+        content[len(content) // 2] ^= 1
+        (state / "state.h5").write_bytes(content)
+        self.assertEqual(run("inspect", state).code, 4)
+
     def test_saves_by_steps_keep_two_generations(self):
         config = write_config("by-steps", **{**SMALL, "train__save_steps": "1", "train__num_train_epochs": "3"})
         result = run("train", "--config", config, env={"BATON_FAULT": "kind=kill,calls=14"})

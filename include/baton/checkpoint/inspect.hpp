@@ -1,6 +1,6 @@
 #pragma once
-// What is in a run folder, an expert file, a buffer file or an eval/results.json, and whether it is
-// whole. Needs no MPI and no model. Used by `baton inspect`.
+// What is in a run folder, an expert file, a buffer file, a generation of training state or an
+// eval/results.json, and whether it is whole. Needs no MPI and no model. Used by `baton inspect`.
 
 #include <filesystem>
 #include <ostream>
@@ -9,7 +9,8 @@
 
 namespace baton::checkpoint {
 
-/// The facts as JSON: "kind" is "run", "expert", "rehearsal_buffer", "results" or "unknown";
+/// The facts as JSON: "kind" is "run", "expert", "rehearsal_buffer", "training_state",
+/// "results" or "unknown";
 /// "condition" is "ok" or "damaged" (then with "error"). Every checksum is checked. A path that
 /// does not exist is a kUsage error.
 base::OrderedJson inspect_path(const std::filesystem::path& path);
