@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <fstream>
 #include <mutex>
 #include <optional>
@@ -28,10 +27,6 @@
 namespace baton::app {
 
 namespace {
-
-double now_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 train::TrainerOptions trainer_options(const config::Config& config, std::uint64_t seed) {
   train::TrainerOptions options;
@@ -306,7 +301,7 @@ class ExpertTraining {
   // False when asked to stop before the end.
   bool train() {
     while (!trainer_->done()) {
-      const double before = now_seconds();
+      const double before = comm::steady_seconds();
       std::optional<train::StepRecord> record;
       try {
         record = trainer_->train_step();
@@ -318,7 +313,7 @@ class ExpertTraining {
         return false;
       }
       if (record) {
-        after_update(*record, now_seconds() - before);
+        after_update(*record, comm::steady_seconds() - before);
       }
     }
     return true;

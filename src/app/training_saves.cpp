@@ -2,29 +2,21 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
 #include <utility>
 
 #include "baton/base/error.hpp"
 #include "baton/base/log.hpp"
+#include "baton/comm/watch.hpp"
 #include "baton/config/stop_signal.hpp"
 
 namespace baton::app {
-
-namespace {
-
-double now_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-}  // namespace
 
 TrainingSaves::TrainingSaves(bool is_leader,
                              const SavePlan& plan,
                              const train::Trainer& trainer,
                              const expert::TrainingState& facts,
                              StopWatcher& stop_watcher)
-    : plan_(plan), trainer_(trainer), facts_(facts), start_(now_seconds()), last_save_(start_) {
+    : plan_(plan), trainer_(trainer), facts_(facts), start_(comm::steady_seconds()), last_save_(start_) {
   if (!is_leader) {
     return;
   }
@@ -56,7 +48,7 @@ void TrainingSaves::note_save(const checkpoint::SaveReport& report) const {
 }
 
 double TrainingSaves::seconds() const {
-  return facts_.seconds + now_seconds() - start_;
+  return facts_.seconds + comm::steady_seconds() - start_;
 }
 
 void TrainingSaves::fill(expert::TrainingState& state) const {
@@ -73,7 +65,7 @@ void TrainingSaves::after_update() noexcept {
   }
   const bool by_steps = plan_.save_steps > 0 && trainer_.num_steps() % plan_.save_steps == 0;
   const bool by_time = plan_.save_seconds > 0 &&
-                       now_seconds() - last_save_ >= static_cast<double>(plan_.save_seconds);
+                       comm::steady_seconds() - last_save_ >= static_cast<double>(plan_.save_seconds);
   if (!by_steps && !by_time) {
     return;
   }
@@ -81,7 +73,7 @@ void TrainingSaves::after_update() noexcept {
     // While the save before is still being written this one is left out: training does not wait for
     // disks.
     if (writer_->save([this](expert::TrainingState& state) { fill(state); })) {
-      last_save_ = now_seconds();
+      last_save_ = comm::steady_seconds();
     }
   } catch (...) {
     error_ = std::current_exception();

@@ -28,10 +28,6 @@ constexpr double kSecondsBetweenWords = 0.5;
 // Not a message of the protocol: any rank may say that it was asked to stop, not only a leader.
 const std::string kStopWish = "stop";
 
-double now_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
 // ---- world rank 0
 
 class CoordinatorThread {
@@ -171,10 +167,10 @@ class GroupLoop : public ItemContext {
             std::int64_t num_steps,
             double loss,
             double tokens_per_second) override {
-    if (!leads() || (step < num_steps && now_seconds() - last_word_ < kSecondsBetweenWords)) {
+    if (!leads() || (step < num_steps && comm::steady_seconds() - last_word_ < kSecondsBetweenWords)) {
       return;
     }
-    last_word_ = now_seconds();
+    last_word_ = comm::steady_seconds();
     send(worker_.progress(step, num_steps, loss, tokens_per_second));
   }
 
