@@ -134,7 +134,7 @@ class StopPoints(unittest.TestCase):
 
     def test_saves_by_steps_keep_two_generations(self):
         config = write_config("by-steps", **{**SMALL, "train__save_steps": "1", "train__num_train_epochs": "3"})
-        result = run("train", "--config", config, env={"BATON_FAULT": "kind=kill,calls=14"})
+        result = run("train", "--config", config, env={"BATON_FAULT": "kind=pause,seconds=0.25;kind=kill,calls=14"})
         self.assertNotEqual(result.code, 0)
         folder = workspace() / "by-steps"
         steps = [path for path in folder.glob("checkpoints/*/step-*")]
@@ -190,11 +190,11 @@ class AnyMoment(unittest.TestCase):
         for name, command in commands.items():
             for attempt in range(30):
                 process = subprocess.Popen([str(find_binary()), *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                                           text=True)
+                                           text=True, env=dict(os.environ, BATON_FAULT="kind=pause"))
                 deadline = time.monotonic() + 60
                 while not (folder / "run.lock").exists() and process.poll() is None and time.monotonic() < deadline:
                     time.sleep(0.001)
-                time.sleep(chance.uniform(0, 0.1) * min(attempt + 1, 8))
+                time.sleep(chance.uniform(0, 0.1) * min(attempt + 1, 6))
                 if process.poll() is None:
                     process.send_signal(chance.choice([signal.SIGUSR1, signal.SIGTERM, signal.SIGINT]))
                 error = process.communicate(timeout=60)[1]
