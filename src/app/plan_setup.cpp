@@ -65,9 +65,6 @@ coordinator::MemoryRequest memory_request(const config::Config& config) {
 coordinator::PlanRequest wishes_of(const config::Config& config) {
   coordinator::PlanRequest wishes;
   fill_plan_request(config, wishes);
-  wishes.has_dedicated_coordinator = config.cluster.coordinator == "dedicated";
-  wishes.is_deterministic = config.cluster.deterministic;
-  wishes.train_batch_size = config.train.train_batch_size;
   return wishes;
 }
 

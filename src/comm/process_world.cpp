@@ -261,12 +261,8 @@ void ProcessWorld::together(const std::function<void()>& work) {
   std::optional<base::Error> mine;
   try {
     work();
-  } catch (const base::Error& error) {
-    mine = error;
-  } catch (const std::exception& error) {
-    mine = base::Error(base::ErrorKind::kInternal, error.what());
   } catch (...) {
-    mine = base::Error(base::ErrorKind::kInternal, "an exception of an unknown type");
+    mine = base::current_error();
   }
   agree(mine);
 }
