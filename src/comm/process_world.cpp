@@ -210,14 +210,6 @@ std::optional<ControlMessage> ProcessWorld::poll_control(Mailbox box) {
   return state_->control.poll(box);
 }
 
-void ProcessWorld::send_control(int to_rank, const std::string& bytes) {
-  send_control(to_rank, Mailbox::kCoordinator, bytes);
-}
-
-std::optional<ControlMessage> ProcessWorld::poll_control() {
-  return poll_control(Mailbox::kCoordinator);
-}
-
 void ProcessWorld::check_same_build(const std::string& mine) {
   State& state = *state_;
   if (!state.uses_mpi) {

@@ -35,13 +35,13 @@ TEST_F(AnyRanks, ControlMessagesArriveInOrderAndWithTheirSender) {
   const int me = world().rank();
   const int size = world().size();
   for (int to = 0; to < size; ++to) {
-    world().send_control(to, "first from " + std::to_string(me));
-    world().send_control(to, std::string());
-    world().send_control(to, std::string(300000, static_cast<char>('a' + me)));
+    world().send_control(to, Mailbox::kWorker, "first from " + std::to_string(me));
+    world().send_control(to, Mailbox::kWorker, std::string());
+    world().send_control(to, Mailbox::kWorker, std::string(300000, static_cast<char>('a' + me)));
   }
   std::vector<std::vector<std::string>> from(static_cast<std::size_t>(size));
   for (int received = 0; received < 3 * size;) {
-    if (auto message = world().poll_control()) {
+    if (auto message = world().poll_control(Mailbox::kWorker)) {
       from[static_cast<std::size_t>(message->from_rank)].push_back(message->bytes);
       ++received;
     } else {
@@ -54,7 +54,7 @@ TEST_F(AnyRanks, ControlMessagesArriveInOrderAndWithTheirSender) {
     EXPECT_EQ(from[static_cast<std::size_t>(r)], expected);
   }
   group_->barrier();
-  EXPECT_FALSE(world().poll_control().has_value());
+  EXPECT_FALSE(world().poll_control(Mailbox::kWorker).has_value());
 }
 
 TEST_F(AnyRanks, MailboxesAreReadApart) {

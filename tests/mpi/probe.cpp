@@ -68,7 +68,8 @@ int run(const std::string& mode, ProcessWorld& world) {
     }
   } else if (mode == "no_close") {
     auto group = world.make_world_group();
-    world.send_control((world.rank() + 1) % world.size(), "never read");
+    world.send_control((world.rank() + 1) % world.size(), baton::comm::Mailbox::kWorker,
+                       "never read");
     std::printf("leaving\n");
   } else if (mode == "unread") {  // messages of all sizes to all, in every mailbox
     using baton::comm::Mailbox;

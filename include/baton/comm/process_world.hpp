@@ -59,9 +59,6 @@ class ProcessWorld {
   /// Messages between two ranks for one mailbox arrive in order; to oneself they go through memory.
   void send_control(int to_rank, Mailbox box, const std::string& bytes);
   std::optional<ControlMessage> poll_control(Mailbox box);
-  /// The same with Mailbox::kCoordinator.
-  void send_control(int to_rank, const std::string& bytes);
-  std::optional<ControlMessage> poll_control();
 
   /// Collective: kCommunication on every rank, naming the first rank whose text differs from rank
   /// 0's, its host and both texts. `mine` is base::build_identity().

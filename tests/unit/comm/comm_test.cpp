@@ -143,11 +143,11 @@ TEST_F(LaunchFactsTest, AWorldOfOneWorksWithoutMpi) {
   EXPECT_STREQ(world.make_world_group()->backend(), "single");
   EXPECT_TRUE(world.split({{0}}));
   EXPECT_FALSE(world.split({}));
-  world.send_control(0, "one");
-  world.send_control(0, "two");
-  EXPECT_EQ(world.poll_control()->bytes, "one");
-  EXPECT_EQ(world.poll_control()->bytes, "two");
-  EXPECT_FALSE(world.poll_control());
+  world.send_control(0, Mailbox::kWorker, "one");
+  world.send_control(0, Mailbox::kWorker, "two");
+  EXPECT_EQ(world.poll_control(Mailbox::kWorker)->bytes, "one");
+  EXPECT_EQ(world.poll_control(Mailbox::kWorker)->bytes, "two");
+  EXPECT_FALSE(world.poll_control(Mailbox::kWorker));
   world.send_control(0, Mailbox::kWatch, "for the watch");
   EXPECT_FALSE(world.poll_control(Mailbox::kWorker));
   EXPECT_EQ(world.poll_control(Mailbox::kWatch)->bytes, "for the watch");
