@@ -239,20 +239,27 @@ class ExpertTraining {
   }
 
   expert::TrainingState load_saved_state() {
-    std::vector<std::string> passed_over;
-    auto loaded = checkpoint::load_newest_generation(job_.checkpoint_folder, &passed_over);
-    for (const std::string& note : loaded ? loaded->notes : passed_over) {
-      base::log_warning("save", fmt::format("{}: {}", task_, note));
+    checkpoint::NewestGeneration newest =
+        checkpoint::load_newest_generation(job_.checkpoint_folder);
+    for (const std::string& line : newest.passed_over) {
+      base::log_warning("save", fmt::format("{}: {}", task_, line));
     }
-    if (loaded && loaded->state.threads_per_rank != facts_.threads_per_rank) {
+    if (!newest.state) {
+      return {};
+    }
+    base::log_info(
+        "save",
+        fmt::format("{}: goes on after update {} of {}, from {}, the newest valid state", task_,
+                    newest.state->step, newest.state->num_updates, newest.path.string()));
+    if (newest.state->threads_per_rank != facts_.threads_per_rank) {
       base::log_warning(
           "save",
           fmt::format(
               "{}: saved with {} threads a rank, goes on with {}: the last bits may differ from "
               "those of an undisturbed training (cluster.threads_per_rank sets the number)",
-              task_, loaded->state.threads_per_rank, facts_.threads_per_rank));
+              task_, newest.state->threads_per_rank, facts_.threads_per_rank));
     }
-    return loaded ? std::move(loaded->state) : expert::TrainingState{};
+    return std::move(*newest.state);
   }
 
   static base::Json header_of(const expert::TrainingState& saved) {

@@ -160,31 +160,23 @@ std::filesystem::path save_generation(const std::filesystem::path& folder,
   return path;
 }
 
-std::optional<LoadedGeneration> load_newest_generation(const std::filesystem::path& folder,
-                                                       std::vector<std::string>* passed_over) {
-  LoadedGeneration loaded;
+NewestGeneration load_newest_generation(const std::filesystem::path& folder) {
+  NewestGeneration newest;
   for (const GenerationPath& generation : list_generations(folder).generations) {
     try {
       const Manifest manifest = read_manifest(generation);
       if (!manifest.is_newer_format()) {
-        loaded.state = read_generation(generation, manifest);
-        loaded.path = generation.path;
-        loaded.notes.insert(
-            loaded.notes.begin(),
-            fmt::format("training state after update {} of {} from {}, the newest valid one",
-                        loaded.state.step, loaded.state.num_updates, loaded.path.string()));
-        return loaded;
+        newest.state = read_generation(generation, manifest);
+        newest.path = generation.path;
+        return newest;
       }
     } catch (const base::Error& error) {
-      loaded.notes.push_back(passed_over_line(generation, error));
+      newest.passed_over.push_back(passed_over_line(generation, error));
       continue;
     }
     refuse_newer_format(generation, read_manifest(generation));
   }
-  if (passed_over != nullptr) {
-    *passed_over = std::move(loaded.notes);
-  }
-  return std::nullopt;
+  return newest;
 }
 
 std::optional<GenerationFacts> peek_newest_generation(const std::filesystem::path& folder) {

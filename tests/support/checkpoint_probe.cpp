@@ -75,13 +75,10 @@ bool is_right(const TrainingState& found) {
 }
 
 Json newest(const std::string& folder, std::size_t size) {
-  std::vector<std::string> passed_over;
-  const auto loaded = baton::checkpoint::load_newest_generation(folder, &passed_over);
-  if (!loaded) {
-    return {{"step", -1}, {"right", true}, {"notes", passed_over}};
-  }
-  const bool right = is_right(loaded->state) && loaded->state.parameters.size() == size;
-  return {{"step", loaded->state.step}, {"right", right}, {"notes", loaded->notes}};
+  const auto [state, path, passed_over] = baton::checkpoint::load_newest_generation(folder);
+  return {{"step", state ? state->step : -1},
+          {"right", !state || (is_right(*state) && state->parameters.size() == size)},
+          {"passed_over", passed_over}};
 }
 
 int serve(const std::string& folder, std::size_t size) {

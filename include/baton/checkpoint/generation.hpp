@@ -26,18 +26,15 @@ inline constexpr int kGenerationsKept = 2;
 std::filesystem::path save_generation(const std::filesystem::path& folder,
                                       const expert::TrainingState& state);
 
-struct LoadedGeneration {
-  expert::TrainingState state;
+struct NewestGeneration {
+  std::optional<expert::TrainingState> state;  // nothing: no generation is valid
   std::filesystem::path path;
-  std::vector<std::string>
-      notes;  // which was chosen and why; one line for each newer one that was passed over
+  std::vector<std::string> passed_over;  // newer ones that are not valid: a line each, with why
 };
 
-/// The newest valid generation; nothing when there is none (`notes` of what was passed over go to
-/// `passed_over` if given). A generation of a newer format than this program's: kModel, in words,
-/// for it is not damage.
-std::optional<LoadedGeneration> load_newest_generation(
-    const std::filesystem::path& folder, std::vector<std::string>* passed_over = nullptr);
+/// The newest valid generation. One of a newer format than this program's: kModel, in words, for it
+/// is not damage.
+NewestGeneration load_newest_generation(const std::filesystem::path& folder);
 
 /// The facts of the newest valid generation without its arrays (manifest.json alone is read): its
 /// identity and step.

@@ -20,8 +20,8 @@ class CheckpointWriterTest : public CheckpointTest {
  protected:
   std::filesystem::path folder() const { return folder_ / "01-qa"; }
   std::int64_t newest_step() const {
-    const auto loaded = load_newest_generation(folder());
-    return loaded ? loaded->state.step : -1;
+    const auto state = load_newest_generation(folder()).state;
+    return state ? state->step : -1;
   }
 };
 
@@ -62,9 +62,9 @@ TEST_F(CheckpointWriterTest, SavesWhatItIsGiven) {
       fill(to);
     });
     EXPECT_EQ(writer.newest_saved_step(), step);
-    const auto loaded = load_newest_generation(folder());
+    const auto loaded = load_newest_generation(folder()).state;
     ASSERT_TRUE(loaded);
-    expect_same(loaded->state, state);
+    expect_same(*loaded, state);
   }
   ASSERT_EQ(reports.size(), 4U);
   EXPECT_EQ(reports[3].path, folder() / "step-00000004-slot-00002");

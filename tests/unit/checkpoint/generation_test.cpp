@@ -24,8 +24,8 @@ class GenerationTest : public CheckpointTest {
   fs::path save(std::int64_t step) { return save_generation(folder(), training_state(step)); }
   fs::path folder() const { return folder_ / "checkpoints" / "01-qa"; }
   std::int64_t newest_step() const {
-    const auto loaded = load_newest_generation(folder());
-    return loaded ? loaded->state.step : -1;
+    const auto state = load_newest_generation(folder()).state;
+    return state ? state->step : -1;
   }
   std::vector<std::string> names() const {
     std::vector<std::string> found;
@@ -52,11 +52,10 @@ TEST_F(GenerationTest, GivesBackEveryBit) {
   const fs::path path = save_generation(folder(), state);
   EXPECT_EQ(path, folder() / "step-00000012");
   const auto loaded = load_newest_generation(folder());
-  ASSERT_TRUE(loaded);
-  expect_same(loaded->state, state);
-  EXPECT_EQ(loaded->path, path);
-  ASSERT_THAT(loaded->notes, SizeIs(1));
-  EXPECT_THAT(loaded->notes[0], HasSubstr("after update 12 of 40"));
+  ASSERT_TRUE(loaded.state);
+  expect_same(*loaded.state, state);
+  EXPECT_EQ(loaded.path, path);
+  EXPECT_TRUE(loaded.passed_over.empty());
 }
 
 TEST_F(GenerationTest, InsideAnAccumulationThereIsAGradient) {
@@ -64,8 +63,8 @@ TEST_F(GenerationTest, InsideAnAccumulationThereIsAGradient) {
   expert::TrainingState state = training_state(12, 3);
   EXPECT_EQ(save_generation(folder(), state).filename(), "step-00000012-slot-00003");
   const auto loaded = load_newest_generation(folder());
-  ASSERT_TRUE(loaded);
-  expect_same(loaded->state, state);
+  ASSERT_TRUE(loaded.state);
+  expect_same(*loaded.state, state);
   save(13);
   EXPECT_EQ(newest_step(), 13);
   EXPECT_THAT(names(), ElementsAre("step-00000012-slot-00003", "step-00000013"));
@@ -75,8 +74,8 @@ TEST_F(GenerationTest, NoParametersAndNoUpdates) {
   expert::TrainingState state;
   save_generation(folder(), state);
   const auto loaded = load_newest_generation(folder());
-  ASSERT_TRUE(loaded);
-  expect_same(loaded->state, state);
+  ASSERT_TRUE(loaded.state);
+  expect_same(*loaded.state, state);
 }
 
 TEST_F(GenerationTest, SameStateSameBytes) {
@@ -163,12 +162,12 @@ TEST_F(GenerationTest, FallsBackAndSaysWhy) {
   bytes[bytes.size() / 2] ^= 1;
   write_all(path / "state.h5", bytes);
   const auto loaded = load_newest_generation(folder());
-  ASSERT_TRUE(loaded);
-  expect_same(loaded->state, training_state(1));
-  ASSERT_THAT(loaded->notes, SizeIs(2));
-  EXPECT_THAT(loaded->notes[0], HasSubstr("step-00000001"));
-  EXPECT_THAT(loaded->notes[1], HasSubstr("passed over " + path.string()));
-  EXPECT_THAT(loaded->notes[1], HasSubstr("SHA-256"));
+  ASSERT_TRUE(loaded.state);
+  expect_same(*loaded.state, training_state(1));
+  EXPECT_EQ(loaded.path.filename(), "step-00000001");
+  ASSERT_THAT(loaded.passed_over, SizeIs(1));
+  EXPECT_THAT(loaded.passed_over[0], HasSubstr("passed over " + path.string()));
+  EXPECT_THAT(loaded.passed_over[0], HasSubstr("SHA-256"));
 }
 
 TEST_F(GenerationTest, ADamagedNewerOneNeverPushesAWholeOneOut) {
@@ -195,14 +194,15 @@ TEST_F(GenerationTest, WithoutMarkerItDoesNotCount) {
 }
 
 TEST_F(GenerationTest, NothingThere) {
-  std::vector<std::string> passed_over;
-  EXPECT_FALSE(load_newest_generation(folder_ / "absent", &passed_over));
+  NewestGeneration newest = load_newest_generation(folder_ / "absent");
+  EXPECT_FALSE(newest.state);
+  EXPECT_TRUE(newest.passed_over.empty());
   EXPECT_FALSE(peek_newest_generation(folder_ / "absent"));
-  EXPECT_TRUE(passed_over.empty());
   fs::create_directories(folder() / "step-00000003");
-  EXPECT_FALSE(load_newest_generation(folder(), &passed_over));
-  ASSERT_THAT(passed_over, SizeIs(1));
-  EXPECT_THAT(passed_over[0], HasSubstr("COMPLETE"));
+  newest = load_newest_generation(folder());
+  EXPECT_FALSE(newest.state);
+  ASSERT_THAT(newest.passed_over, SizeIs(1));
+  EXPECT_THAT(newest.passed_over[0], HasSubstr("COMPLETE"));
 }
 
 TEST_F(GenerationTest, LinksPipesAndFoldersAreRefused) {
