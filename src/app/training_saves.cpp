@@ -16,7 +16,11 @@ TrainingSaves::TrainingSaves(bool is_leader,
                              const train::Trainer& trainer,
                              const expert::TrainingState& facts,
                              StopWatcher& stop_watcher)
-    : plan_(plan), trainer_(trainer), facts_(facts), start_(comm::steady_seconds()), last_save_(start_) {
+    : plan_(plan),
+      trainer_(trainer),
+      facts_(facts),
+      start_(comm::steady_seconds()),
+      last_save_(start_) {
   if (!is_leader) {
     return;
   }
@@ -64,8 +68,8 @@ void TrainingSaves::after_update() noexcept {
     return;
   }
   const bool by_steps = plan_.save_steps > 0 && trainer_.num_steps() % plan_.save_steps == 0;
-  const bool by_time = plan_.save_seconds > 0 &&
-                       comm::steady_seconds() - last_save_ >= static_cast<double>(plan_.save_seconds);
+  const bool by_time = plan_.save_seconds > 0 && comm::steady_seconds() - last_save_ >=
+                                                     static_cast<double>(plan_.save_seconds);
   if (!by_steps && !by_time) {
     return;
   }

@@ -167,7 +167,8 @@ class GroupLoop : public ItemContext {
             std::int64_t num_steps,
             double loss,
             double tokens_per_second) override {
-    if (!leads() || (step < num_steps && comm::steady_seconds() - last_word_ < kSecondsBetweenWords)) {
+    if (!leads() ||
+        (step < num_steps && comm::steady_seconds() - last_word_ < kSecondsBetweenWords)) {
       return;
     }
     last_word_ = comm::steady_seconds();

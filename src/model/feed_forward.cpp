@@ -1,7 +1,7 @@
 #include "feed_forward.hpp"
 
-#include <torch/csrc/autograd/custom_function.h>
 #include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 namespace baton::model {
 

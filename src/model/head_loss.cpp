@@ -1,7 +1,7 @@
 #include "head_loss.hpp"
 
-#include <torch/csrc/autograd/custom_function.h>
 #include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 

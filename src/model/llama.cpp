@@ -7,8 +7,8 @@
 #include <string>
 #include <utility>
 
-#include "baton/base/error.hpp"
 #include "base_weights.hpp"
+#include "baton/base/error.hpp"
 #include "cache_access.hpp"
 #include "head_loss.hpp"
 #include "rms_norm.hpp"

@@ -1,7 +1,7 @@
 #include "lora_linear.hpp"
 
-#include <torch/csrc/autograd/custom_function.h>
 #include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 #include <optional>
 #include <string>
