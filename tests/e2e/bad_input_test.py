@@ -11,7 +11,8 @@ import unittest
 
 import h5py
 
-from support import digests, find_binary, read_json, run, run_ok, tiny_model, toy_data, train, workspace, write_config
+from support import (digests, find_binary, read_json, run, run_ok, run_tests, tiny_model, toy_data, train, workspace,
+                     write_config)
 
 USAGE, DATA, MODEL, STORAGE = 2, 3, 4, 5
 counter = 0
@@ -375,4 +376,4 @@ class Files(Case):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    run_tests()

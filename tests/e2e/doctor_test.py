@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import unittest
 
-from support import find_binary, run, workspace
+from support import find_binary, run, run_tests, workspace
 
 MPIRUN = ["mpirun", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none"]
 
@@ -187,4 +187,4 @@ class World(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    run_tests()

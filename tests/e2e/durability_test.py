@@ -22,7 +22,8 @@ import tempfile
 import time
 import unittest
 
-SOURCE = pathlib.Path(__file__).resolve().parents[2]
+from support import SOURCE, run_tests
+
 NIGHTLY = os.environ.get("BATON_NIGHTLY") == "1"
 STORAGE = 5
 SIZE = 2000  # parameters of the probe's small states
@@ -492,4 +493,4 @@ class OtherFiles(Case):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    run_tests()

@@ -5,7 +5,7 @@ import unittest
 import h5py
 import numpy
 
-from support import read_lines, run, train, workspace, write_config
+from support import read_lines, run, run_tests, train, workspace, write_config
 
 SETTINGS = {"train__train_batch_size": "6", "train__micro_batch_size": "1", "cluster__groups": "1"}
 # Of parameters after 28 updates and of losses; measured 1e-6 and 3e-7.
@@ -52,4 +52,4 @@ class Fast(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    run_tests()

@@ -2,7 +2,7 @@
 
 import unittest
 
-from support import digests, read_json, read_lines, run, run_ok, train, workspace, write_config
+from support import digests, read_json, read_lines, run, run_ok, run_tests, train, workspace, write_config
 
 EXPERTS = ("experts/*.h5",)
 
@@ -108,4 +108,4 @@ class NonFinite(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    run_tests()

@@ -12,7 +12,7 @@ import time
 import unittest
 
 from processes import ranks_of, wait_for_training
-from support import SOURCE, digests, find_binary, read_json, train, workspace, write_config
+from support import SOURCE, digests, find_binary, read_json, run_tests, train, workspace, write_config
 
 KEPT = ("experts/*.h5", "buffers/*.h5")
 HOSTS = ("hosta", "hostb")
@@ -160,4 +160,4 @@ class HostFile(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    run_tests()

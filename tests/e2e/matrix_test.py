@@ -7,7 +7,7 @@ import unittest
 import h5py
 from rouge_score import rouge_scorer
 
-from support import read_json, read_lines, run_ok, toy_rows, train
+from support import read_json, read_lines, run_ok, run_tests, toy_rows, train
 
 TASKS = ["loud", "count", "last"]
 
@@ -120,4 +120,4 @@ class Matrix(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    run_tests()

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM
 
 from make_tiny_model import SYSTEM
-from support import read_lines, run, run_ok, tiny_model, toy_data, train, workspace
+from support import read_lines, run, run_ok, run_tests, tiny_model, toy_data, train, workspace
 
 TASKS = ["loud", "count", "last"]
 
@@ -140,4 +140,4 @@ class Peft(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    run_tests()

@@ -2,7 +2,7 @@
 
 import unittest
 
-from support import digests, run_ok, train, workspace
+from support import digests, run_ok, run_tests, train, workspace
 
 KEPT = ("experts/*.h5", "buffers/*.h5")
 SCORED = ("eval/results.json", "eval/predictions.jsonl", "eval/matrix.csv")
@@ -73,4 +73,4 @@ class Ranks(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    run_tests()

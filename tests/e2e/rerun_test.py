@@ -2,7 +2,7 @@
 
 import unittest
 
-from support import digests, read_json, read_lines, run, run_ok, train, workspace, write_config
+from support import digests, read_json, read_lines, run, run_ok, run_tests, train, workspace, write_config
 
 ALL = ("experts/*.h5", "buffers/*.h5", "logs/*.jsonl")
 
@@ -73,4 +73,4 @@ class Rerun(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    run_tests()

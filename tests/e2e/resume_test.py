@@ -14,7 +14,8 @@ import subprocess
 import time
 import unittest
 
-from support import digests, find_binary, read_json, read_lines, run, run_ok, toy_data, train, workspace, write_config
+from support import (digests, find_binary, read_json, read_lines, run, run_ok, run_tests, toy_data, train, workspace,
+                     write_config)
 
 KEPT = ("experts/*.h5", "buffers/*.h5")
 SMALL = {"train__num_train_epochs": "1", "train__train_batch_size": "8", "train__micro_batch_size": "3",
@@ -284,4 +285,4 @@ class Killed(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    run_tests()

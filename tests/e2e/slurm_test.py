@@ -10,8 +10,8 @@ import unittest
 
 from processes import ranks_of, wait_for, wait_for_training
 from slurm_cluster import Cluster, NotPossible
-from support import (SOURCE, digests, find_binary, read_json, run_ok, tiny_model, toy_data, train, workspace,
-                     write_config)
+from support import (SOURCE, digests, find_binary, read_json, run_ok, run_tests, tiny_model, toy_data, train,
+                     workspace, write_config)
 
 KEPT = ("experts/*.h5", "buffers/*.h5")
 LONG = {"train__num_train_epochs": "60"}  # some seconds of training: time to disturb it
@@ -167,4 +167,4 @@ class Slurm(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    run_tests()

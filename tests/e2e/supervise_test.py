@@ -10,7 +10,8 @@ import time
 import unittest
 
 from processes import is_training, ranks_of, wait_for, wait_for_training
-from support import SOURCE, digests, find_binary, read_json, run_ok, toy_data, train, workspace, write_config
+from support import (SOURCE, digests, find_binary, read_json, run_ok, run_tests, toy_data, train, workspace,
+                     write_config)
 
 KEPT = ("experts/*.h5", "buffers/*.h5")
 LONG = {"train__num_train_epochs": "50", "train__save_steps": "40"}  # some seconds of training: time to disturb it
@@ -282,4 +283,4 @@ class Training(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    run_tests()

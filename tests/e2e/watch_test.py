@@ -7,7 +7,7 @@ import subprocess
 import time
 import unittest
 
-from support import digests, find_binary, read_json, run, run_ok, workspace, write_config
+from support import digests, find_binary, read_json, run, run_ok, run_tests, workspace, write_config
 
 LIMIT = 3
 EXPERTS = ("experts/*.h5",)
@@ -174,4 +174,4 @@ class Storage(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    run_tests()
