@@ -25,6 +25,7 @@ constexpr double kReportsPerTimeout = 8;   // at least
 constexpr double kSlackForRankZero = 2;    // seconds by which others are more patient with it
 constexpr double kSecondsToWriteDown = 3;  // a file system may hang too
 constexpr double kSecondsForMpiToEnd = 3;
+constexpr double kSecondsForTheFirst = 1;  // to be read before the world ends
 
 std::chrono::duration<double> in_seconds(double seconds) {
   return std::chrono::duration<double>(seconds);
@@ -251,7 +252,10 @@ void Watchdog::Loop::end_world(const base::Error& error,
     failure.host = culprit.host;
     failure.pid = culprit.pid;
     const bool is_first = checkpoint::write_failure_once(options_.run, failure);
-    last_resort_.arm(kSecondsForMpiToEnd, code);
+    last_resort_.arm(kSecondsForTheFirst + kSecondsForMpiToEnd, code);
+    if (!is_first) {  // who was says it and ends the world; an abort from here would cut its words
+      std::this_thread::sleep_for(in_seconds(kSecondsForTheFirst));
+    }
     const auto noted = is_first ? std::nullopt : checkpoint::read_status(options_.run);
     if (is_first || !noted || noted->state != failure.state) {
       base::log(base::LogLevel::kError, "watch", error.what());
