@@ -191,9 +191,6 @@ void check_saved_states(const config::Config& config,
     const std::vector<std::string> differences =
         expert::describe_differences(identities[index], saved->identity);
     if (differences.empty()) {
-      base::log_info("train",
-                     fmt::format("{}: goes on after update {} of {}, the newest valid state ({})",
-                                 task, saved->step, saved->num_updates, saved->path.string()));
       continue;
     }
     throw base::Error(

@@ -258,6 +258,10 @@ class TrainRun {
       }
     }
     if (group) {
+      std::optional<base::LogLevelScope> speaks;
+      if (group_index_ == 0 && group->rank() == 0) {  // the choice is the same in all groups
+        speaks.emplace(base::LogLevel::kInfo);
+      }
       group = comm::make_communicator(
           std::move(group), {comm::backend_from_name(config_.cluster.backend), workspace_->device,
                              static_cast<double>(config_.cluster.timeout_seconds), nullptr,

@@ -68,6 +68,14 @@ void set_log_level(LogLevel level) {
   state().logger->set_level(to_spdlog(level));
 }
 
+LogLevelScope::LogLevelScope(LogLevel level) : level_before_(state().logger->level()) {
+  set_log_level(level);
+}
+
+LogLevelScope::~LogLevelScope() {
+  state().logger->set_level(static_cast<spdlog::level::level_enum>(level_before_));
+}
+
 void log(LogLevel level, std::string_view area, const std::string& text) {
   LogState& s = state();
   const double seconds =

@@ -15,6 +15,18 @@ void set_log_identity(int world_rank, int world_size);
 /// Lines below this level are dropped. The default is kInfo.
 void set_log_level(LogLevel level);
 
+/// Another level until the end of the scope, for all threads of the process; then the one before.
+class LogLevelScope {
+ public:
+  explicit LogLevelScope(LogLevel level);
+  ~LogLevelScope();
+  LogLevelScope(const LogLevelScope&) = delete;
+  LogLevelScope& operator=(const LogLevelScope&) = delete;
+
+ private:
+  int level_before_;
+};
+
 /// `area` is one word ("train", "data", "comm", ...).
 void log(LogLevel level, std::string_view area, const std::string& text);
 
