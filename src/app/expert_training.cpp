@@ -328,7 +328,10 @@ class ExpertTraining {
 
   void after_update(const train::StepRecord& record, double seconds) {
     hooks_.heartbeat.set_place("train", task_, trainer_->num_steps());
-    saves_->after_update();
+    {
+      const comm::Heartbeat::Section section(hooks_.heartbeat, "save");
+      saves_->after_update();
+    }
     if (record.step % job_.config.train.logging_steps == 0 || trainer_->done()) {
       log_update(record, seconds);
     }
@@ -458,6 +461,10 @@ class ExpertTraining {
 ExpertOutcome train_expert(const ExpertJob& job,
                            comm::Communicator& group,
                            const TrainingHooks& hooks) {
+  std::optional<base::LogLevelScope> speaks;
+  if (group.rank() == 0) {  // nobody else knows how this expert goes
+    speaks.emplace(base::LogLevel::kInfo);
+  }
   return ExpertTraining(job, group, hooks).run();
 }
 

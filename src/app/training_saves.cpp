@@ -74,14 +74,35 @@ void TrainingSaves::after_update() noexcept {
     return;
   }
   try {
-    // While the save before is still being written this one is left out: training does not wait for
-    // disks.
-    if (writer_->save([this](expert::TrainingState& state) { fill(state); })) {
+    const auto save = [this] {
+      return writer_->save([this](expert::TrainingState& state) { fill(state); });
+    };
+    bool is_begun = save();
+    // A loss of so many updates at most was asked for: one that the disk cannot keep is waited for.
+    // A save by time is tried again after the next update.
+    if (!is_begun && by_steps) {
+      wait_for_save_before();
+      is_begun = save();
+    }
+    if (is_begun) {
       last_save_ = comm::steady_seconds();
     }
   } catch (...) {
     error_ = std::current_exception();
   }
+}
+
+void TrainingSaves::wait_for_save_before() {
+  const double start = comm::steady_seconds();
+  writer_->wait();
+  if (!has_waited_) {
+    base::log_warning(
+        "save",
+        fmt::format("{}: training waited {:.0f} ms for the save before: a save takes longer than "
+                    "train.save_steps = {} updates; raise it (said once)",
+                    facts_.task, (comm::steady_seconds() - start) * 1e3, plan_.save_steps));
+  }
+  has_waited_ = true;
 }
 
 void TrainingSaves::check() {

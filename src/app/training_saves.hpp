@@ -36,8 +36,8 @@ class TrainingSaves {
                 StopWatcher& stop_watcher);
   ~TrainingSaves();
 
-  /// After an update: begins a save when one is due. Never throws; a failed save is thrown by
-  /// check().
+  /// After an update: begins a save when one is due; one due by updates waits until the save before
+  /// is durable. Never throws; a failed save is thrown by check().
   void after_update() noexcept;
   /// Throws the error of a save that failed.
   void check();
@@ -50,6 +50,7 @@ class TrainingSaves {
 
  private:
   void fill(expert::TrainingState& state) const;
+  void wait_for_save_before();
   void save_at_stop();
   void note_save(const checkpoint::SaveReport& report) const;
 
@@ -58,6 +59,7 @@ class TrainingSaves {
   expert::TrainingState facts_;
   double start_;
   double last_save_;
+  bool has_waited_ = false;
   std::exception_ptr error_;
   std::unique_ptr<checkpoint::CheckpointWriter> writer_;  // leader
   std::unique_ptr<StopWatcher::Registration> at_stop_;    // leader; before the writer goes

@@ -22,7 +22,7 @@ import tempfile
 import time
 import unittest
 
-from support import SOURCE, run_tests
+from support import find_built, run_tests
 
 NIGHTLY = os.environ.get("BATON_NIGHTLY") == "1"
 STORAGE = 5
@@ -32,18 +32,8 @@ DISK_ERRORS = ("ENOSPC", "EDQUOT", "EIO")
 WRITING_CALLS = ("open", "write", "fsync", "rename", "close", "mkdir")
 
 
-def find_built(variable, name):
-    if variable in os.environ:
-        return os.environ[variable]
-    for preset in ("release", "cpu", "debug"):
-        path = SOURCE / "build" / preset / "tests" / name
-        if path.exists():
-            return str(path)
-    sys.exit(f"no {name}: build it first, or name it in {variable}")
-
-
-PROBE = find_built("BATON_PROBE", "checkpoint_probe")
-IO_FAULT = find_built("BATON_IO_FAULT", "libio_fault.so")
+PROBE = str(find_built("BATON_PROBE", "tests/checkpoint_probe"))
+IO_FAULT = str(find_built("BATON_IO_FAULT", "tests/libio_fault.so"))
 # In memory where that can be: what is proven here is the order of calls and what they do when they fail, and a busy
 # disk makes each fsync take its time.
 IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) and "TMPDIR" not in os.environ else None
@@ -238,6 +228,7 @@ class FailingCalls(Case):
                 if found["step"] == 2:
                     break
                 # HDF5 itself does not always say the errno of a failed read.
+                self.assertIn("passed over", found["passed_over"][0])
                 self.assertIn("step-00000002", found["passed_over"][0])
             self.assertEqual(steps, [1] * (len(steps) - 1) + [2], call)
             self.assertGreater(len(steps), 3, call)
@@ -335,6 +326,7 @@ class Damage(Case):
     def expect_older(self, found, where):
         self.assertNotIn("signal", found, where)
         self.assertEqual((found.get("step"), found.get("right")), (1, True), f"{where}: {found}")
+        self.assertEqual(pathlib.Path(found["path"]).name, "step-00000001", where)
         self.assertIn(f"passed over {self.newer}", found["passed_over"][0], where)
 
     def flips(self, chance, count):

@@ -1,9 +1,10 @@
 """Looking at running ranks of a test: which there are, whether they train, and waiting for that."""
 
 import pathlib
+import re
 import time
 
-from support import find_binary, workspace
+from support import find_binary, glob_live, workspace
 
 
 def wait_for(condition, what, seconds=90):
@@ -12,6 +13,15 @@ def wait_for(condition, what, seconds=90):
         if time.monotonic() > end:
             raise AssertionError(f"waited {seconds} s for {what}")
         time.sleep(0.05)
+
+
+def catches(pid, signal_number):
+    """Whether a process has a handler for the signal (bash: a trap)."""
+    try:
+        status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    return int(re.search(r"^SigCgt:\s*(\w+)", status, re.M)[1], 16) >> (signal_number - 1) & 1 == 1
 
 
 def ranks_of(name):
@@ -30,7 +40,7 @@ def ranks_of(name):
 
 def is_training(name, num_ranks):
     """All ranks are there and a step is in the log."""
-    logs = (workspace() / name).glob("logs/*.jsonl")
+    logs = glob_live(workspace() / name, "logs/*.jsonl")
     return len(ranks_of(name)) >= num_ranks and any(file.stat().st_size > 0 for file in logs)
 
 

@@ -10,7 +10,7 @@ import unittest
 
 from processes import ranks_of, wait_for, wait_for_training
 from slurm_cluster import Cluster, NotPossible
-from support import (SOURCE, digests, find_binary, read_json, run_ok, run_tests, tiny_model, toy_data, train,
+from support import (SOURCE, digests, find_binary, glob_live, read_json, run_ok, run_tests, tiny_model, toy_data, train,
                      workspace, write_config)
 
 KEPT = ("experts/*.h5", "buffers/*.h5")
@@ -105,7 +105,7 @@ class Slurm(unittest.TestCase):
         config = write_config("array")
         job = submit("array.sbatch", options=["--array=0-3"], CONFIG=config, SEEDS="7 8", ORDERS=2,
                      OUTPUT=workspace() / "array")
-        wait_for(lambda: len(list(workspace().glob("array/*/eval/results.json"))) == 4
+        wait_for(lambda: len(glob_live(workspace(), "array/*/eval/results.json")) == 4
                  and not cluster.command("squeue", "--noheader", f"--jobs={job}", check=False).strip(),
                  "four evaluated runs", 300)
         for seed in (7, 8):

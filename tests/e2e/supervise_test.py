@@ -9,8 +9,8 @@ import subprocess
 import time
 import unittest
 
-from processes import is_training, ranks_of, wait_for, wait_for_training
-from support import (SOURCE, digests, find_binary, read_json, run_ok, run_tests, toy_data, train, workspace,
+from processes import catches, is_training, ranks_of, wait_for, wait_for_training
+from support import (SOURCE, digests, find_binary, glob_live, read_json, run_ok, run_tests, toy_data, train, workspace,
                      write_config)
 
 KEPT = ("experts/*.h5", "buffers/*.h5")
@@ -141,7 +141,7 @@ class Verdicts(unittest.TestCase):
         fake = program("fake-early-stop", STATUS + "trap 'note stopped 75; exit 75' USR1; sleep 1; trap >trap.txt;\n"
                        "for i in $(seq 100); do sleep 0.1; done; exit 1")
         process = start("eval", "--run", "run-early-stop", BATON=fake, NAME="early-stop", RANKS=1)
-        time.sleep(0.3)
+        wait_for(lambda: catches(process.pid, signal.SIGTERM), "the trap of run.sh")
         process.send_signal(signal.SIGTERM)
         code, text = finish(process, 30)
         self.assertEqual(code, 75, text)
@@ -219,7 +219,7 @@ class Training(unittest.TestCase):
         expected = digests(run, "eval/results.json", "eval/predictions.jsonl")
         shutil.rmtree(run / "eval")
         process = start("eval", "--run", run, RANKS=2, THREADS=1)
-        wait_for(lambda: list(run.glob("eval/partial/*/chunk-*")) or process.poll() is not None, "a finished chunk")
+        wait_for(lambda: glob_live(run, "eval/partial/*/chunk-*") or process.poll() is not None, "a finished chunk")
         os.kill(ranks_of("scored")[-1], signal.SIGKILL)
         code, text = finish(process)
         self.assertEqual(code, 0, text[-4000:])

@@ -5,6 +5,7 @@ temporary folder that is removed at the end; E2E_KEEP=1 keeps it.
 """
 
 import atexit
+import glob
 import hashlib
 import json
 import os
@@ -21,14 +22,19 @@ WORDS = ("cat dog bird stone bridge park ball song green red old small long near
          "two three one sits ran sings loud").split()
 
 
-def find_binary():
-    if "BATON_BINARY" in os.environ:
-        return pathlib.Path(os.environ["BATON_BINARY"]).resolve()
+def find_built(variable, name):
+    """What the build made: the path that the environment variable says, else of the first build folder that has it."""
+    if variable in os.environ:
+        return pathlib.Path(os.environ[variable]).resolve()
     for preset in ("release", "cpu", "debug"):
-        path = SOURCE / "build" / preset / "baton"
+        path = SOURCE / "build" / preset / name
         if path.exists():
             return path
-    sys.exit("no baton binary: build it first, or name it in BATON_BINARY")
+    sys.exit(f"no {name}: build it first, or name it in {variable}")
+
+
+def find_binary():
+    return find_built("BATON_BINARY", "baton")
 
 
 def run_tests():
@@ -178,6 +184,11 @@ def train(out, ranks=0, arguments=(), **changes):
     """Trains into workspace/out and returns that folder."""
     run_ok("train", "--config", write_config(out, **changes), *arguments, ranks=ranks)
     return workspace() / out
+
+
+def glob_live(folder, pattern):
+    """Paths in a folder that a program is changing; pathlib's glob raises when a folder goes while it looks."""
+    return [pathlib.Path(path) for path in glob.glob(str(pathlib.Path(folder) / pattern))]
 
 
 def digest(path):

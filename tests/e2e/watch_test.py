@@ -7,7 +7,7 @@ import subprocess
 import time
 import unittest
 
-from support import digests, find_binary, read_json, run, run_ok, run_tests, workspace, write_config
+from support import digests, find_binary, glob_live, read_json, run, run_ok, run_tests, workspace, write_config
 
 LIMIT = 3
 EXPERTS = ("experts/*.h5",)
@@ -50,7 +50,7 @@ class Hangs(unittest.TestCase):
 
     def wait_for_training(self, name):
         deadline = time.monotonic() + 60
-        while not list((workspace() / name).glob("checkpoints/*/step-*/COMPLETE")):
+        while not glob_live(workspace() / name, "checkpoints/*/step-*/COMPLETE"):
             self.assertLess(time.monotonic(), deadline, "training did not begin")
             time.sleep(0.02)
 
@@ -105,7 +105,7 @@ class Hangs(unittest.TestCase):
         self.assertIn("shorter than one update", result.text)
 
     def test_a_slow_rank_is_named_and_not_ended(self):
-        config = write_config("slow", cluster__timeout_seconds="2", cluster__groups="1", train__num_train_epochs="2")
+        config = write_config("slow", cluster__timeout_seconds="4", cluster__groups="1", train__num_train_epochs="2")
         result = run_ok("train", "--config", config, ranks=3, env={"BATON_FAULT": "rank=2,kind=pause,seconds=0.1"})
         self.assertEqual(read_json(workspace() / "slow/status.json")["state"], "done")
         self.assertIn("times the group's", result.text)
@@ -141,7 +141,7 @@ class Storage(unittest.TestCase):
         process = subprocess.Popen([str(find_binary()), "train", "--config", str(config)], stderr=subprocess.PIPE, text=True,
                                    env=dict(os.environ, BATON_FAULT="kind=pause"))
         deadline = time.monotonic() + 60
-        while not list(place.glob("run/checkpoints/*/step-0*/COMPLETE")) and time.monotonic() < deadline:
+        while not glob_live(place, "run/checkpoints/*/step-0*/COMPLETE") and time.monotonic() < deadline:
             time.sleep(0.01)
         file = os.open(filler, os.O_CREAT | os.O_WRONLY)
         try:

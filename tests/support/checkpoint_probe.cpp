@@ -1,13 +1,14 @@
 // A small program that writes and reads Baton's files, for tests that take its disk away or kill
 // it.
+//
 //   save FOLDER FIRST LAST [SIZE]   generations of the steps FIRST to LAST; "saved STEP" after each
-//   loop FOLDER [SIZE]              the same through a CheckpointWriter, from the newest step on,
-//   without end newest FOLDER [SIZE]            {"step", "right", "notes"} of the newest
-//   generation; step -1 for none serve FOLDER [SIZE]             the same once for each line of
-//   stdin, each time in a process of its own, so that
-//                                   a crash is an answer too: {"signal": N}; over 20 s is signal 14
+//   loop FOLDER [SIZE]              the same by a CheckpointWriter, from the newest on, without end
+//   newest FOLDER [SIZE]            {"step", "right", "path", "passed_over"}; step -1 for none
+//   serve FOLDER [SIZE]             "newest" for each line of stdin, in a process of its own, so
+//                                   that a crash is an answer too: {"signal": N}; 14 after 20 s
 //   write KIND PATH VALUE           a file (KIND expert, buffer, text) or run folder (KIND run)
-//   with this value read KIND PATH                  {"value"} of it
+//   read KIND PATH                  {"value"} of it
+//
 // What a value or step means for the content is fixed here, so that "right" can be told without a
 // second copy.
 
@@ -78,6 +79,7 @@ Json newest(const std::string& folder, std::size_t size) {
   const auto [state, path, passed_over] = baton::checkpoint::load_newest_generation(folder);
   return {{"step", state ? state->step : -1},
           {"right", !state || (is_right(*state) && state->parameters.size() == size)},
+          {"path", path.string()},
           {"passed_over", passed_over}};
 }
 

@@ -4,6 +4,7 @@
 //   IO_FAULT_NTH     which of these calls, from 1
 //   IO_FAULT_ERRNO   the error; 0 with a write: only half of the bytes are taken
 //   IO_FAULT_STICKY  1: all later calls of this kind fail as well
+//   IO_FAULT_SECONDS the calls take so much longer and do not fail
 // Each failure is a line on stderr that begins with "io_fault:".
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -35,6 +36,11 @@ static int fails(const char* call, const char* path) {
   const int count = atomic_fetch_add(&num_calls, 1) + 1;
   const long nth = number_of("IO_FAULT_NTH");
   const int is_hit = count == nth || (count > nth && number_of("IO_FAULT_STICKY") == 1);
+  const char* seconds = getenv("IO_FAULT_SECONDS");
+  if (is_hit && seconds != NULL) {
+    usleep((useconds_t)(strtod(seconds, NULL) * 1e6));
+    return 0;
+  }
   if (is_hit) {
     dprintf(STDERR_FILENO, "io_fault: %s %d of %s\n", call, count, path);
   }
