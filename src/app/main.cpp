@@ -104,7 +104,7 @@ int run(int argc, char** argv) {
   baton::comm::ProcessWorld world(&argc, &argv);
   baton::base::set_log_identity(world.rank(), world.size());
   if (world.rank() != 0) {
-    baton::base::set_log_level(baton::base::LogLevel::kError);  // rank 0 speaks for all, leaders for their experts
+    baton::base::set_log_level(baton::base::LogLevel::kError);  // leaders speak for experts
   }
   baton::config::install_stop_signals();  // MPI's start may have set its own
   return run_in_world(*command, world);
