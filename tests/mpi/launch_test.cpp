@@ -61,7 +61,7 @@ TEST(Launch, APlainStartIsAWorldOfOneWithoutMpi) {
   const Outcome outcome = run(alone("facts"));
   EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
   EXPECT_EQ(outcome.text, "rank 0 of 1, mpi untouched\nbackend single\n");
-  EXPECT_LT(outcome.seconds, 2.0);
+  EXPECT_LT(outcome.seconds, 10.0);
 }
 
 TEST(Launch, AOneTaskStepIsAWorldOfOne) {
@@ -103,7 +103,7 @@ TEST(Launch, AThrowingRankEndsThoseThatWait) {
   EXPECT_EQ(outcome.exit_code, 7) << outcome.text;  // of kNonFinite, as given to abort
   EXPECT_THAT(outcome.text, HasSubstr("the loss is not finite"));
   EXPECT_THAT(outcome.text, Not(HasSubstr("passed")));
-  EXPECT_LT(outcome.seconds, 10.0);
+  EXPECT_LT(outcome.seconds, 25.0);
 }
 
 TEST(Launch, AnExceptionThroughTheWorldEndsThoseThatWait) {
@@ -111,7 +111,7 @@ TEST(Launch, AnExceptionThroughTheWorldEndsThoseThatWait) {
   EXPECT_NE(outcome.exit_code, 0);
   EXPECT_NE(outcome.exit_code, 124) << "still running after the time limit";
   EXPECT_THAT(outcome.text, HasSubstr("the loss is not finite"));
-  EXPECT_LT(outcome.seconds, 10.0);
+  EXPECT_LT(outcome.seconds, 25.0);
 }
 
 TEST(Launch, AWorldThatIsNotClosedEndsInOrder) {
@@ -228,9 +228,10 @@ TEST(TwoHosts, AHostThatIsNotThereEndsTheLaunch) {
   EXPECT_THAT(outcome.text, Not(HasSubstr("sum")));
 }
 
-Outcome run_judge(const std::string& test_case) {
-  return run("BATON_TEST_RANKS=3 BATON_TEST_LIMIT_S=2 " + std::string(BATON_MPIRUN) + " -n 3 " +
-             BATON_JUDGE + " --gtest_color=no --gtest_filter=Judge." + test_case);
+Outcome run_judge(const std::string& test_case, int limit_seconds = 20) {
+  return run("BATON_TEST_RANKS=3 BATON_TEST_LIMIT_S=" + std::to_string(limit_seconds) + " " +
+             BATON_MPIRUN + " -n 3 " + BATON_JUDGE + " --gtest_color=no --gtest_filter=Judge." +
+             test_case);
 }
 
 TEST(Judge, OneFailingRankFailsTheCaseOnAll) {
@@ -245,7 +246,7 @@ TEST(Judge, OneFailingRankFailsTheCaseOnAll) {
 }
 
 TEST(Judge, AHangHasAName) {
-  const Outcome outcome = run_judge("OneRankHangs");
+  const Outcome outcome = run_judge("OneRankHangs", 2);
   EXPECT_EQ(outcome.exit_code, 86) << outcome.text;
   EXPECT_THAT(outcome.text, HasSubstr("[watchdog] Judge.OneRankHangs"));
   EXPECT_LT(outcome.seconds, 15.0);
