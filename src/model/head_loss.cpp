@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "vector_math.hpp"
+
 namespace baton::model {
 
 namespace {
@@ -55,6 +57,7 @@ at::Tensor weighted_cross_entropy(const at::Tensor& hidden,
                                   const at::Tensor& head,
                                   const at::Tensor& targets,
                                   const at::Tensor& weights) {
+  settle_vector_math();
   return HeadLossFunction::apply(hidden, head, targets, weights);
 }
 

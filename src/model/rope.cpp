@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "row_kernels.hpp"
+#include "vector_math.hpp"
 
 namespace baton::model {
 
@@ -74,6 +75,7 @@ class RopeFunction : public torch::autograd::Function<RopeFunction> {
 }  // namespace
 
 RopeTable::RopeTable(const weights::LlamaConfig& config, const at::Device& device) {
+  settle_vector_math();
   const std::int64_t half = config.head_dim / 2;
   std::vector<float> frequencies(static_cast<std::size_t>(half));
   for (std::int64_t i = 0; i < half; ++i) {
