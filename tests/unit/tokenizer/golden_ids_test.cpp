@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <chrono>
 #include <ctime>
 
 #include "tokenizer_fixture.hpp"
@@ -73,7 +72,7 @@ TEST_P(GoldenIds, DecodeOfArbitraryIds) {
 }
 
 TEST_P(GoldenIds, VeryLongLinesInLittleTime) {
-  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t start = std::clock();  // processor time: a busy machine does not count
   for (const auto& item : golden_["long"]) {
     std::string text;
     for (const auto& part : item["parts"]) {
@@ -89,7 +88,7 @@ TEST_P(GoldenIds, VeryLongLinesInLittleTime) {
     EXPECT_EQ(digest.hex(), item["sha256"].get<std::string>()) << item["parts"].dump();
   }
   // A quadratic step over a megabyte would take hours.
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(60));
+  EXPECT_LT(static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC, 60.0);
 }
 
 TEST_P(GoldenIds, EveryCodePointOfEveryPlane) {
