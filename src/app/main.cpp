@@ -103,8 +103,9 @@ int run(int argc, char** argv) {
   baton::config::install_stop_signals();  // a signal while the world meets is seen, too
   baton::comm::ProcessWorld world(&argc, &argv);
   baton::base::set_log_identity(world.rank(), world.size());
+  // Rank 0 speaks for all; a group's leader for its expert, while it trains.
   if (world.rank() != 0) {
-    baton::base::set_log_level(baton::base::LogLevel::kError);  // leaders speak for experts
+    baton::base::set_log_level(baton::base::LogLevel::kError);
   }
   baton::config::install_stop_signals();  // MPI's start may have set its own
   return run_in_world(*command, world);

@@ -146,7 +146,6 @@ class StopPoints(unittest.TestCase):
         undisturbed = train("by-steps-whole", **{**SMALL, "train__num_train_epochs": "3"})
         self.assertEqual(digests(folder, *KEPT), digests(undisturbed, *KEPT))
 
-
     def test_every_group_says_how_its_expert_goes(self):
         """Also those that rank 0 is not in; with a dedicated coordinator it is in none."""
         config = write_config("two-speak", tasks="loud, count", **{**SMALL, "train__save_steps": "1", "cluster__groups": "2",
@@ -301,6 +300,7 @@ class Killed(unittest.TestCase):
             run_ok("train", "--config", config, ranks=4)
             self.assertEqual(digests(folder, *KEPT), expected, f"after {done} kills")
             shutil.rmtree(folder)
+        self.assertGreater(in_training, kills // 10)
         print(f"{done} kills, {in_training} of them left saved state; undisturbed {undisturbed:.1f} s")
 
     def check_loss(self, folder):
