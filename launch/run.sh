@@ -43,6 +43,16 @@ fail() {  # fail CODE TEXT
   exit "$1"
 }
 
+# A launcher that refuses a number of ranks looks like one that lost a rank, so numbers are checked here.
+check_number() {  # check_number NAME LEAST: the variable NAME is empty or a whole number
+  case "${!1}" in
+    '') return 0 ;;
+    *[!0-9]* | ????????*) fail 2 "$1 is '${!1}': a whole number from $2 on" ;;
+  esac
+  [ "$((10#${!1}))" -ge "$2" ] || fail 2 "$1 is '${!1}': a whole number from $2 on"
+  printf -v "$1" '%d' "$((10#${!1}))"
+}
+
 find_baton() {
   local root candidate
   root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -74,10 +84,11 @@ find_run() {
     shift
   done
   [ -z "$from_line" ] || run=$from_line
-  if [ -z "$run" ] && [ -r "$config" ]; then
+  if [ -z "$run" ] && [ -f "$config" ] && [ -r "$config" ]; then
+    # Through stdin: awk takes a file name with "=" in it for an assignment.
     run=$(awk '{ sub(/\r$/, ""); sub(/^[ \t]+/, ""); sub(/[ \t]+$/, "") }
       /^\[/ { section = $0; gsub(/[][ \t]/, "", section) }
-      section == "output" && /^output_dir[ \t]*=/ { sub(/^[^=]*=[ \t]*/, ""); print; exit }' "$config")
+      section == "output" && /^output_dir[ \t]*=/ { sub(/^[^=]*=[ \t]*/, ""); print; exit }' <"$config")
   fi
 }
 
@@ -311,9 +322,10 @@ main() {
     train | eval | doctor) ;;
     *) usage >&2; exit 2 ;;
   esac
-  case "$MAX_RESTARTS" in
-    '' | *[!0-9]*) fail 2 "MAX_RESTARTS is '$MAX_RESTARTS': a whole number" ;;
-  esac
+  check_number MAX_RESTARTS 0
+  check_number RANKS 1
+  check_number RANKS_PER_HOST 1
+  check_number THREADS 1
   find_baton
   find_run "$@"
   choose_ranks

@@ -74,8 +74,8 @@ class Verdicts(unittest.TestCase):
 
     def check(self, name, script, code, num_starts, max_restarts=1, **variables):
         fake = program(f"fake-{name}", STATUS + script)
-        got, text = supervise("eval", "--run", f"run-{name}", BATON=fake, NAME=name, RANKS=1,
-                              MAX_RESTARTS=max_restarts, **(variables or stand_in_srun()))
+        settings = {"RANKS": 1, "MAX_RESTARTS": max_restarts} | (variables or stand_in_srun())
+        got, text = supervise("eval", "--run", f"run-{name}", BATON=fake, NAME=name, **settings)
         self.assertEqual((got, starts(fake)), (code, num_starts), text)
         return text
 
@@ -161,16 +161,73 @@ class Verdicts(unittest.TestCase):
 
     def test_bad_settings(self):
         for name, value in (("MAX_RESTARTS", "many"), ("LAUNCHER", "rsh"), ("BATON", "/nowhere/baton"),
-                            ("HOSTFILE", "/nowhere/hosts")):
+                            ("HOSTFILE", "/nowhere/hosts"), ("RANKS", "-3"), ("RANKS", "0"), ("RANKS", "x[$(id)]"),
+                            ("RANKS_PER_HOST", "two"), ("THREADS", "-1")):
             code, text = supervise("eval", "--run", "run-bad", **{name: value})
             self.assertEqual(code, 2, text)
             self.assertIn(value, text)
+            self.assertNotIn("restart", text)
+
+    def test_numbers_of_ranks_with_zeros_in_front(self):
+        self.check("zeros", "note done 0", 0, 1, LAUNCHER="mpirun", RANKS="01", THREADS="08")
+
+    def test_a_config_named_like_an_assignment(self):
+        """awk takes "a=b.cfg" for a variable and then waits for stdin."""
+        fake = program("fake-named", STATUS + "note done 0")
+        (workspace() / "a=b.cfg").write_text("[output]\noutput_dir = run-named\n")
+        with subprocess.Popen(["sleep", "60"], stdout=subprocess.PIPE) as open_pipe:
+            try:
+                result = subprocess.run([str(SOURCE / "launch" / "run.sh"), "train", "--config", "a=b.cfg"],
+                                        cwd=workspace(), env=environment(BATON=fake, NAME="named", RANKS=1),
+                                        stdin=open_pipe.stdout, capture_output=True, text=True, timeout=30)
+            finally:
+                open_pipe.kill()
+        self.assertEqual((result.returncode, starts(fake)), (0, 1), result.stderr)
 
     def test_help_lists_every_setting(self):
         code, text = supervise("--help")
         self.assertEqual(code, 0)
         for name in re.findall(r"^([A-Z_]+)=\$\{", (SOURCE / "launch" / "run.sh").read_text(), re.M):
             self.assertIn(name, text)
+
+
+class JobArray(unittest.TestCase):
+    """slurm/array.sbatch with the variables that Slurm sets, above a stand-in for launch/run.sh."""
+
+    def submit(self, **variables):
+        root = workspace() / "array"
+        (root / "launch").mkdir(parents=True, exist_ok=True)
+        (root / "launch" / "run.sh").write_text('#!/bin/bash\necho "run: $*"\n')
+        (root / "launch" / "run.sh").chmod(0o755)
+        (root / "a=b.cfg").write_text("[data]\ntasks = qa, sa, pe\n")
+        settings = {"BATON_ROOT": root, "CONFIG": "a=b.cfg", "SLURM_ARRAY_TASK_ID": 0, "EVALUATE": 0} | variables
+        result = subprocess.run(["bash", str(SOURCE / "slurm" / "array.sbatch")], env=environment(**settings), cwd=root,
+                                stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+        return result.returncode, result.stdout + result.stderr
+
+    def test_each_index_has_its_seed_and_order(self):
+        seen = set()
+        for index in range(4):
+            code, text = self.submit(SEEDS="7 8", ORDERS=2, SLURM_ARRAY_TASK_ID=index)
+            self.assertEqual(code, 0, text)
+            seen.add(re.search(r"train.seed=(\d) --set data.tasks=(\S+)", text).groups())
+        self.assertEqual(seen, {(seed, tasks) for seed in "78" for tasks in ("qa,sa,pe", "sa,pe,qa")})
+
+    def test_values_are_not_run(self):
+        for name in ("ORDERS", "SEEDS", "SLURM_ARRAY_TASK_ID"):
+            for value in ("x[$(touch${IFS}run-by-bash)]", "-1", "two", ""):
+                if value or name == "SLURM_ARRAY_TASK_ID":
+                    code, text = self.submit(**{name: value})
+                    self.assertNotEqual(code, 0, text)
+                    self.assertNotIn("run: ", text)
+        self.assertFalse((workspace() / "array" / "run-by-bash").exists())
+
+    def test_too_much_is_refused(self):
+        for variables in ({"ORDERS": 0}, {"SLURM_ARRAY_TASK_ID": 3}, {"ORDERS": 4, "SLURM_ARRAY_TASK_ID": 3},
+                          {"CONFIG": "nowhere.cfg"}):
+            code, text = self.submit(**variables)
+            self.assertEqual(code, 2, text)
+            self.assertNotIn("run: ", text)
 
 
 class Training(unittest.TestCase):
