@@ -7,13 +7,13 @@
 #include <optional>
 #include <string>
 
-#include "baton/app/commands.hpp"
 #include "baton/base/error.hpp"
 #include "baton/base/json.hpp"
 #include "baton/base/text.hpp"
 #include "baton/data/row_encoder.hpp"
 #include "baton/eval/ask.hpp"
-#include "open_run.hpp"
+#include "baton/experiment/open_run.hpp"
+#include "commands.hpp"
 
 namespace baton::app {
 
@@ -25,15 +25,15 @@ class Asker {
     if (command.run.empty()) {
       config_ = config::config_for_model(command.model, command.overrides);
     } else {
-      folder_.emplace(checkpoint::RunFolder::load(command.run));
-      config_ = config_of_run(*folder_, command.overrides, config::Purpose::kAsk);
+      folder_.emplace(run::RunFolder::load(command.run));
+      config_ = experiment::config_of_run(*folder_, command.overrides, config::Purpose::kAsk);
     }
-    set_threads(config_.cluster, 0, 1);
-    workspace_ = folder_ ? open_workspace(config_, 0) : open_base(config_);
+    experiment::set_threads(config_.cluster, 0, 1);
+    workspace_ = folder_ ? experiment::open_workspace(config_, 0) : open_base(config_);
     if (folder_) {
-      experts_ = load_experts(*folder_, workspace_);
+      experts_ = experiment::load_experts(*folder_, workspace_);
     }
-    router_ = route::make_router("sequential");
+    router_ = method::make_router("sequential");
   }
 
   void answer(const std::string& text) {
@@ -53,8 +53,8 @@ class Asker {
       std::cerr << fmt::format("warning: the prompt was cut by {} tokens to data.cutoff_len = {}\n",
                                counts.num_tokens_cut, config_.data.cutoff_len);
     }
-    const eval::AskResult result =
-        eval::ask(answering_of(workspace_, config_), experts_.chain, *router_, question);
+    const eval::AskResult result = eval::ask(experiment::answering_of(workspace_, config_),
+                                             experts_.chain, *router_, question);
     if (as_json_) {
       std::cout << eval::ask_json(result) << '\n' << std::flush;
     } else {
@@ -65,11 +65,11 @@ class Asker {
  private:
   // The base alone needs no indicators; words that are not single tokens here must not keep it from
   // answering.
-  static Workspace open_base(const config::Config& config) {
+  static experiment::Workspace open_base(const config::Config& config) {
     config::Config base_only = config;
     base_only.method.accept_indicator = "id:0";
     base_only.method.pass_indicator = "id:1";
-    return open_workspace(base_only, 0);
+    return experiment::open_workspace(base_only, 0);
   }
 
   static void print(const eval::AskResult& result) {
@@ -86,11 +86,11 @@ class Asker {
   }
 
   bool as_json_;
-  std::optional<checkpoint::RunFolder> folder_;
+  std::optional<run::RunFolder> folder_;
   config::Config config_;
-  Workspace workspace_;
-  LoadedExperts experts_;
-  std::unique_ptr<route::Router> router_;
+  experiment::Workspace workspace_;
+  experiment::LoadedExperts experts_;
+  std::unique_ptr<method::Router> router_;
 };
 
 void answer_lines(Asker& asker) {

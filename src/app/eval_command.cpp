@@ -7,34 +7,34 @@
 #include <optional>
 #include <utility>
 
-#include "baton/app/commands.hpp"
 #include "baton/base/build.hpp"
 #include "baton/base/error.hpp"
 #include "baton/base/file.hpp"
 #include "baton/base/json.hpp"
 #include "baton/base/log.hpp"
 #include "baton/base/text.hpp"
-#include "baton/checkpoint/environment.hpp"
-#include "baton/config/stop_signal.hpp"
 #include "baton/data/dataset.hpp"
+#include "baton/device/host.hpp"
 #include "baton/eval/evaluator.hpp"
 #include "baton/eval/report.hpp"
+#include "baton/experiment/open_run.hpp"
+#include "baton/experiment/partial_evaluation.hpp"
+#include "baton/experiment/versions.hpp"
 #include "baton/metrics/metric.hpp"
-#include "open_run.hpp"
-#include "partial_evaluation.hpp"
+#include "baton/work/run_session.hpp"
+#include "baton/work/stop_signal.hpp"
+#include "baton/work/watchdog.hpp"
+#include "baton/work/work_loop.hpp"
+#include "commands.hpp"
 #include "progress_board.hpp"
-#include "run_session.hpp"
-#include "versions.hpp"
-#include "watchdog.hpp"
-#include "work_loop.hpp"
 
 namespace baton::app {
 
 namespace {
 
 eval::EvaluationInput read_queries(const config::Config& config,
-                                   const Workspace& workspace,
-                                   const LoadedExperts& experts) {
+                                   const experiment::Workspace& workspace,
+                                   const experiment::LoadedExperts& experts) {
   const data::RowEncoder encoder(*workspace.tokenizer, *workspace.prompt_template,
                                  workspace.indicators, config.data.cutoff_len);
   const data::Dataset dataset(config.data.dataset_dir);
@@ -42,7 +42,7 @@ eval::EvaluationInput read_queries(const config::Config& config,
   input.experts = experts.chain;
   data::EncodingCounts counts;
   for (const expert::ExpertState& expert : experts.states) {
-    if (config::stop_requested()) {
+    if (work::stop_requested()) {
       throw base::Error(base::ErrorKind::kStopped, "asked to stop while the queries were read",
                         {.fix = "run the same command again"});
     }
@@ -64,7 +64,7 @@ eval::EvaluationInput read_queries(const config::Config& config,
   return input;
 }
 
-std::string describe_base(const config::Config& config, const Workspace& workspace) {
+std::string describe_base(const config::Config& config, const experiment::Workspace& workspace) {
   return fmt::format("{}, {:.1f} M weights, {}",
                      std::filesystem::path(config.model.model_name_or_path).filename().string(),
                      static_cast<double>(workspace.model->config().num_parameters()) / 1e6,
@@ -74,8 +74,8 @@ std::string describe_base(const config::Config& config, const Workspace& workspa
 // What records depend on besides the queries. The scorer is not among them: scores are made from
 // the answers at the end.
 std::string facts_of(const config::Config& config,
-                     const Workspace& workspace,
-                     const LoadedExperts& experts,
+                     const experiment::Workspace& workspace,
+                     const experiment::LoadedExperts& experts,
                      int num_threads) {
   std::string facts =
       fmt::format("{} {} {} {} {}", workspace.model->fingerprint(), workspace.dtype,
@@ -93,11 +93,12 @@ class EvalRun {
 
   int run() {
     world_.check_same_build(base::build_identity(config::version()));
-    together(world_, [this] { open(); });
-    Watchdog watchdog(world_, heartbeat_,
-                      {.timeout_seconds = static_cast<double>(config_.cluster.timeout_seconds),
-                       .run = command_.run,
-                       .command = "eval"});
+    work::together(world_, [this] { open(); });
+    work::Watchdog watchdog(
+        world_, heartbeat_,
+        {.timeout_seconds = static_cast<double>(config_.cluster.timeout_seconds),
+         .run = command_.run,
+         .command = "eval"});
     const int code = session_.guard([this] { return evaluate(); });
     watchdog.close();
     return code;
@@ -107,10 +108,10 @@ class EvalRun {
   bool leads() const { return world_.rank() == 0; }
 
   void open() {
-    folder_.emplace(checkpoint::RunFolder::load(command_.run));
-    config_ = config_of_run(*folder_, command_.overrides, config::Purpose::kEval);
+    folder_.emplace(run::RunFolder::load(command_.run));
+    config_ = experiment::config_of_run(*folder_, command_.overrides, config::Purpose::kEval);
     metrics::make_metric(config_.eval.metric);
-    std::optional<checkpoint::RunLock> lock;
+    std::optional<run::RunLock> lock;
     if (leads()) {
       lock.emplace(command_.run);
     }
@@ -120,14 +121,14 @@ class EvalRun {
   int evaluate() {
     load();
     session_.stop_point();
-    const WorkOutcome outcome = compute();
+    const work::WorkOutcome outcome = compute();
     if (!outcome.failures.empty()) {
       fail_with(outcome);
     }
     if (!outcome.missing.empty()) {
       return stop(outcome.missing.size());
     }
-    together(world_, [this] {
+    work::together(world_, [this] {
       if (leads()) {
         write();
       }
@@ -136,18 +137,20 @@ class EvalRun {
   }
 
   void load() {
-    const comm::Heartbeat::Section section(heartbeat_, "load");
-    num_threads_ = set_threads(config_.cluster, world_.local_rank(), world_.local_size());
-    together(world_, [this] {
-      workspace_.emplace(open_workspace(config_, world_.local_rank(), world_.local_size()));
-      experts_ = load_experts(*folder_, *workspace_);
+    const work::Heartbeat::Section section(heartbeat_, "load");
+    num_threads_ =
+        experiment::set_threads(config_.cluster, world_.local_rank(), world_.local_size());
+    work::together(world_, [this] {
+      workspace_.emplace(
+          experiment::open_workspace(config_, world_.local_rank(), world_.local_size()));
+      experts_ = experiment::load_experts(*folder_, *workspace_);
       input_ = read_queries(config_, *workspace_, experts_);
       chunks_ =
           eval::plan_chunks(input_, config_.eval.eval_batch_size, config_.data.max_new_tokens);
       partial_.emplace(folder_->eval_folder(), input_,
                        facts_of(config_, *workspace_, experts_, num_threads_));
     });
-    together(world_, [this] {
+    work::together(world_, [this] {
       if (leads()) {
         say_start();
         base::make_directories(folder_->eval_folder());
@@ -172,7 +175,7 @@ class EvalRun {
   // Rank 0 looks which chunks an earlier call left; all get the list.
   std::vector<std::size_t> chunks_to_do() {
     std::string text;
-    together(world_, [&] {
+    work::together(world_, [&] {
       if (!leads()) {
         return;
       }
@@ -197,17 +200,17 @@ class EvalRun {
   }
 
   // Every rank is a group of its own, but for one that only coordinates.
-  WorkOutcome compute() {
+  work::WorkOutcome compute() {
     const std::vector<std::size_t> todo = chunks_to_do();
     const bool is_dedicated = config_.cluster.coordinator == "dedicated" && world_.size() > 1;
-    WorkRequest request;
+    work::WorkRequest request;
     for (int rank = is_dedicated ? 1 : 0; rank < world_.size(); ++rank) {
       request.groups.push_back({rank});
     }
     for (const std::size_t chunk : todo) {
       request.items.push_back({fmt::format("chunk {}", chunk), chunks_[chunk].cost, 1, {}});
     }
-    request.run_item = [&](int item, int, comm::Communicator&, ItemContext& context) {
+    request.run_item = [&](int item, int, comm::Communicator&, work::ItemContext& context) {
       return evaluate_item(todo[static_cast<std::size_t>(item)], context);
     };
     num_done_ = chunks_.size() - todo.size();
@@ -218,22 +221,22 @@ class EvalRun {
     request.on_event = [this](const coordinator::Event& event) { note(event); };
     const std::unique_ptr<comm::Communicator> group = world_.split(request.groups);
     const int index = group ? world_.rank() - (is_dedicated ? 1 : 0) : -1;
-    WorkOutcome outcome =
-        run_work(world_, group.get(), index, request, session_.stop_watcher(), heartbeat_);
+    work::WorkOutcome outcome =
+        work::run_work(world_, group.get(), index, request, session_.stop_watcher(), heartbeat_);
     if (group) {
       group->close();
     }
     return outcome;
   }
 
-  ItemResult evaluate_item(std::size_t chunk, ItemContext& context) {
+  work::ItemResult evaluate_item(std::size_t chunk, work::ItemContext& context) {
     // The first chunk of a rank may be slow (step 0 of the watchdog), the others are not.
     heartbeat_.set_place("evaluate", fmt::format("chunk {}", chunk), num_mine_++);
-    ItemResult result;
+    work::ItemResult result;
     try {
       const eval::ChunkResult made =
-          eval::evaluate_chunk(answering_of(*workspace_, config_), input_, chunks_[chunk],
-                               [&context] { return context.should_stop(); });
+          eval::evaluate_chunk(experiment::answering_of(*workspace_, config_), input_,
+                               chunks_[chunk], [&context] { return context.should_stop(); });
       partial_->save(chunk, made);
       const eval::RankTimings& timings = made.timings;
       result.payload = base::Json::array({timings.prefill_seconds, timings.decode_seconds,
@@ -272,8 +275,8 @@ class EvalRun {
     }
   }
 
-  [[noreturn]] void fail_with(const WorkOutcome& outcome) const {
-    throw AgreedError(base::Error(
+  [[noreturn]] void fail_with(const work::WorkOutcome& outcome) const {
+    throw work::AgreedError(base::Error(
         outcome.failures.front().kind,
         fmt::format("{} chunks of the evaluation are missing", outcome.missing.size()),
         {.where = command_.run.string(),
@@ -313,10 +316,10 @@ class EvalRun {
         eval::timings_json(timings_, num_threads_, static_cast<std::int64_t>(records.size())));
     base::write_file_atomically(folder / "results.json",
                                 eval::results_json(result, describe_base(config_, *workspace_)));
-    checkpoint::MadeBy made = checkpoint::made_here();
+    run::MadeBy made = run::made_here();
     made.num_ranks = world_.size();
     made.threads_per_rank = num_threads_;
-    add_library_versions(made.libraries);
+    experiment::add_library_versions(made.libraries);
     for (const char* name : {"eval/predictions.jsonl", "eval/matrix.csv", "eval/results.json"}) {
       folder_->record_file(name, "", "", made);
     }
@@ -330,16 +333,16 @@ class EvalRun {
 
   const config::Command& command_;
   comm::ProcessWorld& world_;
-  RunSession session_;
-  comm::Heartbeat heartbeat_;
+  work::RunSession session_;
+  work::Heartbeat heartbeat_;
   config::Config config_;
   int num_threads_ = 1;
-  std::optional<checkpoint::RunFolder> folder_;
-  std::optional<Workspace> workspace_;
-  LoadedExperts experts_;
+  std::optional<run::RunFolder> folder_;
+  std::optional<experiment::Workspace> workspace_;
+  experiment::LoadedExperts experts_;
   eval::EvaluationInput input_;
   std::vector<eval::EvaluationChunk> chunks_;
-  std::optional<PartialEvaluation> partial_;
+  std::optional<experiment::PartialEvaluation> partial_;
   std::optional<ProgressBoard> board_;      // rank 0
   std::vector<eval::RankTimings> timings_;  // rank 0, by worker
   std::size_t num_done_ = 0;                // rank 0

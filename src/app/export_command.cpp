@@ -5,7 +5,7 @@
 #include "baton/base/error.hpp"
 #include "baton/base/log.hpp"
 #include "baton/checkpoint/expert_file.hpp"
-#include "baton/checkpoint/run_record.hpp"
+#include "baton/run/run_record.hpp"
 #include "baton/weights/peft_export.hpp"
 
 namespace baton::app {
@@ -13,7 +13,7 @@ namespace baton::app {
 int run_export(const std::filesystem::path& run,
                const std::string& expert,
                const std::filesystem::path& out) {
-  const auto folder = checkpoint::RunFolder::load(run);
+  const auto folder = run::RunFolder::load(run);
   const auto path = folder.expert_path(expert);
   if (!std::filesystem::exists(path)) {
     throw base::Error(base::ErrorKind::kUsage,

@@ -6,13 +6,13 @@
 #include <string>
 #include <vector>
 
-#include "baton/app/commands.hpp"
 #include "baton/base/error.hpp"
 #include "baton/base/log.hpp"
 #include "baton/comm/process_world.hpp"
 #include "baton/config/cli.hpp"
-#include "baton/config/stop_signal.hpp"
-#include "doctor_command.hpp"
+#include "baton/doctor/doctor.hpp"
+#include "baton/work/stop_signal.hpp"
+#include "commands.hpp"
 #include "export_command.hpp"
 #include "inspect_command.hpp"
 #include "tokenize_command.hpp"
@@ -59,7 +59,7 @@ int run_in_world(const Command& command, baton::comm::ProcessWorld& world) {
                                                   : baton::app::run_eval(command, world);
     world.close();
     return code;
-  } catch (const baton::app::AgreedError& error) {
+  } catch (const baton::work::AgreedError& error) {
     const int code = baton::base::exit_code(error.kind());
     if (world.rank() == 0) {
       report(error);
@@ -95,19 +95,19 @@ int run(int argc, char** argv) {
     return report_usage(error, argc, argv);
   }
   if (command->verb == Verb::kDoctor) {
-    return baton::app::run_doctor(*command, &argc, &argv);
+    return baton::doctor::run_doctor(*command, &argc, &argv);
   }
   if (command->verb != Verb::kTrain && command->verb != Verb::kEval) {
     return run_alone(*command);
   }
-  baton::config::install_stop_signals();  // a signal while the world meets is seen, too
+  baton::work::install_stop_signals();  // a signal while the world meets is seen, too
   baton::comm::ProcessWorld world(&argc, &argv);
   baton::base::set_log_identity(world.rank(), world.size());
   // Rank 0 speaks for all; a group's leader for its expert, while it trains.
   if (world.rank() != 0) {
     baton::base::set_log_level(baton::base::LogLevel::kError);
   }
-  baton::config::install_stop_signals();  // MPI's start may have set its own
+  baton::work::install_stop_signals();  // MPI's start may have set its own
   return run_in_world(*command, world);
 }
 

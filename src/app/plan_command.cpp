@@ -1,115 +1,196 @@
-#include "plan_command.hpp"
+// `baton plan`: reads config and data, encodes what would be trained, and shows the plan. Loads no
+// weights. An expert's rows are counted exactly; its tokens are estimated from one draw of
+// negatives for all experts, so that the work grows with the tasks and not with their square.
 
-#include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <ostream>
+#include <cstdint>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
 
 #include "baton/base/error.hpp"
-#include "baton/base/text.hpp"
-#include "baton/coordinator/group_plan.hpp"
+#include "baton/data/dataset.hpp"
+#include "baton/data/sampler.hpp"
+#include "baton/device/cpu_facts.hpp"
+#include "baton/experiment/expert_rows.hpp"
+#include "baton/experiment/run_setup.hpp"
+#include "baton/method/see_rows.hpp"
+#include "baton/run/run_record.hpp"
+#include "commands.hpp"
+#include "plan_report.hpp"
 
 namespace baton::app {
+
 namespace {
 
-constexpr std::size_t kMaxShownTasks = 40;
+std::vector<experiment::TaskRows> rows_for_plan(const config::Config& config) {
+  const data::Dataset dataset(config.data.dataset_dir);
+  std::vector<experiment::TaskRows> tasks;
+  for (const std::string& name : config.data.tasks) {
+    experiment::TaskRows task;
+    task.name = name;
+    task.train = dataset
+                     .read_task(name, {.max_train_samples = config.data.max_train_samples,
+                                       .max_eval_samples = 1})
+                     .train;
+    task.buffer =
+        method::make_buffer(name, *task.train, config.method.buffer_ratio, config.train.seed);
+    tasks.push_back(std::move(task));
+  }
+  return tasks;
+}
 
-coordinator::PlanRequest request_of(const PlanInputs& inputs) {
-  coordinator::PlanRequest request = inputs.wishes;
-  for (const PlanTask& task : inputs.tasks) {
-    if (!task.is_trained) {
-      request.experts.push_back(
-          {task.name, task.tokens_per_epoch * task.num_epochs, task.max_useful_ranks});
+coordinator::MemoryRequest memory_request(const config::Config& config) {
+  const weights::LlamaConfig sizes = weights::read_llama_config(config.model.model_name_or_path);
+  coordinator::MemoryRequest memory;
+  memory.model = {sizes.vocab_size,        sizes.hidden_size,         sizes.intermediate_size,
+                  sizes.num_hidden_layers, sizes.num_attention_heads, sizes.num_key_value_heads,
+                  sizes.head_dim,          sizes.num_parameters()};
+  const bool bf16 =
+      config.model.dtype == "bfloat16" || (config.model.dtype == "auto" && device::has_fast_bf16());
+  memory.compute_bytes = bf16 ? 2 : 4;
+  memory.weights_are_mapped = sizes.torch_dtype == (bf16 ? "bfloat16" : "float32");
+  memory.lora_rank = static_cast<int>(config.lora.lora_rank);
+  memory.lora_targets = config.lora.lora_target;
+  memory.micro_batch_rows = config.train.micro_batch_size;
+  memory.eval_rows = config.eval.eval_batch_size;
+  memory.max_new_tokens = config.data.max_new_tokens;
+  return memory;
+}
+
+coordinator::PlanRequest wishes_of(const config::Config& config) {
+  coordinator::PlanRequest wishes;
+  experiment::fill_plan_request(config, wishes);
+  return wishes;
+}
+
+// What this process may use: the machine's memory or less, where a container or a batch job limits
+// it.
+std::uint64_t memory_of_this_machine() {
+  const long num_pages = sysconf(_SC_PHYS_PAGES);
+  const long page_bytes = sysconf(_SC_PAGESIZE);
+  if (num_pages <= 0 || page_bytes <= 0) {
+    return 0;
+  }
+  std::uint64_t bytes =
+      static_cast<std::uint64_t>(num_pages) * static_cast<std::uint64_t>(page_bytes);
+  for (const char* file :
+       {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
+    std::uint64_t limit = 0;
+    if (std::ifstream(file) >> limit && limit > 0) {  // the word "max" is no number
+      bytes = std::min(bytes, limit);
     }
   }
-  const int per_node = inputs.ranks_per_node > 0 ? inputs.ranks_per_node : inputs.num_ranks;
-  for (int rank = 0; rank < inputs.num_ranks; ++rank) {
-    request.node_of_rank.push_back(rank / per_node);
-  }
-  return request;
+  return bytes;
 }
 
-std::string tasks_table(const std::vector<PlanTask>& tasks) {
-  std::vector<std::vector<std::string>> rows;
-  for (std::size_t i = 0; i < tasks.size() && i < kMaxShownTasks; ++i) {
-    const PlanTask& task = tasks[i];
-    rows.push_back({task.name, std::to_string(task.num_rows),
-                    fmt::format("{:.0f}", task.tokens_per_epoch), std::to_string(task.num_steps),
-                    task.is_trained ? "trained already" : "to train"});
-  }
-  std::string text =
-      base::format_table({"expert", "rows", "tokens an epoch", "steps", "state"}, rows);
-  if (!text.empty() && text.back() != '\n') {
-    text += '\n';
-  }
-  if (tasks.size() > kMaxShownTasks) {
-    text += fmt::format("... and {} more experts\n", tasks.size() - kMaxShownTasks);
-  }
-  return text;
-}
+/// Sums over some training rows.
+struct RowSums {
+  std::int64_t num_rows = 0;
+  std::int64_t num_tokens = 0;
+};
 
-base::OrderedJson memory_json(const coordinator::MemoryEstimate& estimate,
-                              std::uint64_t machine_bytes) {
-  base::OrderedJson json{{"training_bytes_per_rank", estimate.training_bytes_per_rank},
-                         {"evaluation_bytes_per_rank", estimate.evaluation_bytes_per_rank},
-                         {"bytes_per_node", estimate.bytes_per_node}};
-  if (machine_bytes > 0) {
-    json["this_machine_bytes"] = machine_bytes;
-    json["ranks_that_fit"] = coordinator::ranks_that_fit(estimate, machine_bytes);
+class TaskCounter {
+ public:
+  TaskCounter(const config::Config& config,
+              const data::RowEncoder& encoder,
+              coordinator::MemoryRequest& memory)
+      : encoder_(encoder), memory_(memory) {
+    options_.negative_ratio = config.method.negative_ratio;
+    options_.calibration_ratio =
+        config.method.accept_threshold.is_auto ? config.method.calibration_ratio : 0.0;
+    options_.run_seed = config.train.seed;
   }
-  return json;
-}
 
-base::OrderedJson whole_json(const PlanInputs& inputs,
-                             const coordinator::GroupPlan& plan,
-                             const coordinator::PlanRequest& request) {
-  base::OrderedJson json = coordinator::plan_json(plan, request);
-  json["tasks"] = base::OrderedJson::array();
-  for (const PlanTask& task : inputs.tasks) {
-    json["tasks"].push_back({{"name", task.name},
-                             {"rows", task.num_rows},
-                             {"tokens_per_epoch", task.tokens_per_epoch},
-                             {"steps", task.num_steps},
-                             {"trained", task.is_trained}});
+  /// Of a task's own rows, as they stand in its expert's training set.
+  RowSums positives(const experiment::TaskRows& task) const {
+    return count(task.name, *task.train, {}, {})[task.name];
   }
-  return json;
+
+  /// Of the negatives that each task gives every later expert; "" for the general rows.
+  std::map<std::string, RowSums> negatives(const std::vector<experiment::TaskRows>& tasks,
+                                           const std::vector<data::Example>& general) const {
+    std::vector<data::RehearsalBuffer> buffers;
+    for (const experiment::TaskRows& task : tasks) {
+      buffers.push_back(task.buffer);
+    }
+    return count("", {}, buffers, general);
+  }
+
+ private:
+  std::map<std::string, RowSums> count(const std::string& name,
+                                       std::span<const data::Example> own,
+                                       std::span<const data::RehearsalBuffer> buffers,
+                                       std::span<const data::Example> general) const {
+    const method::Reconstruction set = method::reconstruct(name, own, buffers, general, options_);
+    data::EncodingCounts counts;
+    std::map<std::string, RowSums> sums;
+    for (const data::TrainingRow& row : encoder_.encode(set.training, counts)) {
+      const auto num_tokens = static_cast<std::int64_t>(row.tokens.size());
+      ++sums[row.task].num_rows;
+      sums[row.task].num_tokens += num_tokens;
+      memory_.max_tokens_per_row = std::max(memory_.max_tokens_per_row, num_tokens);
+      memory_.labels_per_row = std::max(memory_.labels_per_row, row.num_target_tokens());
+    }
+    return sums;
+  }
+
+  const data::RowEncoder& encoder_;
+  coordinator::MemoryRequest& memory_;
+  method::ReconstructionOptions options_;
+};
+
+void add_tasks(const config::Config& config, const data::RowEncoder& encoder, PlanInputs& inputs) {
+  const std::vector<experiment::TaskRows> tasks = rows_for_plan(config);
+  const TaskCounter counter(config, encoder, inputs.memory);
+  std::map<std::string, RowSums> negatives =
+      counter.negatives(tasks, experiment::read_general_rows(config));
+  const std::int64_t micro = config.train.micro_batch_size;
+  const std::filesystem::path root = config.output.output_dir;
+  RowSums earlier = negatives[""];
+  for (std::size_t index = 0; index < tasks.size(); ++index) {
+    const RowSums own = counter.positives(tasks[index]);
+    PlanTask task;
+    task.name = tasks[index].name;
+    task.num_rows = own.num_rows + earlier.num_rows;
+    task.tokens_per_epoch = static_cast<double>(own.num_tokens + earlier.num_tokens);
+    task.num_epochs = config.train.num_train_epochs;
+    task.num_steps = data::Sampler(task.num_rows, config.train.train_batch_size, micro,
+                                   config.train.num_train_epochs, 0)
+                         .num_updates();
+    task.max_useful_ranks = static_cast<int>((config.train.train_batch_size + micro - 1) / micro);
+    task.is_trained =
+        !root.empty() &&
+        std::filesystem::exists(root / "experts" / (run::task_file_stem(index, task.name) + ".h5"));
+    inputs.tasks.push_back(task);
+    earlier.num_rows += negatives[task.name].num_rows;
+    earlier.num_tokens += negatives[task.name].num_tokens;
+  }
 }
 
 }  // namespace
 
-int run_plan(const PlanInputs& inputs, std::ostream& out) {
-  if (inputs.num_ranks < 1 || inputs.ranks_per_node < 0) {
-    throw base::Error(
-        base::ErrorKind::kUsage, "a plan needs ranks",
-        {.where = "--ranks, --ranks-per-node",
-         .expected = "whole numbers from 1 on",
-         .found = fmt::format("{} ranks, {} per node", inputs.num_ranks, inputs.ranks_per_node),
-         .fix = "for example --ranks 8 --ranks-per-node 4"});
-  }
-  const coordinator::PlanRequest request = request_of(inputs);
-  coordinator::GroupPlan plan = coordinator::make_group_plan(request);
-  coordinator::MemoryRequest memory = inputs.memory;
-  memory.ranks_on_node = inputs.ranks_per_node > 0
-                             ? std::min(inputs.ranks_per_node, inputs.num_ranks)
-                             : inputs.num_ranks;
-  const coordinator::MemoryEstimate estimate = coordinator::estimate_memory(memory);
-  if (inputs.machine_bytes > 0) {
-    const std::string warning =
-        coordinator::memory_warning(estimate, memory.ranks_on_node, inputs.machine_bytes);
-    if (!warning.empty()) {
-      plan.warnings.push_back("with as much memory as this machine has, " + warning);
-    }
-  }
-  if (inputs.as_json) {
-    base::OrderedJson json = whole_json(inputs, plan, request);
-    json["memory"] = memory_json(estimate, inputs.machine_bytes);
-    out << json.dump(2) << "\n";
-    return 0;
-  }
-  out << tasks_table(inputs.tasks) << "\n"
-      << coordinator::plan_text(plan, request) << "\n"
-      << coordinator::memory_text(estimate);
-  return 0;
+int run_plan_command(const config::Command& command) {
+  const config::Config config =
+      config::load_config(command.config_file, command.overrides, config::Purpose::kPlan);
+  experiment::Workspace workspace;
+  experiment::open_text_parts(config, workspace);
+  const data::RowEncoder encoder(*workspace.tokenizer, *workspace.prompt_template,
+                                 workspace.indicators, config.data.cutoff_len);
+  PlanInputs inputs;
+  inputs.memory = memory_request(config);
+  add_tasks(config, encoder, inputs);
+  inputs.num_ranks = static_cast<int>(command.num_ranks);
+  inputs.ranks_per_node = static_cast<int>(command.num_ranks_per_node.value_or(0));
+  inputs.wishes = wishes_of(config);
+  inputs.machine_bytes = memory_of_this_machine();
+  inputs.as_json = command.as_json;
+  return run_plan(inputs, std::cout);
 }
 
 }  // namespace baton::app

@@ -7,7 +7,7 @@ namespace baton::app {
 
 ProgressBoard::ProgressBoard(std::vector<std::string> names, std::int64_t total_steps)
     : names_(std::move(names)),
-      terminal_(config::stderr_facts()),
+      terminal_(app::stderr_facts()),
       progress_(terminal_.is_terminal, std::cerr, terminal_.width) {
   progress_.set_total_steps(total_steps);
 }

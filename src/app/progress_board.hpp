@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "baton/config/progress.hpp"
 #include "baton/coordinator/coordinator.hpp"
+#include "progress.hpp"
 
 namespace baton::app {
 
@@ -22,8 +22,8 @@ class ProgressBoard {
 
  private:
   std::vector<std::string> names_;
-  config::TerminalFacts terminal_;
-  config::Progress progress_;
+  app::TerminalFacts terminal_;
+  app::Progress progress_;
 };
 
 }  // namespace baton::app

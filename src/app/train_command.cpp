@@ -9,25 +9,25 @@
 #include <optional>
 #include <utility>
 
-#include "baton/app/commands.hpp"
 #include "baton/base/build.hpp"
 #include "baton/base/error.hpp"
 #include "baton/base/json.hpp"
 #include "baton/base/log.hpp"
 #include "baton/base/text.hpp"
-#include "baton/checkpoint/environment.hpp"
 #include "baton/checkpoint/generation.hpp"
 #include "baton/comm/make_communicator.hpp"
 #include "baton/coordinator/group_plan.hpp"
 #include "baton/data/sampler.hpp"
-#include "expert_training.hpp"
+#include "baton/device/host.hpp"
+#include "baton/experiment/expert_training.hpp"
+#include "baton/experiment/run_rows.hpp"
+#include "baton/experiment/run_setup.hpp"
+#include "baton/experiment/versions.hpp"
+#include "baton/work/run_session.hpp"
+#include "baton/work/watchdog.hpp"
+#include "baton/work/work_loop.hpp"
+#include "commands.hpp"
 #include "progress_board.hpp"
-#include "run_rows.hpp"
-#include "run_session.hpp"
-#include "run_setup.hpp"
-#include "versions.hpp"
-#include "watchdog.hpp"
-#include "work_loop.hpp"
 
 namespace baton::app {
 
@@ -40,12 +40,13 @@ class TrainRun {
 
   int run() {
     world_.check_same_build(base::build_identity(config::version()));
-    together(world_, [this] { read_config(); });
-    together(world_, [this] { open_folder(); });
-    Watchdog watchdog(world_, heartbeat_,
-                      {.timeout_seconds = static_cast<double>(config_.cluster.timeout_seconds),
-                       .run = root(),
-                       .command = "train"});
+    work::together(world_, [this] { read_config(); });
+    work::together(world_, [this] { open_folder(); });
+    work::Watchdog watchdog(
+        world_, heartbeat_,
+        {.timeout_seconds = static_cast<double>(config_.cluster.timeout_seconds),
+         .run = root(),
+         .command = "train"});
     const int code = session_.guard([this] { return run_in_folder(); });
     watchdog.close();
     return code;
@@ -58,7 +59,7 @@ class TrainRun {
   void read_config() {
     config_ =
         config::load_config(command_.config_file, command_.overrides, config::Purpose::kTrain);
-    faults_ = FaultInjection::from_environment(world_.rank());
+    faults_ = experiment::FaultInjection::from_environment(world_.rank());
   }
 
   void open_folder() {
@@ -66,7 +67,7 @@ class TrainRun {
       session_.begin(root(), std::nullopt);
       return;
     }
-    OpenRun open = open_run(config_);
+    experiment::OpenRun open = experiment::open_run(config_);
     folder_.emplace(std::move(open.folder));
     session_.begin(root(), std::move(open.lock));
     for (const std::string& name : command_.replace) {
@@ -79,45 +80,48 @@ class TrainRun {
   }
 
   int run_in_folder() {
-    num_threads_ = set_threads(config_.cluster, world_.local_rank(), world_.local_size());
+    num_threads_ =
+        experiment::set_threads(config_.cluster, world_.local_rank(), world_.local_size());
     load();
     find_missing();
     if (missing_.empty()) {
       return finish_without_work();
     }
-    together(world_, [this] { prepare(); });
+    work::together(world_, [this] { prepare(); });
     session_.stop_point();
-    const WorkOutcome outcome = train_all();
+    const work::WorkOutcome outcome = train_all();
     return close_run(outcome);
   }
 
   void load() {
-    const comm::Heartbeat::Section section(heartbeat_, "load");
-    together(world_, [this] {
-      workspace_.emplace(open_workspace(config_, world_.local_rank(), world_.local_size()));
+    const work::Heartbeat::Section section(heartbeat_, "load");
+    work::together(world_, [this] {
+      workspace_.emplace(
+          experiment::open_workspace(config_, world_.local_rank(), world_.local_size()));
     });
     say_start();
     session_.stop_point();
     std::string bytes;
-    together(world_, [&] {
+    work::together(world_, [&] {
       if (leads()) {
-        rows_.general = read_general_rows(config_);
-        rows_.tasks = load_task_rows(config_, *folder_);
-        bytes = to_bytes(rows_);
+        rows_.general = experiment::read_general_rows(config_);
+        rows_.tasks = experiment::load_task_rows(config_, *folder_);
+        bytes = experiment::to_bytes(rows_);
       }
     });
     const auto everyone = world_.make_world_group();
     if (config_.cluster.backend != "mpi") {
-      together(world_, [&] { comm::check_one_rank_per_gpu(*everyone, workspace_->device); });
+      work::together(world_, [&] { comm::check_one_rank_per_gpu(*everyone, workspace_->device); });
     }
     bytes = everyone->broadcast_bytes(bytes, 0);
     everyone->close();
-    together(world_, [&] {
+    work::together(world_, [&] {
       if (!leads()) {
-        rows_ = run_rows_from(bytes);
+        rows_ = experiment::run_rows_from(bytes);
       }
       for (std::size_t index = 0; index < rows_.tasks.size(); ++index) {
-        identities_.push_back(identity_of(config_, *workspace_, rows_.tasks, index, rows_.general));
+        identities_.push_back(
+            experiment::identity_of(config_, *workspace_, rows_.tasks, index, rows_.general));
       }
     });
     session_.stop_point();
@@ -147,11 +151,12 @@ class TrainRun {
 
   void find_missing() {
     std::string message;
-    together(world_, [&] {
+    work::together(world_, [&] {
       if (leads()) {
-        base::Json missing = find_missing_experts(*folder_, identities_);
+        base::Json missing = experiment::find_missing_experts(*folder_, identities_);
         message = missing.dump();
-        check_saved_states(config_, *folder_, identities_, missing.get<std::vector<std::size_t>>());
+        experiment::check_saved_states(config_, *folder_, identities_,
+                                       missing.get<std::vector<std::size_t>>());
         folder_->record().config = config::resolved(config_);
         folder_->save();
       }
@@ -164,12 +169,13 @@ class TrainRun {
   }
 
   void prepare() {
-    const comm::Heartbeat::Section section(heartbeat_, "prepare");
+    const work::Heartbeat::Section section(heartbeat_, "prepare");
     const data::RowEncoder encoder(*workspace_->tokenizer, *workspace_->prompt_template,
                                    workspace_->indicators, config_.data.cutoff_len);
     for (const std::size_t index : missing_) {
-      prepared_.push_back(prepare_expert(config_, encoder, rows_.tasks, index, rows_.general));
-      const PreparedExpert& expert = prepared_.back();
+      prepared_.push_back(
+          experiment::prepare_expert(config_, encoder, rows_.tasks, index, rows_.general));
+      const experiment::PreparedExpert& expert = prepared_.back();
       const std::int64_t micro = config_.train.micro_batch_size;
       coordinator::ExpertCost cost;
       cost.name = rows_.tasks[index].name;
@@ -185,12 +191,12 @@ class TrainRun {
       }
     }
     plan_request_.node_of_rank = world_.node_of_rank();
-    fill_plan_request(config_, plan_request_);
+    experiment::fill_plan_request(config_, plan_request_);
     plan_ = coordinator::make_group_plan(plan_request_);
     if (leads()) {
       std::cerr << coordinator::plan_text(plan_, plan_request_);
-      const std::uint64_t bytes =
-          checkpoint::generation_bytes(lora_parameters_of(config_, workspace_->model->config()));
+      const std::uint64_t bytes = checkpoint::generation_bytes(
+          experiment::lora_parameters_of(config_, workspace_->model->config()));
       checkpoint::check_free_space(
           root(),
           bytes * (plan_.groups.size() * (checkpoint::kGenerationsKept + 1) + missing_.size()),
@@ -198,9 +204,9 @@ class TrainRun {
     }
   }
 
-  ExpertJob job_of(const PreparedExpert& expert) const {
+  experiment::ExpertJob job_of(const experiment::PreparedExpert& expert) const {
     const std::string& task = rows_.tasks[expert.task_index].name;
-    const std::string stem = checkpoint::task_file_stem(expert.task_index, task);
+    const std::string stem = run::task_file_stem(expert.task_index, task);
     return {config_,
             *workspace_,
             expert,
@@ -210,15 +216,15 @@ class TrainRun {
             root() / "checkpoints" / stem};
   }
 
-  std::int64_t updates_of(const PreparedExpert& expert) const {
+  std::int64_t updates_of(const experiment::PreparedExpert& expert) const {
     return data::Sampler(static_cast<std::int64_t>(expert.training.size()),
                          config_.train.train_batch_size, config_.train.micro_batch_size,
                          config_.train.num_train_epochs, 0)
         .num_updates();
   }
 
-  WorkOutcome train_all() {
-    WorkRequest request;
+  work::WorkOutcome train_all() {
+    work::WorkRequest request;
     request.groups = coordinator::rank_lists(plan_);
     std::vector<std::string> names;
     std::int64_t total_steps = 0;
@@ -232,7 +238,7 @@ class TrainRun {
       board_.emplace(std::move(names), total_steps);
     }
     request.run_item = [this](int item, int attempt, comm::Communicator& group,
-                              ItemContext& context) {
+                              work::ItemContext& context) {
       return train_item(prepared_[static_cast<std::size_t>(item)], attempt, group, context);
     };
     request.on_event = [this](const coordinator::Event& event) {
@@ -241,8 +247,8 @@ class TrainRun {
 
     std::unique_ptr<comm::Communicator> group = form_group(request.groups);
     const int index = group ? group_index_ : -1;
-    const WorkOutcome outcome =
-        run_work(world_, group.get(), index, request, session_.stop_watcher(), heartbeat_);
+    const work::WorkOutcome outcome =
+        work::run_work(world_, group.get(), index, request, session_.stop_watcher(), heartbeat_);
     if (group) {
       group->close();
     }
@@ -250,7 +256,7 @@ class TrainRun {
   }
 
   std::unique_ptr<comm::Communicator> form_group(const std::vector<std::vector<int>>& groups) {
-    const comm::Heartbeat::Section section(heartbeat_, "form groups", false);
+    const work::Heartbeat::Section section(heartbeat_, "form groups", false);
     std::unique_ptr<comm::Communicator> group = world_.split(groups);
     for (std::size_t g = 0; g < groups.size(); ++g) {
       if (std::find(groups[g].begin(), groups[g].end(), world_.rank()) != groups[g].end()) {
@@ -270,22 +276,22 @@ class TrainRun {
     return group;
   }
 
-  ItemResult train_item(const PreparedExpert& expert,
-                        int attempt,
-                        comm::Communicator& group,
-                        ItemContext& context) {
-    const ExpertJob job = job_of(expert);
-    const TrainingHooks hooks{[&](const ExpertStep& step) {
-                                context.tell(step.step, step.num_steps, step.loss,
-                                             step.tokens_per_second);
-                              },
-                              [&] { return context.should_stop(); },
-                              session_.stop_watcher(),
-                              heartbeat_,
-                              faults_,
-                              attempt};
-    const ExpertOutcome outcome = train_expert(job, group, hooks);
-    ItemResult result;
+  work::ItemResult train_item(const experiment::PreparedExpert& expert,
+                              int attempt,
+                              comm::Communicator& group,
+                              work::ItemContext& context) {
+    const experiment::ExpertJob job = job_of(expert);
+    const experiment::TrainingHooks hooks{[&](const experiment::ExpertStep& step) {
+                                            context.tell(step.step, step.num_steps, step.loss,
+                                                         step.tokens_per_second);
+                                          },
+                                          [&] { return context.should_stop(); },
+                                          session_.stop_watcher(),
+                                          heartbeat_,
+                                          faults_,
+                                          attempt};
+    const experiment::ExpertOutcome outcome = experiment::train_expert(job, group, hooks);
+    work::ItemResult result;
     result.stopped = outcome.stopped;
     result.payload = base::Json::array({outcome.seconds, outcome.threshold, outcome.steps,
                                         outcome.last_loss, group.size()})
@@ -295,7 +301,7 @@ class TrainRun {
 
   // ---- events, on rank 0 in the coordinator's thread
 
-  const PreparedExpert& expert_of(int item) const {
+  const experiment::PreparedExpert& expert_of(int item) const {
     return prepared_[static_cast<std::size_t>(item)];
   }
   const std::string& name_of(int item) const {
@@ -315,13 +321,13 @@ class TrainRun {
   void on(const coordinator::ItemFinished& event) {
     const base::Json facts =
         base::parse_json(event.payload, base::ErrorKind::kInternal, "a finished expert");
-    const PreparedExpert& expert = expert_of(event.item);
+    const experiment::PreparedExpert& expert = expert_of(event.item);
     const std::string& task = name_of(event.item);
-    checkpoint::MadeBy made = checkpoint::made_here();
+    run::MadeBy made = run::made_here();
     made.num_ranks = facts[4].get<std::int64_t>();
     made.threads_per_rank = num_threads_;
     made.seconds = facts[0].get<double>();
-    add_library_versions(made.libraries);
+    experiment::add_library_versions(made.libraries);
     folder_->record_file(folder_->expert_file(task), task,
                          identities_[expert.task_index].fingerprint(), made);
     checkpoint::remove_generations(folder_->path_of(folder_->checkpoint_folder(task)));
@@ -365,7 +371,7 @@ class TrainRun {
     return 0;
   }
 
-  int close_run(const WorkOutcome& outcome) {
+  int close_run(const work::WorkOutcome& outcome) {
     if (leads() && !table_.empty()) {
       std::vector<std::vector<std::string>> rows;
       for (const auto& [item, row] : table_) {
@@ -380,7 +386,7 @@ class TrainRun {
     }
     const bool stopped = outcome.stopped && !outcome.missing.empty();
     const int code = stopped ? base::exit_code(base::ErrorKind::kStopped) : 0;
-    together(world_, [&] {
+    work::together(world_, [&] {
       if (!leads()) {
         return;
       }
@@ -403,16 +409,16 @@ class TrainRun {
 
   // Every rank has the same outcome and throws the same error: the first failure's kind decides the
   // exit code.
-  [[noreturn]] void fail_with(const WorkOutcome& outcome) const {
+  [[noreturn]] void fail_with(const work::WorkOutcome& outcome) const {
     std::string found;
-    for (const ItemFailure& failure : outcome.failures) {
+    for (const work::ItemFailure& failure : outcome.failures) {
       found += fmt::format("\n    {}: {}", name_of(failure.item), failure.text);
     }
     std::vector<std::string> missing;
     for (const int item : outcome.missing) {
       missing.push_back(name_of(item));
     }
-    throw AgreedError(base::Error(
+    throw work::AgreedError(base::Error(
         outcome.failures.front().kind,
         fmt::format("{} of {} experts are missing", missing.size(), prepared_.size()),
         {.where = root().string(),
@@ -429,17 +435,17 @@ class TrainRun {
 
   const config::Command& command_;
   comm::ProcessWorld& world_;
-  RunSession session_;
-  comm::Heartbeat heartbeat_;
+  work::RunSession session_;
+  work::Heartbeat heartbeat_;
   config::Config config_;
-  FaultInjection faults_;
+  experiment::FaultInjection faults_;
   int num_threads_ = 1;
-  std::optional<checkpoint::RunFolder> folder_;  // rank 0
-  std::optional<Workspace> workspace_;
-  RunRows rows_;
+  std::optional<run::RunFolder> folder_;  // rank 0
+  std::optional<experiment::Workspace> workspace_;
+  experiment::RunRows rows_;
   std::vector<expert::Identity> identities_;
-  std::vector<std::size_t> missing_;      // positions of tasks
-  std::vector<PreparedExpert> prepared_;  // of the missing ones
+  std::vector<std::size_t> missing_;                  // positions of tasks
+  std::vector<experiment::PreparedExpert> prepared_;  // of the missing ones
   coordinator::PlanRequest plan_request_;
   coordinator::GroupPlan plan_;
   int group_index_ = -1;

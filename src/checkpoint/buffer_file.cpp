@@ -5,9 +5,9 @@
 
 #include "baton/base/error.hpp"
 #include "baton/base/json.hpp"
+#include "baton/checkpoint/file_parts.hpp"
 #include "baton/checkpoint/h5_file.hpp"
 #include "content_digest.hpp"
-#include "file_parts.hpp"
 
 namespace baton::checkpoint {
 

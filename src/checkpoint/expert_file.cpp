@@ -8,9 +8,9 @@
 
 #include "baton/base/error.hpp"
 #include "baton/base/sha256.hpp"
+#include "baton/checkpoint/file_parts.hpp"
 #include "baton/checkpoint/h5_file.hpp"
 #include "content_digest.hpp"
-#include "file_parts.hpp"
 
 namespace baton::checkpoint {
 

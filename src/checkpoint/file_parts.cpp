@@ -1,4 +1,4 @@
-#include "file_parts.hpp"
+#include "baton/checkpoint/file_parts.hpp"
 
 #include "baton/base/error.hpp"
 #include "baton/base/file.hpp"

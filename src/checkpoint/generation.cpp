@@ -13,8 +13,8 @@
 #include "baton/base/log.hpp"
 #include "baton/base/sha256.hpp"
 #include "baton/base/text.hpp"
-#include "generation_folder.hpp"
-#include "training_state_file.hpp"
+#include "baton/checkpoint/generation_folder.hpp"
+#include "baton/checkpoint/training_state_file.hpp"
 
 namespace baton::checkpoint {
 

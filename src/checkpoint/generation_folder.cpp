@@ -1,4 +1,4 @@
-#include "generation_folder.hpp"
+#include "baton/checkpoint/generation_folder.hpp"
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -11,10 +11,10 @@
 #include "baton/base/json.hpp"
 #include "baton/base/sha256.hpp"
 #include "baton/base/text.hpp"
+#include "baton/checkpoint/file_parts.hpp"
 #include "baton/checkpoint/generation.hpp"
-#include "file_parts.hpp"
+#include "baton/checkpoint/training_state_file.hpp"
 #include "regular_file.hpp"
-#include "training_state_file.hpp"
 
 namespace baton::checkpoint {
 

@@ -1,4 +1,4 @@
-#include "training_state_file.hpp"
+#include "baton/checkpoint/training_state_file.hpp"
 
 #include <fmt/format.h>
 
@@ -7,8 +7,8 @@
 #include <span>
 
 #include "baton/base/error.hpp"
+#include "baton/checkpoint/file_parts.hpp"
 #include "baton/checkpoint/generation.hpp"
-#include "file_parts.hpp"
 
 namespace baton::checkpoint {
 

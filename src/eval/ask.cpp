@@ -9,7 +9,7 @@ namespace baton::eval {
 
 AskResult ask(const Answering& answering,
               std::span<const ChainExpert> experts,
-              const route::Router& router,
+              const method::Router& router,
               const Question& question) {
   if (question.prompt.empty()) {
     throw base::Error(base::ErrorKind::kUsage, "the prompt holds no tokens",
@@ -21,21 +21,22 @@ AskResult ask(const Answering& answering,
   // Room for the indicator as well.
   ModelPanel panel(answering.model, experts, question.prompt,
                    answering.base_decoding.max_new_tokens + 1);
-  const route::Route route = router.route({.id = "prompt", .true_task = question.true_task}, panel);
+  const method::Route route =
+      router.route({.id = "prompt", .true_task = question.true_task}, panel);
   BATON_ASSERT(route.answerers.size() == 1, fmt::format("{} answerers", route.answerers.size()));
   const int answerer = route.answerers.front().expert;
 
   AskResult result;
   result.prompt = question.text;
   result.prompt_tokens = static_cast<std::int64_t>(question.prompt.size());
-  for (const route::Asked& asked : route.asked) {
+  for (const method::Asked& asked : route.asked) {
     result.asked.push_back({panel.name(asked.expert), asked.margin});
   }
   std::vector<Decoded> decoded;
-  if (answerer == route::kBase) {
+  if (answerer == method::kBase) {
     result.route = "base";
     decoded =
-        greedy_decode(answering.model, panel.take(route::kBase), nullptr, answering.base_decoding);
+        greedy_decode(answering.model, panel.take(method::kBase), nullptr, answering.base_decoding);
   } else {
     const ChainExpert& expert = experts[static_cast<std::size_t>(answerer)];
     result.route = "expert";

@@ -18,7 +18,7 @@ ModelPanel::ModelPanel(const model::Llama& model,
 Prefill ModelPanel::read(int expert) {
   ++num_prefills_;
   const std::span<const Prompt> prompts(&prompt_, 1);
-  if (expert == route::kBase) {
+  if (expert == method::kBase) {
     return prefill(model_, prompts, nullptr, spare_);
   }
   const model::AdapterSet adapters{{{at(expert).adapter, 1.0}}};

@@ -120,7 +120,7 @@ std::string predictions_jsonl(const EvaluationInput& input, const EvaluationResu
     }
     OrderedJson answered_by = OrderedJson::array();
     for (const int answerer : scored.answered_by) {
-      answered_by.push_back(answerer == route::kBase
+      answered_by.push_back(answerer == method::kBase
                                 ? "base"
                                 : input.experts[static_cast<std::size_t>(answerer)].name);
     }

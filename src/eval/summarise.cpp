@@ -8,7 +8,7 @@ namespace baton::eval {
 namespace {
 
 /// The chain of the first experts, answering from recorded margins.
-class RecordedPanel final : public route::ExpertPanel {
+class RecordedPanel final : public method::ExpertPanel {
  public:
   RecordedPanel(std::span<const ChainExpert> experts, std::span<const double> margins)
       : experts_(experts), margins_(margins) {}
@@ -45,7 +45,7 @@ ScoredRecord score_record(const EvaluationInput& input,
 /// The score of what the chain answers at a stage.
 double chain_score(const ScoredRecord& scored, std::size_t stage) {
   const int answerer = scored.answered_by[stage];
-  if (answerer == route::kBase) {
+  if (answerer == method::kBase) {
     return scored.base_score;
   }
   const std::optional<double>& score = scored.scores[static_cast<std::size_t>(answerer)];
@@ -57,7 +57,7 @@ double chain_score(const ScoredRecord& scored, std::size_t stage) {
 
 /// Fills answered_by; the last stage's questions go into the cost.
 void route_stages(const EvaluationInput& input,
-                  const route::Router& router,
+                  const method::Router& router,
                   ScoredRecord& scored,
                   ChainCost& cost) {
   const std::size_t num_experts = input.experts.size();
@@ -67,19 +67,19 @@ void route_stages(const EvaluationInput& input,
   for (std::size_t stage = 0; stage <= num_experts; ++stage) {
     RecordedPanel panel(std::span(input.experts).first(stage),
                         std::span(scored.record.margins).first(stage));
-    const route::Route route = router.route({.id = id, .true_task = task.name}, panel);
+    const method::Route route = router.route({.id = id, .true_task = task.name}, panel);
     BATON_ASSERT(route.answerers.size() == 1, fmt::format("{} answerers", route.answerers.size()));
     scored.answered_by.push_back(route.answerers.front().expert);
     num_asked = route.asked.size();
   }
   const int answerer = scored.answered_by.back();
-  const auto reads = static_cast<std::int64_t>(num_asked) + (answerer == route::kBase ? 1 : 0);
+  const auto reads = static_cast<std::int64_t>(num_asked) + (answerer == method::kBase ? 1 : 0);
   const QueryRecord& record = scored.record;
   ++cost.num_queries;
   cost.experts_asked_mean += static_cast<double>(num_asked);  // a sum until the end
   cost.prompt_tokens += record.prompt_tokens;
   cost.prompt_tokens_prefixed += reads * record.prompt_tokens;
-  cost.new_tokens += answerer == route::kBase
+  cost.new_tokens += answerer == method::kBase
                          ? record.base.new_tokens
                          : record.answers[static_cast<std::size_t>(answerer)]->new_tokens;
   cost.pass_prompt_tokens += static_cast<std::int64_t>(num_experts + 1) * record.prompt_tokens;
@@ -109,8 +109,8 @@ void average_scores(EvaluationResult& result) {
       stage_sums[stage][task] += chain_score(scored, stage);
     }
     const int answerer = scored.answered_by.back();
-    ++result
-          .routing[task][answerer == route::kBase ? num_tasks : static_cast<std::size_t>(answerer)];
+    ++result.routing[task]
+                    [answerer == method::kBase ? num_tasks : static_cast<std::size_t>(answerer)];
     num_right += answerer == static_cast<int>(task) ? 1 : 0;
   }
   for (std::size_t task = 0; task < num_tasks; ++task) {
@@ -145,7 +145,7 @@ EvaluationResult summarise(const EvaluationInput& input,
     names.push_back(task.name);
   }
   const metrics::MetricFunction score = metrics::make_metric(metric);
-  const std::unique_ptr<route::Router> router = route::make_router("sequential");
+  const std::unique_ptr<method::Router> router = method::make_router("sequential");
   EvaluationResult result{.metric = metric, .matrix = metrics::ScoreMatrix(names)};
   for (const QueryRecord& record : records) {
     result.records.push_back(score_record(input, record, score));

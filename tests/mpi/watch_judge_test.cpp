@@ -1,7 +1,7 @@
 // The watchdog's judgement, with times written down by hand: silence, standing still, first steps,
 // farewells, sleeping machines. Needs no second process.
 
-#include "app/watch_judge.hpp"
+#include "baton/work/watch_judge.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -13,15 +13,15 @@
 #include <thread>
 #include <vector>
 
-#include "app/watchdog.hpp"
 #include "baton/base/error.hpp"
+#include "baton/work/watchdog.hpp"
 
 namespace baton::app {
 namespace {
 
-using coordinator::RankPosition;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using work::RankPosition;
 
 constexpr double kTimeout = 10;
 constexpr double kFirstStep = 60;

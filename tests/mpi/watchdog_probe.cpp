@@ -16,11 +16,11 @@
 #include <thread>
 #include <vector>
 
-#include "app/watchdog.hpp"
 #include "baton/base/error.hpp"
-#include "baton/checkpoint/run_status.hpp"
 #include "baton/comm/process_world.hpp"
-#include "baton/comm/watch.hpp"
+#include "baton/run/run_status.hpp"
+#include "baton/work/heartbeat.hpp"
+#include "baton/work/watchdog.hpp"
 
 namespace {
 

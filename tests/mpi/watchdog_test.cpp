@@ -17,7 +17,7 @@
 #include <thread>
 #include <vector>
 
-#include "baton/checkpoint/run_status.hpp"
+#include "baton/run/run_status.hpp"
 
 namespace {
 

@@ -29,36 +29,36 @@ const std::map<std::string, Room>& rooms() {
   static const std::map<std::string, Room> kRooms = {
       {"base", {0, {}}},
       {"device", {1, {"base"}}},
-      {"comm", {1, {"base", "device"}}},
-      {"tokenizer", {1, {"base"}}},
-      {"metrics", {1, {"base"}}},
-      {"expert", {1, {"base"}}},
-      {"weights", {1, {"base", "expert"}}},
       {"config", {1, {"base"}}},
-      {"model", {2, {"base", "device", "weights", "expert"}}},
-      {"data", {2, {"base", "tokenizer"}}},
-      {"train", {3, {"base", "comm", "device", "model", "data", "expert"}}},
-      {"route", {3, {"base", "expert", "data"}}},
-      {"checkpoint", {3, {"base", "expert", "data"}}},
-      {"eval",
-       {4,
-        {"base", "comm", "device", "tokenizer", "metrics", "expert", "weights", "model", "data",
-         "route"}}},
-      {"coordinator",
-       {5,
-        {"base", "comm", "device", "tokenizer", "metrics", "expert", "weights", "model", "data",
-         "train", "route", "checkpoint", "eval"}}},
+      {"coordinator", {1, {"base"}}},
+      {"expert", {1, {"base"}}},
+      {"metrics", {1, {"base"}}},
+      {"weights", {1, {"base", "expert"}}},
+      {"tokenizer", {2, {"base"}}},
+      {"comm", {2, {"base", "device"}}},
+      {"model", {2, {"base", "expert", "weights"}}},
+      {"data", {3, {"base", "tokenizer"}}},
+      {"checkpoint", {4, {"base", "data", "expert"}}},
+      {"train", {4, {"base", "comm", "data", "expert", "model"}}},
+      {"method", {4, {"base", "data", "expert"}}},
+      {"run", {5, {"base", "checkpoint", "device"}}},
+      {"eval", {5, {"base", "data", "method", "metrics", "model", "tokenizer"}}},
+      {"work", {6, {"base", "comm", "coordinator", "run"}}},
+      {"experiment",
+       {7,
+        {"base", "checkpoint", "comm", "config", "coordinator", "data", "device", "eval", "expert",
+         "method", "model", "run", "tokenizer", "train", "weights", "work"}}},
+      {"doctor", {8, {"base", "comm", "config", "device", "experiment", "run"}}},
       {"app",
-       {6,
-        {"base", "comm", "device", "tokenizer", "metrics", "expert", "weights", "config", "model",
-         "data", "train", "route", "checkpoint", "eval", "coordinator"}}},
+       {9,
+        {"base", "checkpoint", "comm", "config", "coordinator", "data", "device", "doctor", "eval",
+         "experiment", "metrics", "run", "tokenizer", "weights", "work"}}},
   };
   return kRooms;
 }
 
 /// Neighbours on one floor that may know each other.
-const std::set<std::pair<std::string, std::string>> kSideways = {{"comm", "device"},
-                                                                 {"weights", "expert"}};
+const std::set<std::pair<std::string, std::string>> kSideways = {{"weights", "expert"}};
 
 /// Other people's headers, and the only folders of src whose files may include them.
 struct Foreign {
@@ -84,7 +84,7 @@ const std::vector<Foreign>& foreign_headers() {
   return kForeign;
 }
 
-const Folders kTorchFolders = {"model", "train", "eval", "app"};
+const Folders kTorchFolders = {"model", "train", "eval", "experiment", "app"};
 constexpr std::size_t kMaxFileLines = 500;
 constexpr std::size_t kMaxFunctionLines = 60;
 

@@ -30,7 +30,7 @@
 #include "baton/checkpoint/checkpoint_writer.hpp"
 #include "baton/checkpoint/expert_file.hpp"
 #include "baton/checkpoint/generation.hpp"
-#include "baton/checkpoint/run_record.hpp"
+#include "baton/run/run_record.hpp"
 
 namespace {
 

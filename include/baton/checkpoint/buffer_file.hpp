@@ -9,7 +9,7 @@
 #include <filesystem>
 #include <string>
 
-#include "baton/data/reconstruction.hpp"
+#include "baton/data/rehearsal_buffer.hpp"
 
 namespace baton::checkpoint {
 

@@ -8,7 +8,6 @@
 #include <span>
 #include <vector>
 
-#include "baton/data/reconstruction.hpp"
 #include "baton/data/training_row.hpp"
 #include "baton/tokenizer/prompt_template.hpp"
 

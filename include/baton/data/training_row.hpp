@@ -1,15 +1,23 @@
 #pragma once
-// One training row as token ids: what the trainer learns from.
+// One training row: as text, chosen for an expert, and as token ids, what the trainer learns from.
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "baton/data/example.hpp"
 #include "baton/tokenizer/tokenizer.hpp"
 
 namespace baton::data {
 
 enum class RowRole { kPositive, kRehearsal, kGeneral };
+
+/// A row that stands in an expert's training set.
+struct SelectedRow {
+  Example example;
+  RowRole role = RowRole::kPositive;
+  std::string task;
+};
 
 struct TrainingRow {
   std::vector<tokenizer::TokenId>

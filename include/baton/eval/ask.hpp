@@ -42,7 +42,7 @@ struct Answering {
 /// Routes and answers. Without experts the base answers. A prompt of no tokens: kUsage.
 AskResult ask(const Answering& answering,
               std::span<const ChainExpert> experts,
-              const route::Router& router,
+              const method::Router& router,
               const Question& question);
 
 /// One line of JSON: prompt, answer, route, expert (a name or null), asked, prompt_tokens,

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "baton/eval/generate.hpp"
-#include "baton/route/router.hpp"
+#include "baton/method/router.hpp"
 
 namespace baton::eval {
 
@@ -23,7 +23,7 @@ struct ChainExpert {
   double threshold = 0;
 };
 
-class ModelPanel final : public route::ExpertPanel {
+class ModelPanel final : public method::ExpertPanel {
  public:
   /// `experts` oldest first; model, experts and prompt must outlive the panel. `spare` as in
   /// prefill().

@@ -15,7 +15,7 @@
 #include <string>
 
 #include "baton/base/error.hpp"
-#include "baton/data/reconstruction.hpp"
+#include "baton/data/rehearsal_buffer.hpp"
 #include "baton/expert/expert_state.hpp"
 
 namespace baton::checkpoint {

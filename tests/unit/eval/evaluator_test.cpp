@@ -79,8 +79,8 @@ TEST_F(EvaluatorTest, OnePassEqualsAChainAskedAtEveryStage) {
   ASSERT_EQ(plan_chunks(input_, 4, kMaxNewTokens).size(), 6U);  // 21 queries, four a batch
   const EvaluationResult result = evaluate(4096);
 
-  const std::unique_ptr<route::Router> sequential = route::make_router("sequential");
-  const std::unique_ptr<route::Router> oracle = route::make_router("oracle");
+  const std::unique_ptr<method::Router> sequential = method::make_router("sequential");
+  const std::unique_ptr<method::Router> oracle = method::make_router("oracle");
   std::set<std::string> answerers;
   double asked_at_the_end = 0;
   for (std::size_t task = 0; task < kNumTasks; ++task) {
@@ -94,10 +94,10 @@ TEST_F(EvaluatorTest, OnePassEqualsAChainAskedAtEveryStage) {
         const AskResult twin =
             ask(answering(), std::span(input_.experts).first(stage), *sequential, question);
         const int answerer = scored.answered_by[stage];
-        const Answer& answer = answerer == route::kBase
+        const Answer& answer = answerer == method::kBase
                                    ? scored.record.base
                                    : *scored.record.answers[static_cast<std::size_t>(answerer)];
-        EXPECT_EQ(twin.expert, answerer == route::kBase
+        EXPECT_EQ(twin.expert, answerer == method::kBase
                                    ? ""
                                    : input_.experts[static_cast<std::size_t>(answerer)].name);
         EXPECT_EQ(twin.answer, answer.text);
@@ -246,10 +246,10 @@ struct HandMade {
 TEST(Summarise, StageDecisionsScoresAndCostByHand) {
   const HandMade made;
   const EvaluationResult result = summarise(made.input, made.records, "exact_match");
-  EXPECT_EQ(result.records[0].answered_by, (std::vector<int>{route::kBase, 0, 1}));
-  EXPECT_EQ(result.records[1].answered_by, (std::vector<int>{route::kBase, route::kBase, 1}));
+  EXPECT_EQ(result.records[0].answered_by, (std::vector<int>{method::kBase, 0, 1}));
+  EXPECT_EQ(result.records[1].answered_by, (std::vector<int>{method::kBase, method::kBase, 1}));
   EXPECT_EQ(result.records[2].answered_by,
-            (std::vector<int>{route::kBase, route::kBase, route::kBase}));
+            (std::vector<int>{method::kBase, method::kBase, method::kBase}));
   //            x: base wrong, x right, y wrong   y: base right/wrong, the same, y right/base wrong
   EXPECT_EQ(result.matrix.at(0, 0), 0.0);
   EXPECT_EQ(result.matrix.at(1, 0), 100.0);

@@ -156,7 +156,7 @@ TEST_F(AskTest, TheNewestThatAcceptsDecodesFromItsCache) {
   experts_[1].threshold = -1e9;
   experts_[0].threshold = -1e9;
   const AskResult result = ask({*model_, tokenizer_, base_decoding()}, experts_,
-                               *route::make_router("sequential"), question_);
+                               *method::make_router("sequential"), question_);
   EXPECT_EQ(result.route, "expert");
   EXPECT_EQ(result.expert, "e1");
   ASSERT_EQ(result.asked.size(), 2U);
@@ -184,13 +184,13 @@ TEST_F(AskTest, ThePanelReadsAPromptOncePerExpertAsked) {
   const Prefill taken = panel.take(1);
   EXPECT_EQ(panel.num_prefills(), 1);
   EXPECT_EQ(taken.cache.lengths(), std::vector<std::int64_t>{10});
-  panel.take(route::kBase);
+  panel.take(method::kBase);
   EXPECT_EQ(panel.num_prefills(), 2);
 }
 
 TEST_F(AskTest, TheBaseAnswersWhenAllPassOrNobodyIsThere) {
   const Decoded twin = decode_by_recomputing(*model_, question_.prompt, nullptr, base_decoding());
-  const std::unique_ptr<route::Router> router = route::make_router("sequential");
+  const std::unique_ptr<method::Router> router = method::make_router("sequential");
   const AskResult all_pass =
       ask({*model_, tokenizer_, base_decoding()}, experts_, *router, question_);
   EXPECT_EQ(all_pass.route, "base");
@@ -201,7 +201,7 @@ TEST_F(AskTest, TheBaseAnswersWhenAllPassOrNobodyIsThere) {
   EXPECT_EQ(alone.answer, all_pass.answer);
   EXPECT_TRUE(alone.asked.empty());
   const AskResult oracle = ask({*model_, tokenizer_, base_decoding()}, experts_,
-                               *route::make_router("oracle"), question_);
+                               *method::make_router("oracle"), question_);
   EXPECT_EQ(oracle.expert, "e0");
   EXPECT_TRUE(oracle.asked.empty());
   EXPECT_THROW(ask({*model_, tokenizer_, base_decoding()}, experts_, *router, {"", {}, ""}),

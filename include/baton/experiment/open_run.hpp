@@ -1,0 +1,34 @@
+#pragma once
+// A finished or growing run folder as the asking commands see it: config, experts on the model's
+// device, chain.
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "baton/config/config.hpp"
+#include "baton/eval/ask.hpp"
+#include "baton/experiment/workspace.hpp"
+#include "baton/expert/expert_state.hpp"
+#include "baton/run/run_record.hpp"
+
+namespace baton::experiment {
+
+struct LoadedExperts {
+  std::vector<expert::ExpertState> states;  // without arrays; oldest first
+  std::vector<model::Adapter> adapters;
+  std::vector<eval::ChainExpert> chain;  // points into adapters
+};
+
+/// The run's config with the overrides on top.
+config::Config config_of_run(const run::RunFolder& folder,
+                             const std::vector<config::Override>& overrides,
+                             config::Purpose purpose);
+
+/// Every expert of the run, verified; `folder`'s missing experts are a kUsage error that says what
+/// to run. An expert of another base model: kModel.
+LoadedExperts load_experts(const run::RunFolder& folder, const Workspace& workspace);
+
+eval::Answering answering_of(const Workspace& workspace, const config::Config& config);
+
+}  // namespace baton::experiment

@@ -1,0 +1,12 @@
+#pragma once
+// Versions of the libraries the program runs with that lower floors do not know.
+
+#include <map>
+#include <string>
+
+namespace baton::experiment {
+
+/// Adds "torch".
+void add_library_versions(std::map<std::string, std::string>& versions);
+
+}  // namespace baton::experiment

@@ -1,0 +1,26 @@
+#pragma once
+// accept_threshold = auto: an expert's threshold from margins of rows held out of its training.
+// Pure.
+
+#include <span>
+#include <vector>
+
+#include "baton/expert/expert_state.hpp"
+
+namespace baton::method {
+
+struct Calibration {
+  double threshold = 0;
+  double balanced_accuracy = 0;  // at that threshold, on the held-out rows
+  std::vector<expert::RocPoint> roc;
+};
+
+/// The threshold with the best balanced accuracy; on ties the middle of the widest gap between
+/// neighbouring margins that reaches it (of equal gaps the one nearest to 0, then the lower).
+/// Candidates are the middles of all gaps and, for "accept all" and "pass all", 1 below the
+/// smallest and 1 above the largest margin; these two count as gaps of width 0. roc holds one point
+/// per candidate, thresholds ascending. Without rows on either side: threshold 0, balanced accuracy
+/// 0 (unknown), no ROC points. A margin that is not finite is a kNonFinite error.
+Calibration calibrate(std::span<const double> own_margins, std::span<const double> foreign_margins);
+
+}  // namespace baton::method

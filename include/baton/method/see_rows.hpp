@@ -1,0 +1,59 @@
+#pragma once
+// The reconstructed training set of one expert (SEE, arXiv 2504.06664, step 1): every row of the
+// task as a positive, rows of earlier tasks' buffers and general rows as negatives. Pure; drawn
+// once per expert from seeds of its own.
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "baton/data/example.hpp"
+#include "baton/data/rehearsal_buffer.hpp"
+#include "baton/data/training_row.hpp"
+
+namespace baton::method {
+
+/// A uniform sample of round(ratio x |D|) rows (at least one), in file order. Its seed is named by
+/// the task, so it does not depend on other tasks. A ratio outside (0, 1] is a kUsage error, no row
+/// at all a kData error.
+data::RehearsalBuffer make_buffer(const std::string& task,
+                                  std::span<const data::Example> train_rows,
+                                  double ratio,
+                                  std::uint64_t run_seed);
+
+struct ReconstructionOptions {
+  double negative_ratio = 0.25;  // tau
+  double calibration_ratio =
+      0;  // in [0, 1): share held out of positives, of each buffer and of the general
+          // rows: rounded, at least one row of a list of four or more; 0 = nothing
+  std::uint64_t run_seed = 0;
+};
+
+struct Reconstruction {
+  std::vector<data::SelectedRow>
+      training;  // positives in file order, then negatives by task, then general rows
+  std::vector<data::SelectedRow> held_out;  // in the same order; never among `training`
+  std::int64_t num_positive = 0;
+  std::int64_t num_negative = 0;
+  std::vector<std::string> warnings;  // a buffer smaller than tau asks for; no negatives at all
+};
+
+/// Negatives of task j are round(tau x |D_j|) rows (at least one when tau > 0) of those rows of B_j
+/// that are not held out, or all of them with a warning. Every draw has a seed of its own, named by
+/// this task and the list drawn from: the result does not change with what other experts draw or
+/// which tasks come later.
+Reconstruction reconstruct(const std::string& task,
+                           std::span<const data::Example> train_rows,
+                           std::span<const data::RehearsalBuffer> earlier_buffers,
+                           std::span<const data::Example> general_rows,
+                           const ReconstructionOptions& options);
+
+/// The general rows of a run: a uniform sample of `count` rows in file order; all of them when
+/// count is 0 or at least their number. The same rows serve every expert.
+std::vector<data::Example> choose_general(std::span<const data::Example> rows,
+                                          std::int64_t count,
+                                          std::uint64_t run_seed);
+
+}  // namespace baton::method

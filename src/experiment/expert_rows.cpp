@@ -1,0 +1,110 @@
+#include "baton/experiment/expert_rows.hpp"
+
+#include <fmt/format.h>
+
+#include "baton/base/error.hpp"
+#include "baton/data/dataset.hpp"
+#include "baton/method/see_rows.hpp"
+
+namespace baton::experiment {
+
+std::vector<data::Example> read_general_rows(const config::Config& config) {
+  std::vector<data::Example> rows;
+  if (config.data.general.empty()) {
+    return rows;
+  }
+  const data::Dataset dataset(config.data.dataset_dir);
+  for (const std::string& name : config.data.general) {
+    data::TaskData task = dataset.read_task(name, {.max_train_samples = 0, .max_eval_samples = 1});
+    rows.insert(rows.end(), std::make_move_iterator(task.train.begin()),
+                std::make_move_iterator(task.train.end()));
+  }
+  const std::int64_t wanted = config.data.general_samples;
+  return wanted > 0 ? method::choose_general(rows, wanted, config.train.seed) : rows;
+}
+
+expert::Identity identity_of(const config::Config& config,
+                             const Workspace& workspace,
+                             const std::vector<TaskRows>& tasks,
+                             std::size_t index,
+                             const std::vector<data::Example>& general_rows) {
+  expert::Identity identity;
+  for (const auto& [key, value] : config::identity_facts(config)) {
+    identity.set(key, value);
+  }
+  identity.set("model.dtype", workspace.dtype);
+  identity.set("data.template", workspace.prompt_template->name());
+  identity.set("base", workspace.model->fingerprint());
+  identity.set("tokenizer", workspace.tokenizer->fingerprint());
+  identity.set("accept_token_id", std::to_string(workspace.indicators.accept));
+  identity.set("pass_token_id", std::to_string(workspace.indicators.pass));
+  identity.set("task", tasks[index].name);
+  if (tasks[index].train) {
+    identity.set("task_rows", data::rows_fingerprint(*tasks[index].train));
+  }
+  for (std::size_t earlier = 0; earlier < index; ++earlier) {
+    identity.set(fmt::format("buffer {:02d} {}", earlier + 1, tasks[earlier].name),
+                 tasks[earlier].buffer.fingerprint());
+  }
+  if (!general_rows.empty()) {
+    identity.set("general_rows", data::rows_fingerprint(general_rows));
+  }
+  return identity;
+}
+
+std::int64_t PreparedExpert::num_tokens() const {
+  std::int64_t count = 0;
+  for (const data::TrainingRow& row : training) {
+    count += static_cast<std::int64_t>(row.tokens.size());
+  }
+  return count;
+}
+
+PreparedExpert prepare_expert(const config::Config& config,
+                              const data::RowEncoder& encoder,
+                              const std::vector<TaskRows>& tasks,
+                              std::size_t index,
+                              const std::vector<data::Example>& general_rows) {
+  BATON_ASSERT(tasks[index].train.has_value(), tasks[index].name);
+  std::vector<data::RehearsalBuffer> earlier;
+  for (std::size_t i = 0; i < index; ++i) {
+    earlier.push_back(tasks[i].buffer);
+  }
+  method::ReconstructionOptions options;
+  options.negative_ratio = config.method.negative_ratio;
+  options.calibration_ratio =
+      config.method.accept_threshold.is_auto ? config.method.calibration_ratio : 0.0;
+  options.run_seed = config.train.seed;
+  const method::Reconstruction set =
+      method::reconstruct(tasks[index].name, *tasks[index].train, earlier, general_rows, options);
+
+  PreparedExpert prepared;
+  prepared.task_index = index;
+  prepared.num_positive = set.num_positive;
+  prepared.num_negative = set.num_negative;
+  prepared.warnings = set.warnings;
+  data::EncodingCounts counts;
+  prepared.training = encoder.encode(set.training, counts);
+  prepared.held_out = encoder.encode(set.held_out, counts);
+  const std::string& name = tasks[index].name;
+  if (counts.num_rows_cut > 0) {
+    prepared.warnings.push_back(fmt::format(
+        "{}: the user text of {} rows was cut to data.cutoff_len = {} ({} tokens in all)", name,
+        counts.num_rows_cut, config.data.cutoff_len, counts.num_tokens_cut));
+  }
+  if (counts.num_rows_over > 0) {
+    prepared.warnings.push_back(fmt::format(
+        "{}: {} rows are longer than data.cutoff_len = {} without any user text; kept whole", name,
+        counts.num_rows_over, config.data.cutoff_len));
+  }
+  if (counts.num_answers_with_indicator > 0) {
+    prepared.warnings.push_back(
+        fmt::format("{}: {} answers contain an indicator token, which is never generated inside an "
+                    "answer; consider "
+                    "other indicators",
+                    name, counts.num_answers_with_indicator));
+  }
+  return prepared;
+}
+
+}  // namespace baton::experiment

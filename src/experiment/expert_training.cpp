@@ -1,0 +1,471 @@
+#include "baton/experiment/expert_training.hpp"
+
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <mutex>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "baton/base/error.hpp"
+#include "baton/base/file.hpp"
+#include "baton/base/json.hpp"
+#include "baton/base/log.hpp"
+#include "baton/base/seed.hpp"
+#include "baton/checkpoint/expert_file.hpp"
+#include "baton/checkpoint/generation.hpp"
+#include "baton/comm/agree.hpp"
+#include "baton/eval/margins.hpp"
+#include "baton/method/calibration.hpp"
+#include "baton/train/new_adapter.hpp"
+#include "baton/train/trainer.hpp"
+#include "training_saves.hpp"
+
+namespace baton::experiment {
+
+namespace {
+
+train::TrainerOptions trainer_options(const config::Config& config, std::uint64_t seed) {
+  train::TrainerOptions options;
+  options.train_batch_size = config.train.train_batch_size;
+  options.micro_batch_size = config.train.micro_batch_size;
+  options.num_train_epochs = config.train.num_train_epochs;
+  options.learning_rate = config.train.learning_rate;
+  options.lr_scheduler_type = config.train.lr_scheduler_type;
+  options.warmup_ratio = config.train.warmup_ratio;
+  options.weight_decay = config.train.weight_decay;
+  options.max_grad_norm = config.train.max_grad_norm;
+  options.indicator_loss_weight = config.method.indicator_loss_weight;
+  options.deterministic = config.cluster.deterministic;
+  options.seed = seed;
+  return options;
+}
+
+expert::ExpertState new_state(const ExpertJob& job, std::uint64_t seed) {
+  const config::Config& config = job.config;
+  const weights::LlamaConfig& sizes = job.workspace.model->config();
+  expert::ExpertState state;
+  state.task = job.identity.facts().at("task");
+  state.identity = job.identity;
+  state.base_fingerprint = job.workspace.model->fingerprint();
+  state.lora_rank = config.lora.lora_rank;
+  state.lora_alpha = config.lora.lora_alpha;
+  state.lora_dropout = config.lora.lora_dropout;
+  state.lora_target = config.lora.lora_target;
+  state.lora_activation = config.lora.lora_activation;
+  for (const tokenizer::TokenId id : job.workspace.prompt_template->invocation_ids()) {
+    state.invocation_ids.push_back(id);
+  }
+  state.accept_token_id = job.workspace.indicators.accept;
+  state.pass_token_id = job.workspace.indicators.pass;
+  state.accept_threshold = config.method.accept_threshold.value;
+  state.prompt_template = job.workspace.prompt_template->name();
+  state.seed = seed;
+  state.num_positive = job.prepared.num_positive;
+  state.num_negative = job.prepared.num_negative;
+  state.arrays =
+      train::new_adapter_arrays({sizes.num_hidden_layers, model::Llama::linear_shapes(sizes),
+                                 config.lora.lora_target, config.lora.lora_rank},
+                                seed);
+  return state;
+}
+
+// Margins of the held-out rows decide; they are few, and every rank of the group would get the
+// same.
+void calibrate_threshold(const ExpertJob& job,
+                         const model::Adapter& adapter,
+                         expert::ExpertState& state) {
+  std::vector<std::vector<tokenizer::TokenId>> prompts;
+  for (const data::TrainingRow& row : job.prepared.held_out) {
+    prompts.emplace_back(row.tokens.begin(), row.tokens.begin() + row.prompt_length);
+  }
+  const std::vector<double> margins =
+      eval::margins(*job.workspace.model, adapter, prompts, job.workspace.indicators,
+                    job.config.eval.eval_batch_size);
+  std::vector<double> own;
+  std::vector<double> foreign;
+  for (std::size_t i = 0; i < margins.size(); ++i) {
+    (job.prepared.held_out[i].role == data::RowRole::kPositive ? own : foreign)
+        .push_back(margins[i]);
+  }
+  const method::Calibration calibration = method::calibrate(own, foreign);
+  state.accept_threshold = calibration.threshold;
+  state.roc = calibration.roc;
+  base::log_info("train", fmt::format("{}: accept_threshold {:.4g} from {} own and {} foreign "
+                                      "held-out rows, balanced accuracy {:.3f}",
+                                      state.task, calibration.threshold, own.size(), foreign.size(),
+                                      calibration.balanced_accuracy));
+}
+
+// One line a logged update. When training goes on from saved state, what an earlier attempt wrote
+// after it is taken out.
+class StepLog {
+ public:
+  StepLog(const std::filesystem::path& path, std::int64_t first_step) : path_(path) {
+    std::string kept;
+    if (first_step > 0 && std::filesystem::exists(path)) {
+      std::ifstream old(path);
+      for (std::string line; std::getline(old, line);) {
+        const base::Json json = base::Json::parse(line, nullptr, false);
+        if (json.is_object() && json.value(json.contains("step") ? "step" : "saved_step",
+                                           std::int64_t{0}) <= first_step) {
+          kept += line + '\n';
+        }
+      }
+    }
+    base::write_file_atomically(path, kept);
+    file_.open(path, std::ios::app);
+  }
+
+  // By any thread: saves are noted by theirs.
+  void write(const base::OrderedJson& line) {
+    const std::lock_guard lock(mutex_);
+    file_ << line.dump() << '\n' << std::flush;
+    if (!file_) {
+      throw base::Error(base::ErrorKind::kStorage, "cannot write the training log",
+                        {.where = path_.string(),
+                         .fix = "free space or raise the quota, then run the same command again"});
+    }
+  }
+
+ private:
+  std::filesystem::path path_;
+  std::mutex mutex_;
+  std::ofstream file_;
+};
+
+base::OrderedJson log_line(const train::StepRecord& record,
+                           double seconds,
+                           const std::vector<double>& rank_seconds) {
+  base::OrderedJson line;
+  line["step"] = record.step;
+  line["loss"] = record.loss;
+  line["grad_norm"] = record.gradient_norm;
+  line["learning_rate"] = record.learning_rate;
+  line["rows"] = record.num_rows;
+  line["tokens"] = record.num_tokens;
+  line["target_tokens"] = record.num_target_tokens;
+  line["seconds"] = seconds;
+  line["rank_seconds"] = rank_seconds;
+  return line;
+}
+
+// One expert in training on this rank.
+class ExpertTraining {
+ public:
+  ExpertTraining(const ExpertJob& job, comm::Communicator& group, const TrainingHooks& hooks)
+      : job_(job), group_(group), hooks_(hooks), task_(job.identity.facts().at("task")) {}
+
+  ExpertOutcome run() {
+    {
+      const work::Heartbeat::Section section(hooks_.heartbeat, "set up", false);
+      comm::together(group_, [this] { set_up(); });
+      go_on_from_saved_state();
+      comm::together(group_, [this] { open_files(); });
+    }
+    ExpertOutcome outcome;
+    outcome.stopped = !train();
+    outcome.steps = trainer_->num_steps();
+    outcome.last_loss = trainer_->last_loss();
+    outcome.seconds = saves_->seconds();
+    const work::Heartbeat::Section section(hooks_.heartbeat, outcome.stopped ? "save" : "finish",
+                                           false);
+    comm::together(group_, [&] { outcome.stopped ? saves_->finish_stop() : finish(); });
+    outcome.threshold = state_.accept_threshold;
+    return outcome;
+  }
+
+ private:
+  bool leads() const { return group_.rank() == 0; }
+
+  void set_up() {
+    const std::uint64_t seed = base::seed_for(job_.config.train.seed, {"expert", task_});
+    state_ = new_state(job_, seed);
+    const model::Adapter initial = model::adapter_from_state(
+        state_, job_.workspace.model->config().num_hidden_layers, job_.workspace.model->device());
+    train::TrainerOptions options = trainer_options(job_.config, seed);
+    options.before_slot = [this] { return before_slot(); };
+    if (!hooks_.faults.empty()) {
+      options.on_gradient = [this](std::int64_t step, comm::FloatBuffer gradient) {
+        hooks_.faults.on_gradient(task_, step + 1, gradient);
+      };
+    }
+    trainer_.emplace(*job_.workspace.model, group_, job_.prepared.training, initial, options);
+    facts_.task = task_;
+    facts_.threads_per_rank = at::get_num_threads();
+    facts_.identity = job_.identity;
+  }
+
+  bool before_slot() {
+    hooks_.heartbeat.set_place("train", task_, trainer_->num_steps());
+    if (leads() && saves_) {
+      saves_->check();
+    }
+    if (!hooks_.faults.empty()) {
+      hooks_.faults.before_slot(task_, hooks_.attempt, trainer_->num_steps() + 1, group_);
+    }
+    return hooks_.should_stop();
+  }
+
+  // The leader reads, the others get it from the leader.
+  void go_on_from_saved_state() {
+    expert::TrainingState saved;
+    comm::together(group_, [&] {
+      if (leads()) {
+        saved = load_saved_state();
+      }
+    });
+    const base::Json none;
+    const std::string header = group_.broadcast_bytes(
+        leads() ? (saved.parameters.empty() ? none : header_of(saved)).dump() : "", 0);
+    const base::Json facts = base::parse_json(header, base::ErrorKind::kInternal, "saved state");
+    if (facts.is_null()) {
+      return;
+    }
+    comm::together(group_, [&] {
+      if (!leads()) {
+        read_header(facts, static_cast<std::size_t>(trainer_->num_parameters()), saved);
+      }
+    });
+    for (std::vector<float>* values :
+         {&saved.parameters, &saved.first_moment, &saved.second_moment}) {
+      group_.broadcast({values->data(), values->size(), false}, 0);
+    }
+    comm::together(group_, [&] { trainer_->restore(saved); });
+    facts_.seconds = saved.seconds;
+  }
+
+  expert::TrainingState load_saved_state() {
+    checkpoint::NewestGeneration newest =
+        checkpoint::load_newest_generation(job_.checkpoint_folder);
+    for (const std::string& line : newest.passed_over) {
+      base::log_warning("save", fmt::format("{}: {}", task_, line));
+    }
+    if (!newest.state) {
+      return {};
+    }
+    base::log_info(
+        "save",
+        fmt::format("{}: goes on after update {} of {}, from {}, the newest valid state", task_,
+                    newest.state->step, newest.state->num_updates, newest.path.string()));
+    if (newest.state->threads_per_rank != facts_.threads_per_rank) {
+      base::log_warning(
+          "save",
+          fmt::format(
+              "{}: saved with {} threads a rank, goes on with {}: the last bits may differ from "
+              "those of an undisturbed training (cluster.threads_per_rank sets the number)",
+              task_, newest.state->threads_per_rank, facts_.threads_per_rank));
+    }
+    return std::move(*newest.state);
+  }
+
+  static base::Json header_of(const expert::TrainingState& saved) {
+    return {saved.seed,
+            saved.step,
+            saved.num_updates,
+            saved.slot,
+            saved.skipped_updates,
+            saved.first_loss,
+            saved.last_loss,
+            saved.seconds,
+            saved.num_tokens,
+            saved.parameters.size()};
+  }
+
+  static void read_header(const base::Json& facts,
+                          std::size_t num_parameters,
+                          expert::TrainingState& saved) {
+    BATON_ASSERT(facts[9].get<std::size_t>() == num_parameters, facts.dump());
+    saved.seed = facts[0].get<std::uint64_t>();
+    saved.step = facts[1].get<std::int64_t>();
+    saved.num_updates = facts[2].get<std::int64_t>();
+    saved.slot = facts[3].get<std::int64_t>();
+    saved.skipped_updates = facts[4].get<std::vector<std::int64_t>>();
+    saved.first_loss = facts[5].get<double>();
+    saved.last_loss = facts[6].get<double>();
+    saved.seconds = facts[7].get<double>();
+    saved.num_tokens = facts[8].get<std::int64_t>();
+    for (std::vector<float>* values :
+         {&saved.parameters, &saved.first_moment, &saved.second_moment}) {
+      values->resize(num_parameters);
+    }
+  }
+
+  void open_files() {
+    if (leads()) {
+      log_.emplace(job_.log_path, trainer_->num_steps());
+    }
+    SavePlan plan{job_.checkpoint_folder, job_.config.train.save_steps,
+                  job_.config.train.save_seconds};
+    plan.note = [this](const base::OrderedJson& line) { log_->write(line); };
+    saves_.emplace(leads(), plan, *trainer_, facts_, hooks_.stop_watcher);
+    remember_for_rollback();
+  }
+
+  // False when asked to stop before the end.
+  bool train() {
+    while (!trainer_->done()) {
+      const double before = work::steady_seconds();
+      std::optional<train::StepRecord> record;
+      try {
+        record = trainer_->train_step();
+      } catch (const train::NonFiniteUpdate& error) {
+        pass_over(error);
+        continue;
+      }
+      if (trainer_->stopped()) {
+        return false;
+      }
+      if (record) {
+        after_update(*record, work::steady_seconds() - before);
+      }
+    }
+    return true;
+  }
+
+  void after_update(const train::StepRecord& record, double seconds) {
+    hooks_.heartbeat.set_place("train", task_, trainer_->num_steps());
+    {
+      const work::Heartbeat::Section section(hooks_.heartbeat, "save");
+      saves_->after_update();
+    }
+    if (record.step % job_.config.train.logging_steps == 0 || trainer_->done()) {
+      log_update(record, seconds);
+    }
+    remember_for_rollback();
+    check_time_limit(seconds);
+    hooks_.on_step({record.step, trainer_->num_updates(), record.loss,
+                    static_cast<double>(record.num_tokens) / seconds});
+  }
+
+  void log_update(const train::StepRecord& record, double seconds) {
+    std::vector<double> rank_seconds{record.compute_seconds};
+    if (group_.size() > 1) {
+      rank_seconds.clear();
+      for (const std::string& bytes :
+           group_.all_gather_bytes(fmt::format("{}", record.compute_seconds))) {
+        rank_seconds.push_back(std::stod(bytes));
+      }
+    }
+    rank_seconds_.resize(rank_seconds.size());
+    for (std::size_t rank = 0; rank < rank_seconds.size(); ++rank) {
+      rank_seconds_[rank] += rank_seconds[rank];
+    }
+    ++num_logged_;
+    comm::together(group_, [&] {
+      if (leads()) {
+        log_->write(log_line(record, seconds, rank_seconds));
+      }
+    });
+  }
+
+  // An update that takes longer than the watchdog waits would be taken for a hang sooner or later.
+  void check_time_limit(double seconds) {
+    const auto limit = static_cast<double>(job_.config.cluster.timeout_seconds);
+    if (limit > 0 && group_.all_reduce_max(seconds > limit ? 1 : 0) != 0) {
+      throw comm::GroupError(
+          base::Error(base::ErrorKind::kUsage, "cluster.timeout_seconds is shorter than one update",
+                      {.where = fmt::format("expert {}", task_),
+                       .expected = "several updates within the limit",
+                       .found = fmt::format("an update of {:.1f} s, a limit of {} s", seconds,
+                                            job_.config.cluster.timeout_seconds),
+                       .fix = "raise cluster.timeout_seconds, or set it to 0 to wait for ever"}));
+    }
+  }
+
+  bool rolls_back() const { return job_.config.train.non_finite == "rollback"; }
+
+  void remember_for_rollback() {
+    const bool is_border = job_.config.train.save_steps > 0 &&
+                           trainer_->num_steps() % job_.config.train.save_steps == 0;
+    if (rolls_back() && (is_border || anchor_.parameters.empty())) {
+      trainer_->copy_state(anchor_);
+    }
+  }
+
+  // Every rank of the group is here with the same error.
+  void pass_over(const train::NonFiniteUpdate& error) {
+    const std::int64_t first = rolls_back() ? anchor_.step : error.update();
+    const auto num_left_out =
+        static_cast<std::int64_t>(trainer_->left_out().size()) + error.update() - first + 1;
+    if (job_.config.train.non_finite == "stop") {
+      throw error;
+    }
+    if (num_left_out > std::max<std::int64_t>(10, trainer_->num_updates() / 10)) {
+      throw comm::GroupError(
+          base::Error(base::ErrorKind::kNonFinite, "too many updates are not finite",
+                      {.where = fmt::format("expert {}, update {}", task_, error.update() + 1),
+                       .expected = "at most a tenth of the updates (or ten) left out",
+                       .found = fmt::format("{} of {}; the last one: {}", num_left_out,
+                                            trainer_->num_updates(), error.details().found),
+                       .fix = "lower train.learning_rate, or look at these rows"}));
+    }
+    if (rolls_back()) {
+      trainer_->restore(anchor_);
+    }
+    trainer_->leave_out(first, error.update());
+    anchor_.skipped_updates.assign(trainer_->left_out().begin(), trainer_->left_out().end());
+    comm::together(group_, [&] {
+      if (!leads()) {
+        return;
+      }
+      base::log_warning("train", fmt::format("{}: {}; updates {} to {} are left out", task_,
+                                             error.details().found, first + 1, error.update() + 1));
+      base::OrderedJson line;
+      line["step"] = first;
+      line["left_out"] = {first + 1, error.update() + 1};
+      line["why"] = error.details().found;
+      log_->write(line);
+    });
+  }
+
+  void finish() {
+    saves_->finish();
+    if (!leads()) {
+      return;
+    }
+    for (double& seconds : rank_seconds_) {
+      seconds /= static_cast<double>(std::max<std::int64_t>(1, num_logged_));
+    }
+    const std::string stragglers = work::straggler_text(rank_seconds_);
+    if (!stragglers.empty()) {
+      base::log_warning("train", fmt::format("{}: {}", task_, stragglers));
+    }
+    state_.steps = trainer_->num_steps();
+    if (job_.config.method.accept_threshold.is_auto) {
+      calibrate_threshold(job_, trainer_->adapter(), state_);
+    }
+    state_.arrays = model::arrays_of(trainer_->adapter());
+    checkpoint::save_expert(job_.expert_path, state_);
+  }
+
+  const ExpertJob& job_;
+  comm::Communicator& group_;
+  const TrainingHooks& hooks_;
+  std::string task_;
+  expert::ExpertState state_;
+  expert::TrainingState facts_;   // without arrays
+  expert::TrainingState anchor_;  // what a rollback goes back to
+  std::optional<train::Trainer> trainer_;
+  std::optional<StepLog> log_;  // leader
+  std::optional<TrainingSaves> saves_;
+  std::vector<double> rank_seconds_;  // summed over the logged updates; at the end their mean
+  std::int64_t num_logged_ = 0;
+};
+
+}  // namespace
+
+ExpertOutcome train_expert(const ExpertJob& job,
+                           comm::Communicator& group,
+                           const TrainingHooks& hooks) {
+  std::optional<base::LogLevelScope> speaks;
+  if (group.rank() == 0) {  // nobody else knows how this expert goes
+    speaks.emplace(base::LogLevel::kInfo);
+  }
+  return ExpertTraining(job, group, hooks).run();
+}
+
+}  // namespace baton::experiment

@@ -1,0 +1,179 @@
+#include "baton/experiment/workspace.hpp"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <malloc.h>
+
+#include <algorithm>
+#include <charconv>
+#include <vector>
+
+#include "baton/base/error.hpp"
+#include "baton/base/log.hpp"
+#include "baton/base/seed.hpp"
+#include "baton/device/cpu_facts.hpp"
+
+namespace baton::experiment {
+
+namespace {
+
+void resolve_dtype(const std::string& asked, Workspace& workspace) {
+  const bool on_gpu = workspace.device.kind == device::DeviceKind::kCuda;
+  if (asked != "auto") {
+    workspace.dtype = asked;
+    workspace.dtype_reason = "as asked";
+  } else if (on_gpu) {
+    workspace.dtype = "bfloat16";
+    workspace.dtype_reason = "auto: a GPU";
+  } else if (device::has_fast_bf16()) {
+    workspace.dtype = "bfloat16";
+    workspace.dtype_reason = "auto: this CPU multiplies bf16 matrices in hardware";
+  } else {
+    workspace.dtype = "float32";
+    workspace.dtype_reason = "auto: this CPU has no fast bf16 products";
+  }
+}
+
+// Activations of a few megabytes come and go by the thousand: without this glibc maps and unmaps
+// each of them, and the kernel's zeroing of fresh pages takes a good part of a step.
+void keep_freed_memory() {
+  mallopt(M_MMAP_THRESHOLD, 512 << 20);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+}
+
+tokenizer::TokenId resolve_indicator(const std::string& value,
+                                     const std::string& key,
+                                     const tokenizer::Tokenizer& tokenizer) {
+  if (value.starts_with("id:")) {
+    tokenizer::TokenId id = -1;
+    const auto [end, error] = std::from_chars(value.data() + 3, value.data() + value.size(), id);
+    if (error != std::errc() || end != value.data() + value.size() || id < 0 ||
+        id >= tokenizer.vocabulary_size()) {
+      throw base::Error(
+          base::ErrorKind::kUsage, "an indicator is not a token id",
+          {.where = key,
+           .expected = fmt::format("id:N with N below {}", tokenizer.vocabulary_size()),
+           .found = value,
+           .fix = "give a word of one token, or an id of the vocabulary"});
+    }
+    return id;
+  }
+  const std::vector<tokenizer::TokenId> ids = tokenizer.encode(value);
+  if (ids.size() != 1) {
+    throw base::Error(
+        base::ErrorKind::kUsage, "an indicator is not a single token of this model's vocabulary",
+        {.where = key,
+         .expected = "a word that is one token",
+         .found = fmt::format("\"{}\", which is {} tokens [{}]", value, ids.size(),
+                              fmt::join(ids, ", ")),
+         .fix = "choose another word (see `baton tokenize`), or give a token as id:N"});
+  }
+  return ids[0];
+}
+
+// The median distance between the head's rows, over a fixed sample of pairs.
+double median_row_distance(const model::Llama& model) {
+  constexpr std::size_t kPairs = 512;
+  base::Random random(base::seed_for(0, {"indicator distance"}));
+  const auto vocabulary = static_cast<std::uint64_t>(model.config().vocab_size);
+  std::vector<std::int64_t> first(kPairs);
+  std::vector<std::int64_t> second(kPairs);
+  for (std::size_t i = 0; i < kPairs; ++i) {
+    first[i] = static_cast<std::int64_t>(random.below(vocabulary));
+    second[i] = static_cast<std::int64_t>(random.below(vocabulary));
+  }
+  const at::Tensor distances = (model.head_rows(first) - model.head_rows(second)).norm(2, 1);
+  return distances.median().item<double>();
+}
+
+void check_indicator_distance(const config::MethodConfig& method, const Workspace& workspace) {
+  if (method.accept_indicator.starts_with("id:") || method.pass_indicator.starts_with("id:")) {
+    return;  // asked for by number: the user knows
+  }
+  const std::vector<std::int64_t> ids{workspace.indicators.accept, workspace.indicators.pass};
+  const at::Tensor rows = workspace.model->head_rows(ids);
+  const double distance = (rows[0] - rows[1]).norm().item<double>();
+  const double median = median_row_distance(*workspace.model);
+  if (distance < 0.25 * median) {
+    throw base::Error(
+        base::ErrorKind::kUsage,
+        "the two indicators are too close in the model's head to be told apart",
+        {.where = "method.accept_indicator, method.pass_indicator",
+         .expected = fmt::format("head rows at least {:.3g} apart (a quarter of the median)",
+                                 0.25 * median),
+         .found = fmt::format("\"{}\" and \"{}\" are {:.3g} apart", method.accept_indicator,
+                              method.pass_indicator, distance),
+         .fix = "choose two ordinary words; to insist on this pair give both as id:N"});
+  }
+}
+
+}  // namespace
+
+std::vector<std::int64_t> Workspace::stop_ids() const {
+  std::vector<std::int64_t> ids{prompt_template->end_of_answer_id()};
+  for (const std::int64_t id : model->config().eos_token_ids) {
+    if (std::find(ids.begin(), ids.end(), id) == ids.end()) {
+      ids.push_back(id);
+    }
+  }
+  return ids;
+}
+
+int set_threads(const config::ClusterConfig& cluster, int local_rank, int local_size) {
+  const int cores = device::usable_cores();
+  const int threads = cluster.threads_per_rank ? static_cast<int>(*cluster.threads_per_rank)
+                                               : std::max(1, cores / local_size);
+  at::set_num_threads(threads);
+  keep_freed_memory();
+  if (local_rank == 0 && threads * local_size > cores) {
+    base::log_warning("main", fmt::format("{} ranks of {} threads on this machine, which has {} "
+                                          "cores for them: expect it to be slow",
+                                          local_size, threads, cores));
+  }
+  return threads;
+}
+
+data::Indicators resolve_indicators(const config::MethodConfig& method,
+                                    const tokenizer::Tokenizer& tokenizer) {
+  const data::Indicators indicators{
+      resolve_indicator(method.accept_indicator, "method.accept_indicator", tokenizer),
+      resolve_indicator(method.pass_indicator, "method.pass_indicator", tokenizer)};
+  if (indicators.accept == indicators.pass) {
+    throw base::Error(base::ErrorKind::kUsage, "both indicators are the same token",
+                      {.where = "method.accept_indicator, method.pass_indicator",
+                       .expected = "two different tokens",
+                       .found = fmt::format("token {} twice", indicators.accept),
+                       .fix = "choose two different words"});
+  }
+  return indicators;
+}
+
+void open_text_parts(const config::Config& config, Workspace& workspace) {
+  const std::string& folder = config.model.model_name_or_path;
+  workspace.tokenizer = tokenizer::load_tokenizer(folder);
+  workspace.prompt_template =
+      tokenizer::make_template(config.data.prompt_template, folder, *workspace.tokenizer);
+  workspace.indicators = resolve_indicators(config.method, *workspace.tokenizer);
+}
+
+Workspace open_workspace(const config::Config& config, int local_rank, int local_size) {
+  Workspace workspace;
+  workspace.device = device::choose_device(local_rank, local_size);
+  if (!workspace.device.advice.empty()) {
+    base::log_warning("device", workspace.device.advice);
+  }
+  resolve_dtype(config.model.dtype, workspace);
+  const at::Device place =
+      workspace.device.kind == device::DeviceKind::kCuda
+          ? at::Device(at::kCUDA, static_cast<at::DeviceIndex>(workspace.device.index))
+          : at::Device(at::kCPU);
+  const at::ScalarType type = workspace.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
+  workspace.model = model::Llama::load(config.model.model_name_or_path, type, place);
+  open_text_parts(config, workspace);
+  check_indicator_distance(config.method, workspace);
+  return workspace;
+}
+
+}  // namespace baton::experiment

@@ -1,0 +1,332 @@
+#include "baton/work/work_loop.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <map>
+#include <thread>
+#include <utility>
+
+#include "baton/base/json.hpp"
+#include "baton/base/log.hpp"
+#include "baton/comm/agree.hpp"
+#include "baton/work/agreed.hpp"
+#include "baton/work/stop_signal.hpp"
+
+namespace baton::work {
+
+namespace {
+
+using comm::Mailbox;
+using coordinator::Worker;
+
+constexpr auto kPollPeriod = std::chrono::milliseconds(2);
+constexpr double kSecondsBetweenWords = 0.5;
+// Not a message of the protocol: any rank may say that it was asked to stop, not only a leader.
+const std::string kStopWish = "stop";
+
+// ---- world rank 0
+
+class CoordinatorThread {
+ public:
+  CoordinatorThread(comm::ProcessWorld& world, const WorkRequest& request)
+      : world_(world), request_(request), machine_(request.items, sizes_of(request.groups)) {
+    for (std::size_t group = 0; group < request.groups.size(); ++group) {
+      group_of_leader_[request.groups[group].front()] = static_cast<int>(group);
+    }
+    thread_ = std::thread([this] { run(); });
+  }
+
+  // Also on the way out of an error: then the world is ending and nobody will answer.
+  ~CoordinatorThread() {
+    abandoned_ = true;
+    if (thread_.joinable()) {
+      thread_.join();
+    }
+  }
+
+  CoordinatorThread(const CoordinatorThread&) = delete;
+  CoordinatorThread& operator=(const CoordinatorThread&) = delete;
+
+  WorkOutcome wait() {
+    thread_.join();
+    if (error_) {
+      std::rethrow_exception(error_);
+    }
+    WorkOutcome outcome;
+    outcome.stopped = machine_.stopping();
+    outcome.missing = machine_.missing_items();
+    for (const auto& [item, failure] : failures_) {
+      outcome.failures.push_back(failure);
+    }
+    return outcome;
+  }
+
+ private:
+  static std::vector<int> sizes_of(const std::vector<std::vector<int>>& groups) {
+    std::vector<int> sizes;
+    for (const std::vector<int>& group : groups) {
+      sizes.push_back(static_cast<int>(group.size()));
+    }
+    return sizes;
+  }
+
+  void run() {
+    while (!machine_.finished() && !abandoned_) {
+      try {
+        turn();
+      } catch (...) {
+        if (error_) {
+          break;  // the machine itself is at odds with the workers
+        }
+        error_ = std::current_exception();
+        stop_all();
+      }
+      std::this_thread::sleep_for(kPollPeriod);
+    }
+  }
+
+  void turn() {
+    if (stop_requested() && !machine_.stopping()) {
+      stop_all();
+    }
+    while (const auto message = world_.poll_control(Mailbox::kCoordinator)) {
+      if (message->bytes == kStopWish) {
+        request_stop();
+        stop_all();
+        continue;
+      }
+      const auto leader = group_of_leader_.find(message->from_rank);
+      BATON_ASSERT(leader != group_of_leader_.end(),
+                   fmt::format("a message of rank {}", message->from_rank));
+      carry_out(
+          machine_.on_message(leader->second, coordinator::to_coordinator_from(message->bytes)));
+    }
+  }
+
+  void stop_all() { carry_out(machine_.on_stop()); }
+
+  void carry_out(const coordinator::Actions& actions) {
+    for (const coordinator::Outgoing& out : actions.messages) {
+      const int leader = request_.groups[static_cast<std::size_t>(out.group)].front();
+      world_.send_control(leader, Mailbox::kWorker, coordinator::to_bytes(out.message));
+    }
+    for (const coordinator::Event& event : actions.events) {
+      note(event);
+      if (!error_) {
+        request_.on_event(event);
+      }
+    }
+  }
+
+  void note(const coordinator::Event& event) {
+    if (const auto* failed = std::get_if<coordinator::ItemFailed>(&event)) {
+      failures_[failed->item] = {failed->item, failed->kind, failed->text};
+    } else if (const auto* finished = std::get_if<coordinator::ItemFinished>(&event)) {
+      failures_.erase(finished->item);
+    }
+  }
+
+  comm::ProcessWorld& world_;
+  const WorkRequest& request_;
+  coordinator::Coordinator machine_;
+  std::map<int, int> group_of_leader_;
+  std::map<int, ItemFailure> failures_;
+  std::exception_ptr error_;
+  std::atomic<bool> abandoned_ = false;
+  std::thread thread_;
+};
+
+// ---- every group
+
+class GroupLoop : public ItemContext {
+ public:
+  GroupLoop(comm::ProcessWorld& world,
+            comm::Communicator& group,
+            const WorkRequest& request,
+            Heartbeat& heartbeat)
+      : world_(world),
+        group_(group),
+        request_(request),
+        heartbeat_(heartbeat),
+        worker_(group.size()) {}
+
+  void run() {
+    if (leads()) {
+      send(worker_.start());
+    }
+    while (const auto order = next_order()) {
+      work_on(order->item, order->attempt);
+    }
+  }
+
+  void tell(std::int64_t step,
+            std::int64_t num_steps,
+            double loss,
+            double tokens_per_second) override {
+    if (!leads() || (step < num_steps && steady_seconds() - last_word_ < kSecondsBetweenWords)) {
+      return;
+    }
+    last_word_ = steady_seconds();
+    send(worker_.progress(step, num_steps, loss, tokens_per_second));
+  }
+
+  bool should_stop() override {
+    heartbeat_.note_progress();
+    if (leads() && !stop_requested()) {
+      if (const auto message = world_.poll_control(Mailbox::kWorker)) {
+        take(message->bytes);
+      }
+    }
+    return stop_requested();
+  }
+
+ private:
+  bool leads() const { return group_.rank() == 0; }
+
+  void send(const coordinator::ToCoordinator& message) {
+    world_.send_control(0, Mailbox::kCoordinator, coordinator::to_bytes(message));
+  }
+
+  Worker::Order take(const std::string& bytes) {
+    const Worker::Order order = worker_.on_message(coordinator::to_worker_from(bytes));
+    if (order == Worker::Order::kStop) {
+      request_stop();
+    }
+    return order;
+  }
+
+  // What the coordinator wants next, on every rank of the group; nothing at the end.
+  std::optional<coordinator::Assign> next_order() {
+    const Heartbeat::Section waiting(heartbeat_, "wait for work", true);
+    std::string text;
+    if (leads()) {
+      text = wait_for_order();
+    }
+    text = group_.broadcast_bytes(text, 0);
+    if (text.empty()) {
+      return std::nullopt;
+    }
+    const base::Json order = base::parse_json(text, base::ErrorKind::kInternal, "an order");
+    return coordinator::Assign{order[0].get<int>(), order[1].get<int>()};
+  }
+
+  std::string wait_for_order() {
+    for (;;) {
+      if (stop_requested() && !said_stopped_ && !worker_.told_to_stop()) {
+        said_stopped_ = true;
+        send(worker_.stopped());
+      }
+      if (const auto message = world_.poll_control(Mailbox::kWorker)) {
+        const Worker::Order order = take(message->bytes);
+        if (order == Worker::Order::kLeave) {
+          return "";
+        }
+        if (order == Worker::Order::kRun) {
+          return base::Json::array({worker_.item(), worker_.attempt()}).dump();
+        }
+        continue;
+      }
+      std::this_thread::sleep_for(kPollPeriod);
+    }
+  }
+
+  void work_on(int item, int attempt) {
+    try {
+      const ItemResult result = request_.run_item(item, attempt, group_, *this);
+      if (!leads()) {
+        return;
+      }
+      if (result.stopped) {
+        said_stopped_ = true;
+        send(worker_.stopped());
+      } else {
+        send(worker_.finished(result.payload));
+      }
+    } catch (const comm::GroupError& error) {
+      fail(error);
+    } catch (const base::Error& error) {
+      if (group_.size() > 1) {
+        throw;
+      }
+      fail(error);
+    }
+  }
+
+  void fail(const base::Error& error) {
+    if (leads()) {
+      send(worker_.failed(error.kind(), error.what()));
+    }
+  }
+
+  comm::ProcessWorld& world_;
+  comm::Communicator& group_;
+  const WorkRequest& request_;
+  Heartbeat& heartbeat_;
+  Worker worker_;
+  bool said_stopped_ = false;
+  double last_word_ = -1e9;
+};
+
+// ---- the outcome, from rank 0 to all
+
+std::string to_bytes(const WorkOutcome& outcome) {
+  base::Json failures = base::Json::array();
+  for (const ItemFailure& failure : outcome.failures) {
+    failures.push_back({failure.item, base::kind_name(failure.kind), failure.text});
+  }
+  return base::Json::array({outcome.stopped, outcome.missing, failures})
+      .dump(-1, ' ', false, base::Json::error_handler_t::replace);
+}
+
+WorkOutcome outcome_from(const std::string& bytes) {
+  const base::Json json =
+      base::parse_json(bytes, base::ErrorKind::kInternal, "the outcome of the work");
+  WorkOutcome outcome;
+  outcome.stopped = json[0].get<bool>();
+  outcome.missing = json[1].get<std::vector<int>>();
+  for (const base::Json& failure : json[2]) {
+    outcome.failures.push_back({failure[0].get<int>(),
+                                base::kind_from_name(failure[1].get<std::string>()),
+                                failure[2].get<std::string>()});
+  }
+  return outcome;
+}
+
+}  // namespace
+
+WorkOutcome run_work(comm::ProcessWorld& world,
+                     comm::Communicator* group,
+                     int group_index,
+                     const WorkRequest& request,
+                     StopWatcher& stop_watcher,
+                     Heartbeat& heartbeat) {
+  std::optional<CoordinatorThread> coordinator;
+  if (world.rank() == 0) {
+    coordinator.emplace(world, request);
+  }
+  {
+    const auto says_so =
+        stop_watcher.on_stop([&world] { world.send_control(0, Mailbox::kCoordinator, kStopWish); });
+    if (group != nullptr) {
+      const Heartbeat::GroupScope watched(heartbeat, group_index, *group);
+      GroupLoop(world, *group, request, heartbeat).run();
+    }
+  }
+  const Heartbeat::Section waiting(heartbeat, "wait for the others", true);
+  WorkOutcome outcome;
+  together(world, [&] {
+    if (coordinator) {
+      outcome = coordinator->wait();
+    }
+  });
+  const auto all = world.make_world_group();
+  outcome = outcome_from(all->broadcast_bytes(world.rank() == 0 ? to_bytes(outcome) : "", 0));
+  all->close();
+  return outcome;
+}
+
+}  // namespace baton::work

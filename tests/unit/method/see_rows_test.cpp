@@ -1,0 +1,292 @@
+#include "baton/method/see_rows.hpp"
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <set>
+
+#include "baton/base/error.hpp"
+
+namespace baton::method {
+namespace {
+
+constexpr std::uint64_t kSeed = 42;
+
+std::vector<data::Example> rows_of(const std::string& task, int num_rows) {
+  std::vector<data::Example> rows;
+  for (int i = 0; i < num_rows; ++i) {
+    rows.push_back({.id = task + "-" + std::to_string(1000 + i),
+                    .conversation = {{"user", "question " + std::to_string(i)}},
+                    .references = {"answer"},
+                    .origin = task + ".json line " + std::to_string(i + 1)});
+  }
+  return rows;
+}
+
+std::vector<std::string> ids_of(std::span<const data::SelectedRow> rows) {
+  std::vector<std::string> ids;
+  for (const data::SelectedRow& row : rows) {
+    ids.push_back(row.example.id);
+  }
+  return ids;
+}
+
+std::vector<std::string> ids_of(std::span<const data::Example> rows) {
+  std::vector<std::string> ids;
+  for (const data::Example& row : rows) {
+    ids.push_back(row.id);
+  }
+  return ids;
+}
+
+std::int64_t count_of(std::span<const data::SelectedRow> rows,
+                      const std::string& task,
+                      data::RowRole role) {
+  return std::count_if(rows.begin(), rows.end(), [&](const data::SelectedRow& row) {
+    return row.task == task && row.role == role;
+  });
+}
+
+std::vector<data::RehearsalBuffer> buffers_of(const std::vector<std::string>& tasks,
+                                              int num_rows,
+                                              double ratio) {
+  std::vector<data::RehearsalBuffer> buffers;
+  for (const std::string& task : tasks) {
+    buffers.push_back(make_buffer(task, rows_of(task, num_rows), ratio, kSeed));
+  }
+  return buffers;
+}
+
+TEST(MakeBuffer, SizeIsTheRoundedShareAtLeastOne) {
+  EXPECT_EQ(make_buffer("a", rows_of("a", 10), 0.25, kSeed).rows.size(), 3U);  // 2.5 rounds up
+  EXPECT_EQ(make_buffer("a", rows_of("a", 200), 0.1, kSeed).rows.size(), 20U);
+  EXPECT_EQ(make_buffer("a", rows_of("a", 3), 0.01, kSeed).rows.size(), 1U);
+  EXPECT_EQ(make_buffer("a", rows_of("a", 3), 1, kSeed).rows.size(), 3U);
+  EXPECT_EQ(make_buffer("a", rows_of("a", 10), 0.25, kSeed).num_task_rows, 10);
+}
+
+TEST(MakeBuffer, RowsAreDistinctInFileOrderAndTheSeedsOwn) {
+  const std::vector<data::Example> rows = rows_of("a", 100);
+  const std::vector<std::string> ids = ids_of(make_buffer("a", rows, 0.2, kSeed).rows);
+  EXPECT_TRUE(std::is_sorted(ids.begin(), ids.end()));
+  EXPECT_EQ(std::set<std::string>(ids.begin(), ids.end()).size(), 20U);
+  EXPECT_EQ(ids, ids_of(make_buffer("a", rows, 0.2, kSeed).rows));
+  EXPECT_NE(ids, ids_of(make_buffer("a", rows, 0.2, kSeed + 1).rows));
+  EXPECT_NE(ids, ids_of(make_buffer("b", rows, 0.2, kSeed).rows));
+}
+
+TEST(MakeBuffer, EveryRowIsDrawnAboutEquallyOften) {
+  const std::vector<data::Example> rows = rows_of("a", 10);
+  std::map<std::string, int> times;
+  for (std::uint64_t seed = 0; seed < 2000; ++seed) {
+    for (const std::string& id : ids_of(make_buffer("a", rows, 0.3, seed).rows)) {
+      ++times[id];
+    }
+  }
+  ASSERT_EQ(times.size(), 10U);
+  for (const auto& [id, count] : times) {
+    EXPECT_NEAR(count, 600, 100) << id;  // binomial, standard deviation 20.5
+  }
+}
+
+TEST(MakeBuffer, FingerprintCoversWhatLaterExpertsSee) {
+  const data::RehearsalBuffer buffer = make_buffer("a", rows_of("a", 20), 0.5, kSeed);
+  const auto changed = [&](auto change) {
+    data::RehearsalBuffer other = buffer;
+    change(other);
+    return other.fingerprint() != buffer.fingerprint();
+  };
+  EXPECT_EQ(buffer.fingerprint().size(), 64U);
+  EXPECT_TRUE(changed([](data::RehearsalBuffer& b) { b.task = "b"; }));
+  EXPECT_TRUE(changed([](data::RehearsalBuffer& b) { ++b.num_task_rows; }));
+  EXPECT_TRUE(changed([](data::RehearsalBuffer& b) { b.ratio = 0.51; }));
+  EXPECT_TRUE(changed([](data::RehearsalBuffer& b) { ++b.seed; }));
+  EXPECT_TRUE(changed([](data::RehearsalBuffer& b) { b.selection = "first"; }));
+  EXPECT_TRUE(changed([](data::RehearsalBuffer& b) { b.rows.pop_back(); }));
+  EXPECT_TRUE(changed([](data::RehearsalBuffer& b) { b.rows[0].id += "x"; }));
+  EXPECT_TRUE(changed([](data::RehearsalBuffer& b) { b.rows[0].conversation[0].text += "x"; }));
+  EXPECT_TRUE(changed([](data::RehearsalBuffer& b) { b.rows[0].conversation[0].role = "system"; }));
+  EXPECT_TRUE(changed([](data::RehearsalBuffer& b) { b.rows[0].references.push_back("x"); }));
+  EXPECT_TRUE(changed([](data::RehearsalBuffer& b) { std::swap(b.rows[0], b.rows[1]); }));
+  EXPECT_FALSE(changed([](data::RehearsalBuffer& b) { b.rows[0].origin = "moved.json line 9"; }));
+}
+
+TEST(MakeBuffer, RefusesBadRatiosAndNoRows) {
+  EXPECT_THROW(make_buffer("a", rows_of("a", 3), 0, kSeed), base::Error);
+  EXPECT_THROW(make_buffer("a", rows_of("a", 3), 1.1, kSeed), base::Error);
+  EXPECT_THROW(make_buffer("a", rows_of("a", 3), 0.0 / 0.0, kSeed), base::Error);
+  EXPECT_THROW(make_buffer("a", {}, 0.5, kSeed), base::Error);
+}
+
+TEST(Reconstruct, CountsByHand) {
+  // tau = 0.1 of the 100 rows of each earlier task, buffers of 20.
+  const Reconstruction result =
+      reconstruct("c", rows_of("c", 50), buffers_of({"a", "b"}, 100, 0.2), rows_of("g", 7),
+                  {.negative_ratio = 0.1, .run_seed = kSeed});
+  EXPECT_EQ(result.num_positive, 50);
+  EXPECT_EQ(result.num_negative, 27);
+  EXPECT_EQ(result.training.size(), 77U);
+  EXPECT_EQ(count_of(result.training, "c", data::RowRole::kPositive), 50);
+  EXPECT_EQ(count_of(result.training, "a", data::RowRole::kRehearsal), 10);
+  EXPECT_EQ(count_of(result.training, "b", data::RowRole::kRehearsal), 10);
+  EXPECT_EQ(count_of(result.training, "", data::RowRole::kGeneral), 7);
+  EXPECT_TRUE(result.held_out.empty());
+  EXPECT_TRUE(result.warnings.empty());
+}
+
+TEST(Reconstruct, OrderIsPositivesThenTasksThenGeneral) {
+  const std::vector<data::Example> own = rows_of("c", 5);
+  const Reconstruction result =
+      reconstruct("c", own, buffers_of({"b", "a"}, 20, 0.5), rows_of("g", 2),
+                  {.negative_ratio = 0.1, .run_seed = kSeed});
+  const std::vector<std::string> ids = ids_of(result.training);
+  EXPECT_EQ(std::vector<std::string>(ids.begin(), ids.begin() + 5), ids_of(own));
+  std::vector<std::string> tasks;
+  for (const data::SelectedRow& row : result.training) {
+    if (tasks.empty() || tasks.back() != row.task) {
+      tasks.push_back(row.task);
+    }
+  }
+  EXPECT_THAT(tasks, testing::ElementsAre("c", "b", "a", ""));
+}
+
+TEST(Reconstruct, SmallBufferGivesAllItHasAndAWarning) {
+  const Reconstruction result = reconstruct("b", rows_of("b", 10), buffers_of({"a"}, 100, 0.05), {},
+                                            {.negative_ratio = 0.25, .run_seed = kSeed});
+  EXPECT_EQ(count_of(result.training, "a", data::RowRole::kRehearsal), 5);
+  ASSERT_EQ(result.warnings.size(), 1U);
+  EXPECT_THAT(result.warnings[0],
+              testing::HasSubstr("buffer of a gives 5 negatives where negative_ratio asks for 25"));
+}
+
+TEST(Reconstruct, FirstExpertWithoutGeneralRowsIsWarnedAbout) {
+  const Reconstruction result = reconstruct("a", rows_of("a", 10), {}, {}, {.run_seed = kSeed});
+  EXPECT_EQ(result.num_negative, 0);
+  ASSERT_EQ(result.warnings.size(), 1U);
+  EXPECT_THAT(result.warnings[0], testing::HasSubstr("no negatives"));
+}
+
+TEST(Reconstruct, ZeroTauDrawsNoRehearsal) {
+  const Reconstruction result =
+      reconstruct("b", rows_of("b", 10), buffers_of({"a"}, 100, 0.2), rows_of("g", 3),
+                  {.negative_ratio = 0, .run_seed = kSeed});
+  EXPECT_EQ(result.num_negative, 3);
+}
+
+TEST(Reconstruct, HeldOutRowsAreApartAndOfTheRightSize) {
+  // 10 % of 48 = 4.8 -> 5; of a buffer of 20 -> 2; of 16 general rows = 1.6 -> 2; of 3 rows
+  // nothing.
+  std::vector<data::RehearsalBuffer> buffers = buffers_of({"a", "b"}, 100, 0.2);
+  buffers.push_back(make_buffer("tiny", rows_of("tiny", 3), 1, kSeed));
+  const std::vector<data::Example> own = rows_of("c", 48);
+  const std::vector<data::Example> general = rows_of("g", 16);
+  const Reconstruction result =
+      reconstruct("c", own, buffers, general,
+                  {.negative_ratio = 1, .calibration_ratio = 0.1, .run_seed = kSeed});
+  EXPECT_EQ(count_of(result.held_out, "c", data::RowRole::kPositive), 5);
+  EXPECT_EQ(count_of(result.held_out, "a", data::RowRole::kRehearsal), 2);
+  EXPECT_EQ(count_of(result.held_out, "b", data::RowRole::kRehearsal), 2);
+  EXPECT_EQ(count_of(result.held_out, "tiny", data::RowRole::kRehearsal), 0);
+  EXPECT_EQ(count_of(result.held_out, "", data::RowRole::kGeneral), 2);
+  EXPECT_EQ(result.num_positive, 43);
+  EXPECT_EQ(count_of(result.training, "a", data::RowRole::kRehearsal),
+            18);  // tau 1 asks for all that is left
+  EXPECT_EQ(count_of(result.training, "", data::RowRole::kGeneral), 14);
+  const std::vector<std::string> training = ids_of(result.training);
+  const std::vector<std::string> held_out = ids_of(result.held_out);
+  std::set<std::string> both(training.begin(), training.end());
+  both.insert(held_out.begin(), held_out.end());
+  EXPECT_EQ(both.size(), training.size() + held_out.size());
+  EXPECT_EQ(both.size(), 48U + 20 + 20 + 3 + 16);
+}
+
+TEST(Reconstruct, HoldsOutAtLeastOneOfFourAndLeavesOne) {
+  const auto num_held_out = [](int num_rows, double ratio) {
+    return reconstruct("a", rows_of("a", num_rows), {}, {},
+                       {.calibration_ratio = ratio, .run_seed = kSeed})
+        .held_out.size();
+  };
+  EXPECT_EQ(num_held_out(4, 0.01), 1U);
+  EXPECT_EQ(num_held_out(3, 0.5), 0U);
+  EXPECT_EQ(num_held_out(4, 0.99), 3U);
+  EXPECT_EQ(num_held_out(100, 0), 0U);
+}
+
+TEST(Reconstruct, DrawsOfOneListDoNotDependOnTheOthers) {
+  const ReconstructionOptions options{
+      .negative_ratio = 0.1, .calibration_ratio = 0.1, .run_seed = kSeed};
+  const std::vector<data::RehearsalBuffer> all = buffers_of({"a", "b", "c"}, 100, 0.2);
+  const std::vector<data::RehearsalBuffer> some{all[2]};
+  const auto rows_from_c = [&](std::span<const data::RehearsalBuffer> buffers,
+                               std::span<const data::Example> general) {
+    const Reconstruction result = reconstruct("d", rows_of("d", 30), buffers, general, options);
+    std::vector<std::string> ids;
+    for (const auto* rows : {&result.training, &result.held_out}) {
+      for (const data::SelectedRow& row : *rows) {
+        if (row.task == "c" || row.task == "d") {
+          ids.push_back(row.example.id);
+        }
+      }
+    }
+    return ids;
+  };
+  EXPECT_EQ(rows_from_c(all, {}), rows_from_c(some, rows_of("g", 20)));
+}
+
+// Appending tasks must not change the training sets of earlier experts, nor their buffers.
+TEST(Reconstruct, LaterTasksChangeNothing) {
+  const std::vector<std::string> order{"qa", "sa", "sum", "para", "pos"};
+  const ReconstructionOptions options{
+      .negative_ratio = 0.2, .calibration_ratio = 0.1, .run_seed = kSeed};
+  const auto run = [&](std::size_t num_tasks) {
+    std::vector<std::vector<std::string>> sets;
+    std::vector<data::RehearsalBuffer> buffers;
+    for (std::size_t k = 0; k < num_tasks; ++k) {
+      const std::vector<data::Example> rows = rows_of(order[k], 40 + 7 * static_cast<int>(k));
+      const Reconstruction result = reconstruct(order[k], rows, buffers, rows_of("g", 9), options);
+      sets.push_back(ids_of(result.training));
+      sets.push_back(ids_of(result.held_out));
+      buffers.push_back(make_buffer(order[k], rows, 0.3, kSeed));
+      sets.push_back({buffers.back().fingerprint()});
+    }
+    return sets;
+  };
+  const auto full = run(order.size());
+  for (std::size_t num_tasks = 1; num_tasks < order.size(); ++num_tasks) {
+    const auto shorter = run(num_tasks);
+    EXPECT_TRUE(std::equal(shorter.begin(), shorter.end(), full.begin())) << num_tasks;
+  }
+}
+
+TEST(Reconstruct, SeedAndExpertChangeTheDraw) {
+  const std::vector<data::RehearsalBuffer> buffers = buffers_of({"a"}, 200, 0.5);
+  const auto negatives = [&](const std::string& task, std::uint64_t seed) {
+    return ids_of(
+        reconstruct(task, rows_of("x", 1), buffers, {}, {.negative_ratio = 0.1, .run_seed = seed})
+            .training);
+  };
+  EXPECT_EQ(negatives("b", 1), negatives("b", 1));
+  EXPECT_NE(negatives("b", 1), negatives("b", 2));
+  EXPECT_NE(negatives("b", 1), negatives("c", 1));
+}
+
+TEST(Reconstruct, RefusesBadRatios) {
+  EXPECT_THROW(reconstruct("a", rows_of("a", 5), {}, {}, {.negative_ratio = -0.1}), base::Error);
+  EXPECT_THROW(reconstruct("a", rows_of("a", 5), {}, {}, {.calibration_ratio = 1}), base::Error);
+  EXPECT_THROW(reconstruct("a", rows_of("a", 5), {}, {}, {.calibration_ratio = -1}), base::Error);
+}
+
+TEST(ChooseGeneral, SampleInFileOrder) {
+  const std::vector<data::Example> rows = rows_of("g", 50);
+  const std::vector<std::string> ids = ids_of(choose_general(rows, 10, kSeed));
+  EXPECT_EQ(ids.size(), 10U);
+  EXPECT_TRUE(std::is_sorted(ids.begin(), ids.end()));
+  EXPECT_EQ(std::set<std::string>(ids.begin(), ids.end()).size(), 10U);
+  EXPECT_NE(ids, ids_of(choose_general(rows, 10, kSeed + 1)));
+  EXPECT_EQ(choose_general(rows, 0, kSeed).size(), 50U);
+  EXPECT_EQ(ids_of(choose_general(rows, 99, kSeed)), ids_of(rows));
+  EXPECT_TRUE(choose_general({}, 5, kSeed).empty());
+}
+
+}  // namespace
+}  // namespace baton::method
