@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "baton/base/error.hpp"
 #include "cache_access.hpp"
@@ -16,7 +17,7 @@ std::int64_t longest(const std::vector<std::int64_t>& lengths) {
   return lengths.empty() ? 0 : *std::max_element(lengths.begin(), lengths.end());
 }
 
-// Room for one more position: doubling keeps the copies few when decoding runs past the spare room.
+// A larger copy, the new positions 0.
 at::Tensor grown(const at::Tensor& tensor, std::int64_t capacity) {
   at::Tensor larger =
       at::zeros({tensor.size(0), tensor.size(1), capacity, tensor.size(3)}, tensor.options());
@@ -26,24 +27,55 @@ at::Tensor grown(const at::Tensor& tensor, std::int64_t capacity) {
 
 }  // namespace
 
+std::int64_t KvCache::room() const {
+  return keys_.empty() ? spare_ : std::max<std::int64_t>(keys_[0].size(2) - longest(lengths_), 0);
+}
+
+// A row that leaves takes its length with it; the room for tokens to come stays what it was, so a
+// selection never needs more positions than there are.
 KvCache KvCache::select_rows(const std::vector<std::int64_t>& rows) const {
-  KvCache selected(spare_);
+  KvCache selected(room());
   for (const std::int64_t row : rows) {
     selected.lengths_.push_back(lengths_[static_cast<std::size_t>(row)]);
   }
-  const std::int64_t needed = longest(selected.lengths_);
-  const std::int64_t capacity = needed + spare_;
+  const std::int64_t capacity = longest(selected.lengths_) + selected.spare_;
   for (std::size_t layer = 0; layer < keys_.size(); ++layer) {
     const at::Tensor index = at::tensor(rows, at::kLong).to(keys_[layer].device());
-    const std::int64_t held = std::min(capacity, keys_[layer].size(2));
-    const auto take = [&](const at::Tensor& tensor) {
-      at::Tensor part = tensor.narrow(2, 0, held).index_select(0, index);
-      return held < capacity ? grown(part, capacity) : part;
-    };
-    selected.keys_.push_back(take(keys_[layer]));
-    selected.values_.push_back(take(values_[layer]));
+    selected.keys_.push_back(keys_[layer].narrow(2, 0, capacity).index_select(0, index));
+    selected.values_.push_back(values_[layer].narrow(2, 0, capacity).index_select(0, index));
   }
   return selected;
+}
+
+KvCache KvCache::join(std::vector<KvCache> parts) {
+  BATON_ASSERT(!parts.empty(), "no caches to join");
+  if (parts.size() == 1) {
+    return std::move(parts.front());
+  }
+  KvCache joined(0);
+  for (const KvCache& part : parts) {
+    joined.spare_ = std::max(joined.spare_, part.room());
+    joined.lengths_.insert(joined.lengths_.end(), part.lengths_.begin(), part.lengths_.end());
+  }
+  const std::int64_t capacity = longest(joined.lengths_) + joined.spare_;
+  // Layer by layer, each part's own let go at once: beside the result one layer lies twice.
+  for (std::size_t layer = 0; layer < parts.front().keys_.size(); ++layer) {
+    for (auto side : {&KvCache::keys_, &KvCache::values_}) {
+      const at::Tensor& first = (parts.front().*side)[layer];
+      at::Tensor all =
+          at::zeros({joined.num_rows(), first.size(1), capacity, first.size(3)}, first.options());
+      std::int64_t row = 0;
+      for (KvCache& part : parts) {
+        at::Tensor& held = (part.*side)[layer];
+        const std::int64_t used = std::min(held.size(2), capacity);
+        all.narrow(0, row, held.size(0)).narrow(2, 0, used).copy_(held.narrow(2, 0, used));
+        row += held.size(0);
+        held.reset();
+      }
+      (joined.*side).push_back(std::move(all));
+    }
+  }
+  return joined;
 }
 
 void CacheAccess::start(KvCache& cache,
@@ -85,6 +117,7 @@ void CacheAccess::append(KvCache& cache,
                          const at::Tensor& values) {
   at::Tensor& all_keys = cache.keys_[static_cast<std::size_t>(layer)];
   at::Tensor& all_values = cache.values_[static_cast<std::size_t>(layer)];
+  // Doubling keeps the copies few when decoding runs past the spare room.
   if (longest(cache.lengths_) >= all_keys.size(2)) {
     const std::int64_t capacity = std::max<std::int64_t>(2 * all_keys.size(2), 16);
     all_keys = grown(all_keys, capacity);

@@ -1,6 +1,7 @@
 #pragma once
 // Keys and values of a batch of rows of different lengths, layer by layer. Filled by a prefill over
-// packed rows, then grown one token a row by decoding steps. A copy is explicit (select_rows).
+// packed rows, then grown one token a row by decoding steps. A copy is explicit (select_rows,
+// join).
 
 #include <ATen/core/Tensor.h>
 
@@ -18,12 +19,19 @@ class KvCache {
   /// Tokens held per row.
   const std::vector<std::int64_t>& lengths() const { return lengths_; }
 
-  /// A new cache with copies of these rows, in this order, trimmed to what they need.
+  /// Tokens that can be appended to every row before the cache must grow.
+  std::int64_t room() const;
+
+  /// A new cache with copies of these rows, in this order, trimmed to what they need: their longest
+  /// and the room that is left.
   KvCache select_rows(const std::vector<std::int64_t>& rows) const;
+  /// The rows of all parts (one model's, at least one part) in one cache, in this order. The parts'
+  /// memory is let go on the way.
+  static KvCache join(std::vector<KvCache> parts);
 
  private:
-  friend class CacheAccess;  // the decoder's own access, src/model
-  std::int64_t spare_;
+  friend class CacheAccess;            // the decoder's own access, src/model
+  std::int64_t spare_;                 // room asked for at the start
   std::vector<std::int64_t> lengths_;  // [B]
   std::vector<at::Tensor> keys_;       // [L] of [B, K, capacity, E]
   std::vector<at::Tensor> values_;     // [L] of [B, K, capacity, E]

@@ -8,6 +8,7 @@
 
 #include "baton/base/error.hpp"
 #include "baton/base/json.hpp"
+#include "model/cache_access.hpp"
 #include "model_fixture.hpp"
 
 namespace baton::test {
@@ -148,6 +149,51 @@ TEST(Llama, SelectedCacheRowsGoOnAlone) {
     Row whole = rows[1];
     whole.push_back(2);
     EXPECT_LE(max_difference(other[1], hidden_of(*model, {whole})[-1]), 1e-4);
+  }
+}
+
+// Decoding steps use up the room; rows that leave do not bring it back.
+TEST(KvCache, ShrinkingKeepsTheRoomThatIsLeft) {
+  const at::NoGradGuard frozen;
+  const std::unique_ptr<Llama> model = load_tiny("tiny-gqa-tied");
+  KvCache cache(6);
+  hidden_of(*model, {random_row(5, 96, 1), random_row(9, 96, 2), random_row(2, 96, 3)}, nullptr,
+            &cache);
+  EXPECT_EQ(model::CacheAccess::keys(cache, 0).size(2), 9 + 6);
+  model->forward_step(at::tensor({1, 2, 3}, at::kLong), nullptr, cache);
+  model->forward_step(at::tensor({1, 2, 3}, at::kLong), nullptr, cache);
+  cache = cache.select_rows({0, 2});
+  EXPECT_EQ(cache.lengths(), (std::vector<std::int64_t>{7, 4}));
+  EXPECT_EQ(model::CacheAccess::keys(cache, 0).size(2), 7 + 4);
+  model->forward_step(at::tensor({1, 3}, at::kLong), nullptr, cache);
+  cache = cache.select_rows({1});
+  EXPECT_EQ(model::CacheAccess::keys(cache, 0).size(2), 5 + 3);
+}
+
+// Parts of other lengths and other room, one of them already decoding: every row goes on as alone.
+TEST(KvCache, JoinedRowsGoOnAsAlone) {
+  const at::NoGradGuard frozen;
+  const std::unique_ptr<Llama> model = load_tiny("tiny-gqa-tied");
+  const std::vector<Row> rows{random_row(5, 96, 1), random_row(14, 96, 2), random_row(2, 96, 3)};
+  for (const std::int64_t spare : {0, 4}) {
+    std::vector<KvCache> parts;
+    parts.emplace_back(spare);
+    hidden_of(*model, {rows[0], rows[1]}, nullptr, &parts[0]);
+    parts.emplace_back(7);
+    hidden_of(*model, {rows[2]}, nullptr, &parts[1]);
+    model->forward_step(at::tensor({6}, at::kLong), nullptr, parts[1]);
+    KvCache joined = KvCache::join(std::move(parts));
+    EXPECT_EQ(joined.lengths(), (std::vector<std::int64_t>{5, 14, 3}));
+    EXPECT_EQ(joined.room(), 6);
+    at::Tensor found = model->forward_step(at::tensor({7, 8, 9}, at::kLong), nullptr, joined);
+    found = model->forward_step(at::tensor({17, 18, 19}, at::kLong), nullptr, joined);
+    const std::vector<Row> tails{{7, 17}, {8, 18}, {6, 9, 19}};
+    for (std::size_t i = 0; i < tails.size(); ++i) {
+      Row whole = rows[i];
+      whole.insert(whole.end(), tails[i].begin(), tails[i].end());
+      EXPECT_LE(max_difference(found[static_cast<std::int64_t>(i)], hidden_of(*model, {whole})[-1]),
+                1e-4);
+    }
   }
 }
 
