@@ -22,7 +22,7 @@
 #include "baton/base/json.hpp"
 #include "baton/comm/communicator.hpp"
 #include "baton/model/adapter.hpp"
-#include "baton/model/llama.hpp"
+#include "baton/model/decoder.hpp"
 #include "baton/train/trainer.hpp"
 #include "baton/weights/safetensors.hpp"
 
@@ -201,7 +201,7 @@ void run(const Arguments& arguments) {
   at::set_num_threads(arguments.threads);
   const Json document = base::read_json_file(arguments.rows, base::ErrorKind::kData);
   const auto dtype = arguments.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
-  const auto model = model::Llama::load(arguments.base, dtype, at::kCPU);
+  const auto model = model::Decoder::load(arguments.base, dtype, at::kCPU);
   const model::Adapter initial =
       read_adapter(arguments.initial, document.at("settings"), model->config().num_hidden_layers);
   const auto group = comm::make_single_communicator();

@@ -41,7 +41,7 @@ AskResult ask(const Answering& answering,
     const ChainExpert& expert = experts[static_cast<std::size_t>(answerer)];
     result.route = "expert";
     result.expert = expert.name;
-    const model::AdapterSet adapters{{{expert.adapter, 1.0}}};
+    const model::AdapterUses adapters(*expert.adapter);
     decoded = greedy_decode(answering.model, panel.take(answerer), &adapters,
                             expert_decoding(expert, answering.base_decoding));
   }

@@ -107,7 +107,7 @@ class BatchPass {
     }
   }
 
-  Prefill read(const model::AdapterSet* adapters) {
+  Prefill read(const model::AdapterUses* adapters) {
     const Stopwatch watch;
     Prefill start =
         prefill(answering_.model, prompts_, adapters, answering_.base_decoding.max_new_tokens + 1);
@@ -116,7 +116,7 @@ class BatchPass {
   }
 
   std::vector<Answer> decode(Prefill start,
-                             const model::AdapterSet* adapters,
+                             const model::AdapterUses* adapters,
                              const DecodeOptions& options) {
     const Stopwatch watch;
     std::vector<Answer> answers;
@@ -131,7 +131,7 @@ class BatchPass {
 
   void ask_expert(std::size_t index) {
     const ChainExpert& expert = input_.experts[index];
-    const model::AdapterSet adapters{{{expert.adapter, 1.0}}};
+    const model::AdapterUses adapters(*expert.adapter);
     Prefill start = read(&adapters);
     const std::vector<double> margins =
         margins_of(answering_.model, start.hidden, expert.accept_id, expert.pass_id);

@@ -9,7 +9,7 @@
 
 namespace baton::eval {
 
-ModelPanel::ModelPanel(const model::Llama& model,
+ModelPanel::ModelPanel(const model::Decoder& model,
                        std::span<const ChainExpert> experts,
                        const Prompt& prompt,
                        std::int64_t spare)
@@ -21,7 +21,7 @@ Prefill ModelPanel::read(int expert) {
   if (expert == method::kBase) {
     return prefill(model_, prompts, nullptr, spare_);
   }
-  const model::AdapterSet adapters{{{at(expert).adapter, 1.0}}};
+  const model::AdapterUses adapters(*at(expert).adapter);
   return prefill(model_, prompts, &adapters, spare_);
 }
 

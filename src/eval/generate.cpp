@@ -17,12 +17,13 @@ at::Tensor ids_on(const at::Device& device, const std::vector<std::int64_t>& ids
   return at::tensor(ids, at::kLong).to(device);
 }
 
-at::Tensor read_prompts(const model::Llama& model,
+at::Tensor read_prompts(const model::Decoder& model,
                         std::span<const Prompt> prompts,
-                        const model::AdapterSet* adapters,
+                        const model::AdapterUses* adapters,
                         model::KvCache* cache) {
   const model::PackedRows rows = model::pack_rows(prompts, model.device());
-  const at::Tensor hidden = model.forward_hidden(model.embed(rows.tokens), rows, adapters, cache);
+  const at::Tensor hidden =
+      model.forward_hidden(model.embedder().embed(rows), rows, adapters, cache);
   std::vector<std::int64_t> last;
   for (std::size_t row = 1; row < rows.offsets.size(); ++row) {
     last.push_back(rows.offsets[row] - 1);
@@ -33,9 +34,9 @@ at::Tensor read_prompts(const model::Llama& model,
 /// The rows still in the batch of one greedy_decode.
 class DecodingBatch {
  public:
-  DecodingBatch(const model::Llama& model,
+  DecodingBatch(const model::Decoder& model,
                 Prefill start,
-                const model::AdapterSet* adapters,
+                const model::AdapterUses* adapters,
                 const DecodeOptions& options)
       : model_(model),
         adapters_(adapters),
@@ -133,8 +134,8 @@ class DecodingBatch {
     done_.assign(held_.size(), false);
   }
 
-  const model::Llama& model_;
-  const model::AdapterSet* adapters_;
+  const model::Decoder& model_;
+  const model::AdapterUses* adapters_;
   const DecodeOptions& options_;
   model::KvCache cache_;
   at::Tensor hidden_;  // [rows held, D]
@@ -152,9 +153,9 @@ Prefill Prefill::select_rows(const std::vector<std::int64_t>& rows) const {
   return {cache.select_rows(rows), hidden.index_select(0, ids_on(hidden.device(), rows))};
 }
 
-Prefill prefill(const model::Llama& model,
+Prefill prefill(const model::Decoder& model,
                 std::span<const Prompt> prompts,
-                const model::AdapterSet* adapters,
+                const model::AdapterUses* adapters,
                 std::int64_t spare) {
   const c10::InferenceMode guard;
   model::KvCache cache(spare);
@@ -162,14 +163,14 @@ Prefill prefill(const model::Llama& model,
   return {std::move(cache), std::move(hidden)};
 }
 
-at::Tensor last_hidden(const model::Llama& model,
+at::Tensor last_hidden(const model::Decoder& model,
                        std::span<const Prompt> prompts,
-                       const model::AdapterSet* adapters) {
+                       const model::AdapterUses* adapters) {
   const c10::InferenceMode guard;
   return read_prompts(model, prompts, adapters, nullptr);
 }
 
-std::vector<double> margins_of(const model::Llama& model,
+std::vector<double> margins_of(const model::Decoder& model,
                                const at::Tensor& hidden,
                                std::int64_t accept_id,
                                std::int64_t pass_id) {
@@ -182,9 +183,9 @@ std::vector<double> margins_of(const model::Llama& model,
   return {values, values + differences.size(0)};
 }
 
-std::vector<Decoded> greedy_decode(const model::Llama& model,
+std::vector<Decoded> greedy_decode(const model::Decoder& model,
                                    Prefill start,
-                                   const model::AdapterSet* adapters,
+                                   const model::AdapterUses* adapters,
                                    const DecodeOptions& options) {
   const c10::InferenceMode guard;
   return DecodingBatch(model, std::move(start), adapters, options).run();

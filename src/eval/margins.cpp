@@ -9,7 +9,7 @@
 
 namespace baton::eval {
 
-std::vector<double> margins(const model::Llama& model,
+std::vector<double> margins(const model::Decoder& model,
                             const model::Adapter& adapter,
                             std::span<const Prompt> prompts,
                             const data::Indicators& indicators,
@@ -18,7 +18,7 @@ std::vector<double> margins(const model::Llama& model,
   for (const Prompt& prompt : prompts) {
     lengths.push_back(static_cast<std::int64_t>(prompt.size()));
   }
-  const model::AdapterSet adapters{{{&adapter, 1.0}}};
+  const model::AdapterUses adapters(adapter);
   std::vector<double> result(prompts.size());
   for (const std::vector<std::size_t>& batch : batches_by_length(lengths, batch_size)) {
     std::vector<Prompt> rows;

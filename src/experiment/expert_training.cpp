@@ -67,7 +67,7 @@ expert::ExpertState new_state(const ExpertJob& job, std::uint64_t seed) {
   state.num_positive = job.prepared.num_positive;
   state.num_negative = job.prepared.num_negative;
   state.arrays =
-      train::new_adapter_arrays({sizes.num_hidden_layers, model::Llama::linear_shapes(sizes),
+      train::new_adapter_arrays({sizes.num_hidden_layers, model::Decoder::linear_shapes(sizes),
                                  config.lora.lora_target, config.lora.lora_rank},
                                 seed);
   return state;

@@ -74,7 +74,7 @@ tokenizer::TokenId resolve_indicator(const std::string& value,
 }
 
 // The median distance between the head's rows, over a fixed sample of pairs.
-double median_row_distance(const model::Llama& model) {
+double median_row_distance(const model::Decoder& model) {
   constexpr std::size_t kPairs = 512;
   base::Random random(base::seed_for(0, {"indicator distance"}));
   const auto vocabulary = static_cast<std::uint64_t>(model.config().vocab_size);
@@ -170,7 +170,7 @@ Workspace open_workspace(const config::Config& config, int local_rank, int local
           ? at::Device(at::kCUDA, static_cast<at::DeviceIndex>(workspace.device.index))
           : at::Device(at::kCPU);
   const at::ScalarType type = workspace.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
-  workspace.model = model::Llama::load(config.model.model_name_or_path, type, place);
+  workspace.model = model::Decoder::load(config.model.model_name_or_path, type, place);
   open_text_parts(config, workspace);
   check_indicator_distance(config.method, workspace);
   return workspace;

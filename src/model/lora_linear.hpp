@@ -1,13 +1,12 @@
 #pragma once
-// A frozen linear and the adapters active on it: y = W x + b + sum_k weight_k * alpha_k / R_k * B_k
-// (A_k x). LoRA, arXiv 2106.09685, equation 3.
+// A frozen linear and what the adapters in use add to it (AdapterUse).
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <vector>
 
-#include "baton/model/adapter.hpp"
+#include "baton/model/adapter_use.hpp"
 
 namespace baton::model {
 
@@ -18,7 +17,7 @@ struct FrozenLinear {
 
 /// What the linears of one layer need to know of the pass they are in.
 struct LayerContext {
-  const AdapterSet* adapters = nullptr;  // null: the base alone
+  const AdapterUses* adapters = nullptr;  // null: the base alone
   std::int64_t layer = 0;
   const DropoutKey* dropout = nullptr;                 // null: no dropout
   const std::vector<std::int64_t>* offsets = nullptr;  // row borders of the packed tokens

@@ -127,7 +127,7 @@ NonFiniteUpdate::NonFiniteUpdate(std::int64_t update, const std::string& found)
                                "train.non_finite to skip or rollback"}),
       update_(update) {}
 
-Trainer::Trainer(const model::Llama& model,
+Trainer::Trainer(const model::Decoder& model,
                  comm::Communicator& group,
                  std::vector<data::TrainingRow> rows,
                  const model::Adapter& adapter,
@@ -286,10 +286,10 @@ void Trainer::compute_slot(const std::vector<std::int64_t>& slot, double total_w
   }
 
   const model::PackedRows packed = model::pack_rows(tensors.inputs, device);
-  const model::AdapterSet adapters{{{&adapter_, 1.0}}};
+  const model::AdapterUses adapters(adapter_);
   const model::DropoutKey dropout{options_.seed, step_, tensors.row_indices};
   const at::Tensor hidden =
-      model_.forward_hidden(model_.embed(packed.tokens), packed, &adapters, nullptr,
+      model_.forward_hidden(model_.embedder().embed(packed), packed, &adapters, nullptr,
                             adapter_.dropout > 0 ? &dropout : nullptr);
 
   const at::Tensor labelled = hidden.index_select(

@@ -5,14 +5,14 @@
 #include <gtest/gtest.h>
 
 #include "baton/base/json.hpp"
-#include "baton/model/llama.hpp"
+#include "baton/model/decoder.hpp"
 #include "unit/model/model_fixture.hpp"
 
 namespace baton::test {
 namespace {
 
+using model::Decoder;
 using model::KvCache;
-using model::Llama;
 
 class RealModel : public ::testing::Test {
  protected:
@@ -22,11 +22,11 @@ class RealModel : public ::testing::Test {
     if (!folder) {
       GTEST_SKIP() << "the model folder is not there: set BATON_MODEL_DIR or run the set-up script";
     }
-    model_ = Llama::load(*folder, at::kFloat, at::kCPU);
+    model_ = Decoder::load(*folder, at::kFloat, at::kCPU);
   }
 
   const at::NoGradGuard frozen_;
-  std::unique_ptr<Llama> model_;
+  std::unique_ptr<Decoder> model_;
 };
 
 TEST_F(RealModel, LogitsEqualTransformers) {
@@ -57,13 +57,13 @@ TEST_F(RealModel, LogitsEqualTransformers) {
 }
 
 // The greedy continuation of each prompt, all in one batch; a finished row is fed its end token on.
-std::vector<Row> continue_greedily(const Llama& model,
+std::vector<Row> continue_greedily(const Decoder& model,
                                    const std::vector<Row>& prompts,
                                    std::int64_t end,
                                    int max_new) {
   KvCache cache(max_new);
   const model::PackedRows packed = model::pack_rows(prompts, at::kCPU);
-  at::Tensor hidden = model.forward_hidden(model.embed(packed.tokens), packed, nullptr, &cache);
+  at::Tensor hidden = model.forward_hidden(model.embedder().embed(packed), packed, nullptr, &cache);
   std::vector<std::int64_t> last;
   for (std::size_t row = 0; row < prompts.size(); ++row) {
     last.push_back(packed.offsets[row + 1] - 1);
@@ -129,7 +129,7 @@ TEST_F(RealModel, GreedyTextsEqualTransformers) {
 
 // bf16 weights stay in the file's mapping; eight bits of mantissa in the activations.
 TEST_F(RealModel, BFloat16IsNear) {
-  const auto rounded = Llama::load(*real_model_folder(), at::kBFloat16, at::kCPU);
+  const auto rounded = Decoder::load(*real_model_folder(), at::kBFloat16, at::kCPU);
   EXPECT_EQ(rounded->fingerprint(), model_->fingerprint());
   const TensorMap golden = read_tensors(golden_folder() / "model" / "smollm2-logits.safetensors");
   const std::vector<Row> rows{to_row(golden.at("row3.ids"))};

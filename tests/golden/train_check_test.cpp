@@ -14,7 +14,7 @@ TEST(RealTraining, FollowsPeft) {
   if (!folder) {
     GTEST_SKIP() << "the model folder is not there: set BATON_MODEL_DIR or run the set-up script";
   }
-  const auto model = model::Llama::load(*folder, at::kFloat, at::kCPU);
+  const auto model = model::Decoder::load(*folder, at::kFloat, at::kCPU);
   const base::Json golden = read_training_golden("smollm2-qv");
   const model::Adapter initial = read_adapter(
       golden_folder() / "training" / "smollm2-qv.initial.safetensors",

@@ -34,7 +34,7 @@ struct AskResult {
 
 /// The model and what belongs to it.
 struct Answering {
-  const model::Llama& model;
+  const model::Decoder& model;
   const tokenizer::Tokenizer& tokenizer;
   DecodeOptions base_decoding;  // max_new_tokens and stop_ids; nothing forced or banned
 };

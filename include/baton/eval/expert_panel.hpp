@@ -27,7 +27,7 @@ class ModelPanel final : public method::ExpertPanel {
  public:
   /// `experts` oldest first; model, experts and prompt must outlive the panel. `spare` as in
   /// prefill().
-  ModelPanel(const model::Llama& model,
+  ModelPanel(const model::Decoder& model,
              std::span<const ChainExpert> experts,
              const Prompt& prompt,
              std::int64_t spare);
@@ -47,7 +47,7 @@ class ModelPanel final : public method::ExpertPanel {
   const ChainExpert& at(int expert) const { return experts_[static_cast<std::size_t>(expert)]; }
   Prefill read(int expert);
 
-  const model::Llama& model_;
+  const model::Decoder& model_;
   std::span<const ChainExpert> experts_;
   const Prompt& prompt_;
   std::int64_t spare_;

@@ -14,7 +14,7 @@
 #include <span>
 #include <vector>
 
-#include "baton/model/llama.hpp"
+#include "baton/model/decoder.hpp"
 #include "baton/tokenizer/tokenizer.hpp"
 
 namespace baton::eval {
@@ -32,18 +32,18 @@ struct Prefill {
 
 /// Reads the prompts (none empty) with `adapters` (null: the base alone). `spare`: tokens the cache
 /// has room for beyond each prompt before it must grow.
-Prefill prefill(const model::Llama& model,
+Prefill prefill(const model::Decoder& model,
                 std::span<const Prompt> prompts,
-                const model::AdapterSet* adapters,
+                const model::AdapterUses* adapters,
                 std::int64_t spare);
 
 /// As prefill, but keeps no keys and values: [B, D].
-at::Tensor last_hidden(const model::Llama& model,
+at::Tensor last_hidden(const model::Decoder& model,
                        std::span<const Prompt> prompts,
-                       const model::AdapterSet* adapters);
+                       const model::AdapterUses* adapters);
 
 /// logit(accept) - logit(pass) of each row, in fp32: hidden [B, D] -> B numbers.
-std::vector<double> margins_of(const model::Llama& model,
+std::vector<double> margins_of(const model::Decoder& model,
                                const at::Tensor& hidden,
                                std::int64_t accept_id,
                                std::int64_t pass_id);
@@ -64,9 +64,9 @@ struct Decoded {
 /// The most likely token at each position, the lowest id among equals. Rows that ended leave the
 /// batch once a quarter of it is done: what is computed depends on the batch alone. Logits that are
 /// not numbers: kNonFinite.
-std::vector<Decoded> greedy_decode(const model::Llama& model,
+std::vector<Decoded> greedy_decode(const model::Decoder& model,
                                    Prefill start,
-                                   const model::AdapterSet* adapters,
+                                   const model::AdapterUses* adapters,
                                    const DecodeOptions& options);
 
 }  // namespace baton::eval

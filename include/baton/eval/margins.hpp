@@ -13,7 +13,7 @@ namespace baton::eval {
 /// logit(accept) - logit(pass) in fp32 for each prompt, in the order given. Prompts (none empty)
 /// are read in batches of at most `batch_size` rows of similar length, which depend on nothing but
 /// the prompts. A margin that is not a finite number: kNonFinite.
-std::vector<double> margins(const model::Llama& model,
+std::vector<double> margins(const model::Decoder& model,
                             const model::Adapter& adapter,
                             std::span<const Prompt> prompts,
                             const data::Indicators& indicators,

@@ -9,7 +9,7 @@
 #include "baton/config/config.hpp"
 #include "baton/data/row_encoder.hpp"
 #include "baton/device/device.hpp"
-#include "baton/model/llama.hpp"
+#include "baton/model/decoder.hpp"
 #include "baton/tokenizer/prompt_template.hpp"
 #include "baton/tokenizer/tokenizer.hpp"
 
@@ -19,7 +19,7 @@ struct Workspace {
   device::Device device;
   std::string dtype;         // "float32" | "bfloat16", never "auto"
   std::string dtype_reason;  // why, for the log
-  std::unique_ptr<model::Llama> model;
+  std::unique_ptr<model::Decoder> model;
   std::unique_ptr<tokenizer::Tokenizer> tokenizer;
   std::unique_ptr<tokenizer::PromptTemplate> prompt_template;
   data::Indicators indicators;

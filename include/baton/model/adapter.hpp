@@ -1,7 +1,7 @@
 #pragma once
-// LoRA adapters (arXiv 2106.09685): y = W x + sum over active adapters of weight * alpha / R * B (A
-// x). An adapter may touch any of the seven linears and any subset of the layers; several may be
-// active on one linear, each with a mixing weight. Factors are fp32 whatever the base's dtype.
+// LoRA adapters (arXiv 2106.09685). An adapter may touch any of the seven linears and any subset of
+// the layers. Factors are fp32 whatever the base's dtype. Where and with which weight it acts in a
+// pass is AdapterUse.
 
 #include <ATen/core/Tensor.h>
 
@@ -42,15 +42,6 @@ Adapter adapter_from_state(const expert::ExpertState& state,
 
 /// The adapter's factors as named arrays, in file order.
 std::vector<expert::NamedArray> arrays_of(const Adapter& adapter);
-
-/// What is active in a forward pass.
-struct ActiveAdapter {
-  const Adapter* adapter = nullptr;
-  double weight = 1.0;
-};
-struct AdapterSet {
-  std::vector<ActiveAdapter> active;
-};
 
 /// Names the dropout masks of a pass: (seed, expert) in `seed`, the update, and per packed row its
 /// row_index.

@@ -20,7 +20,7 @@
 #include "baton/data/training_row.hpp"
 #include "baton/expert/training_state.hpp"
 #include "baton/model/adapter.hpp"
-#include "baton/model/llama.hpp"
+#include "baton/model/decoder.hpp"
 #include "baton/train/gradient_reducer.hpp"
 #include "baton/train/gradient_slices.hpp"
 #include "baton/train/lr_schedule.hpp"
@@ -85,7 +85,7 @@ class Trainer {
  public:
   /// `adapter` (all factors on the model's device) is trained in place of a copy. The references
   /// must outlive it.
-  Trainer(const model::Llama& model,
+  Trainer(const model::Decoder& model,
           comm::Communicator& group,
           std::vector<data::TrainingRow> rows,
           const model::Adapter& adapter,
@@ -138,7 +138,7 @@ class Trainer {
   double total_weight_of(const data::Update& update) const;
   void check_finite(const StepRecord& record, const data::Update& update) const;
 
-  const model::Llama& model_;
+  const model::Decoder& model_;
   comm::Communicator& group_;
   std::vector<data::TrainingRow> rows_;
   TrainerOptions options_;

@@ -48,7 +48,7 @@ model::Adapter moved(model::Adapter adapter, const at::Device& device) {
 
 Trace run(const Setting& setting, const at::Device& device, comm::Communicator& group) {
   const base::Json golden = read_training_golden(setting.golden);
-  const auto model = model::Llama::load(setting.model, setting.dtype, device);
+  const auto model = model::Decoder::load(setting.model, setting.dtype, device);
   model::Adapter initial = read_adapter(
       golden_folder() / "training" / (setting.golden + ".initial.safetensors"),
       model->config().num_hidden_layers, golden.at("settings").at("lora_alpha").get<double>());

@@ -121,13 +121,13 @@ inline void write_tiny_model(const std::filesystem::path& folder, std::optional<
   weights::write_safetensors(folder / "model.safetensors", tensors, {});
 }
 
-inline std::unique_ptr<model::Llama> make_tiny_model(
+inline std::unique_ptr<model::Decoder> make_tiny_model(
     std::optional<float> head_value = std::nullopt) {
   const std::filesystem::path folder =
       std::filesystem::temp_directory_path() / ("baton_eval_" + std::to_string(::getpid()));
   std::filesystem::create_directories(folder);
   write_tiny_model(folder, head_value);
-  std::unique_ptr<model::Llama> model = model::Llama::load(folder, at::kFloat, at::kCPU);
+  std::unique_ptr<model::Decoder> model = model::Decoder::load(folder, at::kFloat, at::kCPU);
   std::filesystem::remove_all(folder);  // the mapping stays
   return model;
 }
@@ -164,9 +164,9 @@ inline Prompt make_random_prompt(std::size_t length, std::uint64_t seed) {
 
 /// The slow twin of greedy_decode: one row, the whole sequence computed anew for every token, no
 /// cache.
-inline Decoded decode_by_recomputing(const model::Llama& model,
+inline Decoded decode_by_recomputing(const model::Decoder& model,
                                      Prompt sequence,
-                                     const model::AdapterSet* adapters,
+                                     const model::AdapterUses* adapters,
                                      const DecodeOptions& options) {
   const c10::InferenceMode guard;
   Decoded result;
@@ -179,7 +179,7 @@ inline Decoded decode_by_recomputing(const model::Llama& model,
     const model::PackedRows rows =
         model::pack_rows(std::span<const Prompt>(&sequence, 1), at::kCPU);
     const at::Tensor hidden =
-        model.forward_hidden(model.embed(rows.tokens), rows, adapters, nullptr);
+        model.forward_hidden(model.embedder().embed(rows), rows, adapters, nullptr);
     const at::Tensor logits = model.logits(hidden.narrow(0, hidden.size(0) - 1, 1)).contiguous();
     std::int64_t best = -1;
     for (std::int64_t id = 0; id < kVocabulary; ++id) {

@@ -68,12 +68,12 @@ class EvaluatorTest : public ::testing::Test {
     return summarise(input_, records(max_chunks), "rouge_l");
   }
 
-  static std::unique_ptr<model::Llama> model_;
+  static std::unique_ptr<model::Decoder> model_;
   LetterTokenizer tokenizer_;
   std::vector<model::Adapter> adapters_;
   EvaluationInput input_;
 };
-std::unique_ptr<model::Llama> EvaluatorTest::model_;
+std::unique_ptr<model::Decoder> EvaluatorTest::model_;
 
 TEST_F(EvaluatorTest, OnePassEqualsAChainAskedAtEveryStage) {
   ASSERT_EQ(plan_chunks(input_, 4, kMaxNewTokens).size(), 6U);  // 21 queries, four a batch

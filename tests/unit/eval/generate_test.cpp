@@ -25,20 +25,20 @@ class GenerateTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() { model_ = make_tiny_model(); }
   static void TearDownTestSuite() { model_.reset(); }
-  static std::unique_ptr<model::Llama> model_;
+  static std::unique_ptr<model::Decoder> model_;
 };
-std::unique_ptr<model::Llama> GenerateTest::model_;
+std::unique_ptr<model::Decoder> GenerateTest::model_;
 
 TEST_F(GenerateTest, DecodesFromTheCacheAsByRecomputing) {
   const std::vector<Prompt> prompts = make_prompts();
   const model::Adapter adapter = make_random_adapter("a", 1);
-  const model::AdapterSet set{{{&adapter, 1.0}}};
+  const model::AdapterUses set(adapter);
   DecodeOptions forced = base_decoding();
   forced.forced_first_token = kAccept;
   forced.banned_ids_after_first = {kAccept, kPass};
   for (const auto& [adapters, options] :
-       std::vector<std::pair<const model::AdapterSet*, DecodeOptions>>{{nullptr, base_decoding()},
-                                                                       {&set, forced}}) {
+       std::vector<std::pair<const model::AdapterUses*, DecodeOptions>>{{nullptr, base_decoding()},
+                                                                        {&set, forced}}) {
     // Little spare room makes the cache grow on the way; it must not matter.
     for (const std::int64_t spare : {1, 13}) {
       const std::vector<Decoded> decoded =
@@ -95,7 +95,7 @@ TEST_F(GenerateTest, CountsChosenTokens) {
 }
 
 TEST(GenerateTie, TheLowestIdWins) {
-  const std::unique_ptr<model::Llama> model = make_tiny_model(0.0F);  // all logits are 0
+  const std::unique_ptr<model::Decoder> model = make_tiny_model(0.0F);  // all logits are 0
   const std::vector<Prompt> prompts = {make_random_prompt(4, 1), make_random_prompt(5, 2)};
   for (const Decoded& decoded :
        greedy_decode(*model, prefill(*model, prompts, nullptr, 4), nullptr,
@@ -105,7 +105,7 @@ TEST(GenerateTie, TheLowestIdWins) {
 }
 
 TEST(GenerateNonFinite, IsAnErrorOfItsKind) {
-  const std::unique_ptr<model::Llama> model =
+  const std::unique_ptr<model::Decoder> model =
       make_tiny_model(std::numeric_limits<float>::quiet_NaN());
   const std::vector<Prompt> prompts = {make_random_prompt(4, 1)};
   try {
@@ -121,7 +121,7 @@ TEST(GenerateNonFinite, IsAnErrorOfItsKind) {
 TEST_F(GenerateTest, MarginsComeInTheOrderGiven) {
   const std::vector<Prompt> prompts = make_prompts();
   const model::Adapter adapter = make_random_adapter("a", 1);
-  const model::AdapterSet set{{{&adapter, 1.0}}};
+  const model::AdapterUses set(adapter);
   const std::vector<double> batched = margins(*model_, adapter, prompts, {kAccept, kPass}, 3);
   ASSERT_EQ(batched.size(), prompts.size());
   for (std::size_t i = 0; i < prompts.size(); ++i) {
@@ -129,7 +129,7 @@ TEST_F(GenerateTest, MarginsComeInTheOrderGiven) {
     const model::PackedRows rows =
         model::pack_rows(std::span<const Prompt>(&prompts[i], 1), at::kCPU);
     const at::Tensor logits =
-        model_->logits(model_->forward_hidden(model_->embed(rows.tokens), rows, &set, nullptr));
+        model_->logits(model_->forward_hidden(model_->embedder().embed(rows), rows, &set, nullptr));
     const at::Tensor last = logits.select(0, logits.size(0) - 1);
     EXPECT_NEAR(batched[i], last[kAccept].item<float>() - last[kPass].item<float>(), 1e-5) << i;
   }
@@ -169,7 +169,7 @@ TEST_F(AskTest, TheNewestThatAcceptsDecodesFromItsCache) {
   DecodeOptions options = base_decoding();
   options.forced_first_token = kAccept;
   options.banned_ids_after_first = {kAccept, kPass};
-  const model::AdapterSet set{{{&adapters_[1], 1.0}}};
+  const model::AdapterUses set(adapters_[1]);
   const Decoded twin = decode_by_recomputing(*model_, question_.prompt, &set, options);
   EXPECT_EQ(result.answer, answer_text(tokenizer_, twin.tokens));
   EXPECT_EQ(result.new_tokens, twin.num_new_tokens);

@@ -15,8 +15,8 @@ namespace baton::test {
 namespace {
 
 using model::Adapter;
-using model::AdapterSet;
-using model::Llama;
+using model::AdapterUses;
+using model::Decoder;
 
 std::vector<std::int64_t> all_layers(const weights::LlamaConfig& config) {
   std::vector<std::int64_t> layers;
@@ -39,11 +39,11 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST_P(LoraOn, EqualsMergedWeights) {
   const at::NoGradGuard frozen;
-  const std::unique_ptr<Llama> model = load_tiny(GetParam());
+  const std::unique_ptr<Decoder> model = load_tiny(GetParam());
   const TwinLlama twin(tiny_folder(GetParam()), model->config());
   const Row row = random_row(18, model->config().vocab_size, 1);
   const Adapter adapter = random_adapter(model->config(), 3, 12, all_layers(model->config()), 2);
-  const AdapterSet set{{{&adapter, 1.0}}};
+  const AdapterUses set(adapter);
   const at::Tensor expected = twin.logits(row, {{&adapter, 1.0}});
   EXPECT_GT(max_difference(expected, twin.logits(row)), 0.1) << "the adapter must matter";
   EXPECT_LE(max_difference(logits_of(*model, {row}, &set), expected), 1e-4);
@@ -51,12 +51,12 @@ TEST_P(LoraOn, EqualsMergedWeights) {
 
 TEST_P(LoraOn, TwoAdaptersMixByTheirWeights) {
   const at::NoGradGuard frozen;
-  const std::unique_ptr<Llama> model = load_tiny(GetParam());
+  const std::unique_ptr<Decoder> model = load_tiny(GetParam());
   const TwinLlama twin(tiny_folder(GetParam()), model->config());
   const Row row = random_row(11, model->config().vocab_size, 3);
   const Adapter first = random_adapter(model->config(), 2, 4, all_layers(model->config()), 4);
   const Adapter second = random_adapter(model->config(), 5, 5, {1}, 5);  // one layer only
-  const AdapterSet set{{{&first, 0.7}, {&second, -1.5}}};
+  const AdapterUses set({{&first, 0.7}, {&second, -1.5}});
   EXPECT_LE(max_difference(logits_of(*model, {row}, &set),
                            twin.logits(row, {{&first, 0.7}, {&second, -1.5}})),
             1e-4);
@@ -64,9 +64,9 @@ TEST_P(LoraOn, TwoAdaptersMixByTheirWeights) {
 
 TEST_P(LoraOn, AStepFromTheCacheUsesTheAdapter) {
   const at::NoGradGuard frozen;
-  const std::unique_ptr<Llama> model = load_tiny(GetParam());
+  const std::unique_ptr<Decoder> model = load_tiny(GetParam());
   const Adapter adapter = random_adapter(model->config(), 3, 12, all_layers(model->config()), 6);
-  const AdapterSet set{{{&adapter, 1.0}}};
+  const AdapterUses set(adapter);
   const Row whole = random_row(9, model->config().vocab_size, 7);
   model::KvCache cache(1);
   hidden_of(*model, {Row(whole.begin(), whole.end() - 1)}, &set, &cache);
@@ -105,7 +105,7 @@ std::vector<at::Tensor> factors_of(const Adapter& adapter) {
 // The loss over two packed rows, every path from it to the factors: attention, norms, RoPE, SwiGLU,
 // the head.
 TEST_P(LoraOn, GradientsEqualAutogradOfTheTwin) {
-  const std::unique_ptr<Llama> model = load_tiny(GetParam());
+  const std::unique_ptr<Decoder> model = load_tiny(GetParam());
   const TwinLlama twin(tiny_folder(GetParam()), model->config());
   const std::int64_t vocab = model->config().vocab_size;
   const std::vector<Row> rows{random_row(13, vocab, 8), random_row(6, vocab, 9)};
@@ -117,7 +117,7 @@ TEST_P(LoraOn, GradientsEqualAutogradOfTheTwin) {
   const at::Tensor targets = at::tensor({3, 1, 40, 5, 66}, at::kLong);
   const at::Tensor weights = at::tensor({1.0F, 0.5F, 2.0F, 1.0F, 0.25F});
 
-  const AdapterSet set{{{&adapter, 1.0}}};
+  const AdapterUses set(adapter);
   const at::Tensor hidden =
       hidden_of(*model, rows, &set).index_select(0, at::tensor(places, at::kLong));
   const at::Tensor loss = model->target_loss(hidden, targets, weights);
@@ -146,7 +146,7 @@ TEST_P(LoraOn, GradientsEqualAutogradOfTheTwin) {
 }
 
 TEST(Adapter, ArraysGoThereAndBack) {
-  const std::unique_ptr<Llama> model = load_tiny("tiny-gqa-tied");
+  const std::unique_ptr<Decoder> model = load_tiny("tiny-gqa-tied");
   const Adapter adapter = random_adapter(model->config(), 3, 6, {1}, 1);
   expert::ExpertState state;
   state.task = "qa";
@@ -171,7 +171,7 @@ TEST(Adapter, ArraysGoThereAndBack) {
 }
 
 TEST(Adapter, ArraysThatDoNotFitAreRefused) {
-  const std::unique_ptr<Llama> model = load_tiny("tiny-gqa-tied");
+  const std::unique_ptr<Decoder> model = load_tiny("tiny-gqa-tied");
   expert::ExpertState good;
   good.task = "qa";
   good.lora_rank = 3;
@@ -212,11 +212,11 @@ class Dropout : public ::testing::Test {
 
   at::Tensor run(const std::vector<Row>& rows, const model::DropoutKey* key) const {
     const at::NoGradGuard frozen;
-    const AdapterSet set{{{&adapter_, 1.0}}};
+    const AdapterUses set(adapter_);
     return hidden_of(*model_, rows, &set, nullptr, key);
   }
 
-  std::unique_ptr<Llama> model_;
+  std::unique_ptr<Decoder> model_;
   Adapter adapter_;
   std::vector<Row> rows_{random_row(8, 96, 1), random_row(5, 96, 2)};
 };
@@ -263,7 +263,7 @@ TEST_F(Dropout, KeepsTheExpectation) {
   }
   Adapter none = adapter_;
   none.layers[1][6] = {};
-  const AdapterSet nothing{{{&none, 1.0}}};
+  const AdapterUses nothing(none);
   const at::Tensor base = hidden_of(*model_, {rows_[0]}, &nothing);
   const double effect = (kept - base).norm().item<double>();
   const double error =
@@ -275,7 +275,7 @@ TEST_F(Dropout, KeepsTheExpectation) {
 
 TEST_F(Dropout, GradientsPassThroughTheSameMask) {
   const model::DropoutKey key{7, 3, {20, 21}};
-  const AdapterSet set{{{&adapter_, 1.0}}};
+  const AdapterUses set(adapter_);
   at::Tensor a = adapter_.layers[0][4].a;
   a.set_requires_grad(true);
   const auto loss_of = [&] {

@@ -21,7 +21,7 @@
 
 #include "baton/base/seed.hpp"
 #include "baton/model/adapter.hpp"
-#include "baton/model/llama.hpp"
+#include "baton/model/decoder.hpp"
 #include "baton/weights/safetensors.hpp"
 
 namespace baton::test {
@@ -98,25 +98,25 @@ inline double max_difference(const at::Tensor& left, const at::Tensor& right) {
   return (left.to(at::kDouble) - right.to(at::kDouble)).abs().max().item<double>();
 }
 
-inline std::unique_ptr<model::Llama> load_tiny(const std::string& name,
-                                               at::ScalarType dtype = at::kFloat) {
-  return model::Llama::load(tiny_folder(name), dtype, at::kCPU);
+inline std::unique_ptr<model::Decoder> load_tiny(const std::string& name,
+                                                 at::ScalarType dtype = at::kFloat) {
+  return model::Decoder::load(tiny_folder(name), dtype, at::kCPU);
 }
 
 /// Hidden states [N, D] of packed rows.
-inline at::Tensor hidden_of(const model::Llama& model,
+inline at::Tensor hidden_of(const model::Decoder& model,
                             const std::vector<Row>& rows,
-                            const model::AdapterSet* adapters = nullptr,
+                            const model::AdapterUses* adapters = nullptr,
                             model::KvCache* cache = nullptr,
                             const model::DropoutKey* dropout = nullptr) {
   const model::PackedRows packed = model::pack_rows(rows, at::kCPU);
-  return model.forward_hidden(model.embed(packed.tokens), packed, adapters, cache, dropout);
+  return model.forward_hidden(model.embedder().embed(packed), packed, adapters, cache, dropout);
 }
 
 /// fp32 logits [N, V] of packed rows.
-inline at::Tensor logits_of(const model::Llama& model,
+inline at::Tensor logits_of(const model::Decoder& model,
                             const std::vector<Row>& rows,
-                            const model::AdapterSet* adapters = nullptr) {
+                            const model::AdapterUses* adapters = nullptr) {
   return model.logits(hidden_of(model, rows, adapters));
 }
 
@@ -151,7 +151,7 @@ inline model::Adapter random_adapter(const weights::LlamaConfig& config,
   adapter.rank = rank;
   adapter.alpha = alpha;
   adapter.layers.resize(static_cast<std::size_t>(config.num_hidden_layers));
-  const auto shapes = model::Llama::linear_shapes(config);
+  const auto shapes = model::Decoder::linear_shapes(config);
   for (const std::int64_t layer : layers) {
     for (std::size_t i = 0; i < shapes.size(); ++i) {
       model::LoraFactors& factors = adapter.layers[static_cast<std::size_t>(layer)][i];

@@ -16,7 +16,7 @@ namespace baton::test {
 namespace {
 
 using model::Adapter;
-using model::Llama;
+using model::Decoder;
 using train::Trainer;
 using train::TrainerOptions;
 
@@ -43,7 +43,7 @@ INSTANTIATE_TEST_SUITE_P(Runs,
 TEST_P(TinyTraining, FollowsPeft) {
   const std::string name = GetParam().name;
   const base::Json golden = read_training_golden(name);
-  const std::unique_ptr<Llama> model = load_tiny(GetParam().base);
+  const std::unique_ptr<Decoder> model = load_tiny(GetParam().base);
   const double alpha = golden.at("settings").at("lora_alpha").get<double>();
   const std::int64_t num_layers = model->config().num_hidden_layers;
   const std::filesystem::path files = golden_folder() / "training";
@@ -91,7 +91,7 @@ class TrainerTest : public ::testing::Test {
     state.lora_rank = 4;
     state.lora_alpha = 8;
     state.arrays = train::new_adapter_arrays(
-        {2, Llama::linear_shapes(model_->config()), {"q_proj", "down_proj"}, 4}, 3);
+        {2, Decoder::linear_shapes(model_->config()), {"q_proj", "down_proj"}, 4}, 3);
     adapter_ = model::adapter_from_state(state, 2, at::kCPU);
     adapter_.dropout = 0.1;
   }
@@ -99,7 +99,7 @@ class TrainerTest : public ::testing::Test {
   std::vector<data::TrainingRow> rows() const { return training_rows(golden_); }
 
   base::Json golden_;
-  std::unique_ptr<Llama> model_;
+  std::unique_ptr<Decoder> model_;
   std::unique_ptr<comm::Communicator> group_;
   TrainerOptions options_;
   Adapter adapter_;
@@ -197,7 +197,7 @@ TEST_F(TrainerTest, TheIndicatorsWeightIsThatOfTheFirstTargetToken) {
     double sum = 0;
     double total = 0;
     const at::NoGradGuard frozen;
-    const model::AdapterSet set{{{&adapter_, 1.0}}};
+    const model::AdapterUses set(adapter_);
     for (const std::int64_t index : {0, 1, 2, 3, 4}) {
       const data::TrainingRow& row = all[static_cast<std::size_t>(index)];
       const at::Tensor logits = at::log_softmax(logits_of(*model_, {row.tokens}, &set), 1);

@@ -1,7 +1,7 @@
 // The decoder's forward pass: against logits made with transformers, and packing, caches and types
 // against itself.
 
-#include "baton/model/llama.hpp"
+#include "baton/model/decoder.hpp"
 
 #include <ATen/Parallel.h>
 #include <gmock/gmock.h>
@@ -14,8 +14,8 @@
 namespace baton::test {
 namespace {
 
+using model::Decoder;
 using model::KvCache;
-using model::Llama;
 
 class TinyLlama : public ::testing::TestWithParam<std::string> {
  protected:
@@ -33,7 +33,7 @@ INSTANTIATE_TEST_SUITE_P(Folders,
                          });
 
 TEST_P(TinyLlama, LogitsEqualTransformers) {
-  const std::unique_ptr<Llama> model = load_tiny(GetParam());
+  const std::unique_ptr<Decoder> model = load_tiny(GetParam());
   const TensorMap golden = read_tensors(tiny_folder(GetParam()) / "golden.safetensors");
   double largest = 0;
   for (int i = 0; i < 3; ++i) {
@@ -47,7 +47,7 @@ TEST_P(TinyLlama, LogitsEqualTransformers) {
 }
 
 TEST_P(TinyLlama, PackedRowsEqualSeparatePasses) {
-  const std::unique_ptr<Llama> model = load_tiny(GetParam());
+  const std::unique_ptr<Decoder> model = load_tiny(GetParam());
   const std::int64_t vocab = model->config().vocab_size;
   const std::vector<Row> rows{random_row(9, vocab, 1), random_row(1, vocab, 2),
                               random_row(30, vocab, 3), random_row(4, vocab, 4)};
@@ -63,7 +63,7 @@ TEST_P(TinyLlama, PackedRowsEqualSeparatePasses) {
 // Teacher forcing: after a prefill of part of each row, step by step the logits are those of the
 // whole row.
 TEST_P(TinyLlama, DecodingFromTheCacheEqualsRecomputing) {
-  const std::unique_ptr<Llama> model = load_tiny(GetParam());
+  const std::unique_ptr<Decoder> model = load_tiny(GetParam());
   const std::int64_t vocab = model->config().vocab_size;
   const std::vector<std::size_t> prompts{7, 1, 19};
   constexpr std::size_t kSteps = 12;
@@ -101,8 +101,8 @@ TEST_P(TinyLlama, DecodingFromTheCacheEqualsRecomputing) {
 }
 
 TEST_P(TinyLlama, BFloat16IsNear) {
-  const std::unique_ptr<Llama> exact = load_tiny(GetParam());
-  const std::unique_ptr<Llama> rounded = load_tiny(GetParam(), at::kBFloat16);
+  const std::unique_ptr<Decoder> exact = load_tiny(GetParam());
+  const std::unique_ptr<Decoder> rounded = load_tiny(GetParam(), at::kBFloat16);
   const std::vector<Row> rows{random_row(17, exact->config().vocab_size, 5)};
   EXPECT_EQ(rounded->dtype(), at::kBFloat16);
   const at::Tensor expected = logits_of(*exact, rows);
@@ -118,16 +118,16 @@ TEST_P(TinyLlama, TheTwinAgrees) {
   if (GetParam() == "tiny-rope-llama3") {
     GTEST_SKIP() << "the twin does not know llama3 scaling";
   }
-  const std::unique_ptr<Llama> model = load_tiny(GetParam());
+  const std::unique_ptr<Decoder> model = load_tiny(GetParam());
   const Row row = random_row(21, model->config().vocab_size, 6);
   EXPECT_LE(max_difference(logits_of(*model, {row}),
                            TwinLlama(tiny_folder(GetParam()), model->config()).logits(row)),
             1e-4);
 }
 
-TEST(Llama, SelectedCacheRowsGoOnAlone) {
+TEST(Decoder, SelectedCacheRowsGoOnAlone) {
   const at::NoGradGuard frozen;
-  const std::unique_ptr<Llama> model = load_tiny("tiny-gqa-tied");
+  const std::unique_ptr<Decoder> model = load_tiny("tiny-gqa-tied");
   const std::vector<Row> rows{random_row(5, 96, 1), random_row(14, 96, 2), random_row(2, 96, 3)};
   for (const std::int64_t spare : {0, 4}) {
     KvCache cache(spare);
@@ -155,7 +155,7 @@ TEST(Llama, SelectedCacheRowsGoOnAlone) {
 // Decoding steps use up the room; rows that leave do not bring it back.
 TEST(KvCache, ShrinkingKeepsTheRoomThatIsLeft) {
   const at::NoGradGuard frozen;
-  const std::unique_ptr<Llama> model = load_tiny("tiny-gqa-tied");
+  const std::unique_ptr<Decoder> model = load_tiny("tiny-gqa-tied");
   KvCache cache(6);
   hidden_of(*model, {random_row(5, 96, 1), random_row(9, 96, 2), random_row(2, 96, 3)}, nullptr,
             &cache);
@@ -173,7 +173,7 @@ TEST(KvCache, ShrinkingKeepsTheRoomThatIsLeft) {
 // Parts of other lengths and other room, one of them already decoding: every row goes on as alone.
 TEST(KvCache, JoinedRowsGoOnAsAlone) {
   const at::NoGradGuard frozen;
-  const std::unique_ptr<Llama> model = load_tiny("tiny-gqa-tied");
+  const std::unique_ptr<Decoder> model = load_tiny("tiny-gqa-tied");
   const std::vector<Row> rows{random_row(5, 96, 1), random_row(14, 96, 2), random_row(2, 96, 3)};
   for (const std::int64_t spare : {0, 4}) {
     std::vector<KvCache> parts;
@@ -197,10 +197,10 @@ TEST(KvCache, JoinedRowsGoOnAsAlone) {
   }
 }
 
-TEST(Llama, LogitsOfSomeTokensAreThoseColumns) {
+TEST(Decoder, LogitsOfSomeTokensAreThoseColumns) {
   const at::NoGradGuard frozen;
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
-    const std::unique_ptr<Llama> model = load_tiny("tiny-mha-untied", dtype);
+    const std::unique_ptr<Decoder> model = load_tiny("tiny-mha-untied", dtype);
     const at::Tensor hidden = hidden_of(*model, {random_row(6, 101, 1)});
     const std::vector<std::int64_t> tokens{100, 0, 57};
     const at::Tensor expected =
@@ -216,8 +216,8 @@ TEST(Llama, LogitsOfSomeTokensAreThoseColumns) {
   }
 }
 
-TEST(Llama, ShardsAndOlderConfigsMakeTheSameModel) {
-  const std::unique_ptr<Llama> model = load_tiny("tiny-rope-linear");
+TEST(Decoder, ShardsAndOlderConfigsMakeTheSameModel) {
+  const std::unique_ptr<Decoder> model = load_tiny("tiny-rope-linear");
   const std::filesystem::path folder = std::filesystem::path(::testing::TempDir()) / "older";
   std::filesystem::remove_all(folder);
   std::filesystem::create_directories(folder);
@@ -225,13 +225,13 @@ TEST(Llama, ShardsAndOlderConfigsMakeTheSameModel) {
                         folder / "model.safetensors");
   std::filesystem::copy(tiny_folder("tiny-rope-linear") / "config_older.json",
                         folder / "config.json");
-  const std::unique_ptr<Llama> older = Llama::load(folder, at::kFloat, at::kCPU);
+  const std::unique_ptr<Decoder> older = Decoder::load(folder, at::kFloat, at::kCPU);
   const std::vector<Row> rows{random_row(33, 64, 1)};
   EXPECT_TRUE(at::equal(logits_of(*model, rows), logits_of(*older, rows)));
   std::filesystem::remove_all(folder);
 }
 
-TEST(Llama, WeightsThatDoNotFitTheConfigAreRefused) {
+TEST(Decoder, WeightsThatDoNotFitTheConfigAreRefused) {
   const std::filesystem::path folder = std::filesystem::path(::testing::TempDir()) / "misfit";
   std::filesystem::remove_all(folder);
   std::filesystem::create_directories(folder);
@@ -245,7 +245,7 @@ TEST(Llama, WeightsThatDoNotFitTheConfigAreRefused) {
     changed[key] = value;
     std::ofstream(folder / "config.json") << changed.dump();
     try {
-      Llama::load(folder, at::kFloat, at::kCPU);
+      Decoder::load(folder, at::kFloat, at::kCPU);
       ADD_FAILURE() << key << " was accepted";
     } catch (const base::Error& error) {
       EXPECT_EQ(error.kind(), base::ErrorKind::kModel);

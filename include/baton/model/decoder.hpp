@@ -1,9 +1,9 @@
 #pragma once
-// The Llama-family decoder over packed rows: sequences of different lengths lie one after another
-// without padding, and attention never crosses a row border. Three seams (embed, hidden, logits),
-// so that another front end can replace the first. The base is frozen; what learns are named
-// adapters on its linears. Letters: N packed tokens, B rows, D width, H heads, K key/value heads, E
-// head width, F feed-forward width, V vocabulary, R adapter rank, L layers.
+// The decoder over packed rows: sequences of different lengths lie one after another without padding,
+// and attention never crosses a row border. Three seams: an InputEmbedder makes what the first layer
+// reads, forward_hidden runs the layers, logits ends. The base is frozen; what learns are adapters on
+// its linears. Letters: N packed tokens, B rows, D width, H heads, K key/value heads, E head width,
+// F feed-forward width, V vocabulary, R adapter rank, L layers.
 
 #include <ATen/core/Tensor.h>
 
@@ -17,38 +17,26 @@
 #include <vector>
 
 #include "baton/model/adapter.hpp"
+#include "baton/model/adapter_use.hpp"
+#include "baton/model/input_embedder.hpp"
 #include "baton/model/kv_cache.hpp"
+#include "baton/model/packed_rows.hpp"
 #include "baton/weights/llama_config.hpp"
 #include "baton/weights/safetensors.hpp"
 
 namespace baton::model {
 
-/// Rows packed one after another.
-struct PackedRows {
-  at::Tensor tokens;                  // [N] int64
-  std::vector<std::int64_t> offsets;  // [B + 1]; row b is tokens [offsets[b], offsets[b + 1])
-
-  std::int64_t num_rows() const { return static_cast<std::int64_t>(offsets.size()) - 1; }
-  std::int64_t num_tokens() const { return offsets.back(); }
-};
-
-/// A tensor made on the host, on `device`; the host does not wait for a GPU.
-at::Tensor on_device(const at::Tensor& host, const at::Device& device);
-
-/// Packs token rows on the CPU and moves them to `device`.
-PackedRows pack_rows(std::span<const std::vector<std::int32_t>> rows, const at::Device& device);
-
-class Llama {
+class Decoder {
  public:
   /// Reads config.json and the safetensors of a Hugging Face folder. `dtype` is kFloat or
   /// kBFloat16. Weights stored in that dtype stay in the shared mapping on a CPU; others are
   /// converted into private memory.
-  static std::unique_ptr<Llama> load(const std::filesystem::path& folder,
-                                     at::ScalarType dtype,
-                                     const at::Device& device);
-  ~Llama();
-  Llama(const Llama&) = delete;
-  Llama& operator=(const Llama&) = delete;
+  static std::unique_ptr<Decoder> load(const std::filesystem::path& folder,
+                                       at::ScalarType dtype,
+                                       const at::Device& device);
+  ~Decoder();
+  Decoder(const Decoder&) = delete;
+  Decoder& operator=(const Decoder&) = delete;
 
   const weights::LlamaConfig& config() const;
   at::ScalarType dtype() const;
@@ -58,22 +46,22 @@ class Llama {
   /// The embedding or head rows of these tokens as fp32 [n, D]: for checking indicators.
   at::Tensor head_rows(std::span<const std::int64_t> token_ids) const;
 
-  /// [N] -> [N, D] in the base dtype.
-  at::Tensor embed(const at::Tensor& tokens) const;
+  /// The base's own: token ids to vectors.
+  const InputEmbedder& embedder() const;
 
-  /// [N, D] -> [N, D] after the last norm. `adapters` may be null (the base alone). With `cache`,
+  /// [N, D] -> [N, D] after the last norm. `adapters` may be null or empty (the base alone). With `cache`,
   /// the keys and values of every row are kept in it (inference). `dropout` keys the adapters'
   /// dropout (training).
   at::Tensor forward_hidden(const at::Tensor& embedded,
                             const PackedRows& rows,
-                            const AdapterSet* adapters,
+                            const AdapterUses* adapters,
                             KvCache* cache,
                             const DropoutKey* dropout = nullptr) const;
 
   /// One more token for each row of the cache: tokens [B] -> hidden [B, D]; the cache grows by one
   /// position a row.
   at::Tensor forward_step(const at::Tensor& tokens,
-                          const AdapterSet* adapters,
+                          const AdapterUses* adapters,
                           KvCache& cache) const;
 
   /// [M, D] -> fp32 logits [M, V].
@@ -92,7 +80,7 @@ class Llama {
       const weights::LlamaConfig& config);
 
  private:
-  Llama();
+  Decoder();
   struct Parts;
   std::unique_ptr<Parts> parts_;
 };

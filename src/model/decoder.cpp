@@ -1,4 +1,4 @@
-#include "baton/model/llama.hpp"
+#include "baton/model/decoder.hpp"
 
 #include <ATen/ATen.h>
 
@@ -15,33 +15,17 @@
 
 namespace baton::model {
 
-struct Llama::Parts {
+struct Decoder::Parts {
   weights::LlamaConfig config;
   weights::ModelWeights files;  // keeps the mapping alive that the tensors look into
   std::string fingerprint;
   BaseWeights base;
+  TokenEmbedder embedder;
   RopeTable rope;
   AttentionSizes sizes;
   at::ScalarType dtype;
   at::Device device;
 };
-
-at::Tensor on_device(const at::Tensor& host, const at::Device& device) {
-  return device.is_cpu() ? host : host.pin_memory().to(device, /*non_blocking=*/true);
-}
-
-PackedRows pack_rows(std::span<const std::vector<std::int32_t>> rows, const at::Device& device) {
-  PackedRows packed;
-  packed.offsets.push_back(0);
-  std::vector<std::int64_t> tokens;
-  for (const std::vector<std::int32_t>& row : rows) {
-    BATON_ASSERT(!row.empty(), "an empty row cannot be packed");
-    tokens.insert(tokens.end(), row.begin(), row.end());
-    packed.offsets.push_back(static_cast<std::int64_t>(tokens.size()));
-  }
-  packed.tokens = on_device(at::tensor(tokens, at::kLong), device);
-  return packed;
-}
 
 namespace {
 
@@ -93,22 +77,24 @@ at::Tensor run_layers(const Parts& parts,
 
 }  // namespace
 
-Llama::Llama() = default;
-Llama::~Llama() = default;
+Decoder::Decoder() = default;
+Decoder::~Decoder() = default;
 
-std::unique_ptr<Llama> Llama::load(const std::filesystem::path& folder,
-                                   at::ScalarType dtype,
-                                   const at::Device& device) {
+std::unique_ptr<Decoder> Decoder::load(const std::filesystem::path& folder,
+                                       at::ScalarType dtype,
+                                       const at::Device& device) {
   const weights::LlamaConfig config = weights::read_llama_config(folder);
   weights::ModelWeights files(folder);
   BaseWeights base = read_base_weights(files, config, dtype, device);
   std::string fingerprint = files.fingerprint();
-  std::unique_ptr<Llama> model(new Llama());
+  TokenEmbedder embedder(base.embedding);
+  std::unique_ptr<Decoder> model(new Decoder());
   model->parts_ = std::make_unique<Parts>(
       Parts{config,
             std::move(files),
             std::move(fingerprint),
             std::move(base),
+            std::move(embedder),
             RopeTable(config, device),
             {config.num_attention_heads, config.num_key_value_heads, config.head_dim},
             dtype,
@@ -116,35 +102,35 @@ std::unique_ptr<Llama> Llama::load(const std::filesystem::path& folder,
   return model;
 }
 
-const weights::LlamaConfig& Llama::config() const {
+const weights::LlamaConfig& Decoder::config() const {
   return parts_->config;
 }
-at::ScalarType Llama::dtype() const {
+at::ScalarType Decoder::dtype() const {
   return parts_->dtype;
 }
-const at::Device& Llama::device() const {
+const at::Device& Decoder::device() const {
   return parts_->device;
 }
-const std::string& Llama::fingerprint() const {
+const std::string& Decoder::fingerprint() const {
   return parts_->fingerprint;
 }
 
-at::Tensor Llama::head_rows(std::span<const std::int64_t> token_ids) const {
+at::Tensor Decoder::head_rows(std::span<const std::int64_t> token_ids) const {
   const at::Tensor index =
       at::tensor(std::vector<std::int64_t>(token_ids.begin(), token_ids.end()), at::kLong)
           .to(parts_->device);
   return parts_->base.head.index_select(0, index).to(at::kFloat);
 }
 
-at::Tensor Llama::embed(const at::Tensor& tokens) const {
-  return parts_->base.embedding.index_select(0, tokens);
+const InputEmbedder& Decoder::embedder() const {
+  return parts_->embedder;
 }
 
-at::Tensor Llama::forward_hidden(const at::Tensor& embedded,
-                                 const PackedRows& rows,
-                                 const AdapterSet* adapters,
-                                 KvCache* cache,
-                                 const DropoutKey* dropout) const {
+at::Tensor Decoder::forward_hidden(const at::Tensor& embedded,
+                                   const PackedRows& rows,
+                                   const AdapterUses* adapters,
+                                   KvCache* cache,
+                                   const DropoutKey* dropout) const {
   const Parts& parts = *parts_;
   const RopeAngles angles = parts.rope.angles(row_positions(rows.offsets, parts.device));
   if (cache != nullptr) {
@@ -160,38 +146,39 @@ at::Tensor Llama::forward_hidden(const at::Tensor& embedded,
   });
 }
 
-at::Tensor Llama::forward_step(const at::Tensor& tokens,
-                               const AdapterSet* adapters,
-                               KvCache& cache) const {
+at::Tensor Decoder::forward_step(const at::Tensor& tokens,
+                                 const AdapterUses* adapters,
+                                 KvCache& cache) const {
   const Parts& parts = *parts_;
   const RopeAngles angles =
       parts.rope.angles(at::tensor(cache.lengths(), at::kLong).to(parts.device));
   const at::Tensor mask = step_mask(cache.lengths(), parts.dtype, parts.device);
   LayerContext context{adapters, 0, nullptr, nullptr};
-  const at::Tensor hidden = run_layers(
-      parts, embed(tokens), context, [&](const DecoderLayer& layer, const at::Tensor& x) {
-        return attend_step(layer.attention, parts.sizes, x, angles, context, cache, mask);
-      });
+  const at::Tensor hidden = run_layers(parts, parts.embedder.embed({tokens, {}}), context,
+                                       [&](const DecoderLayer& layer, const at::Tensor& x) {
+                                         return attend_step(layer.attention, parts.sizes, x, angles,
+                                                            context, cache, mask);
+                                       });
   CacheAccess::advance(cache);
   return hidden;
 }
 
-at::Tensor Llama::logits(const at::Tensor& hidden) const {
+at::Tensor Decoder::logits(const at::Tensor& hidden) const {
   return at::linear(hidden, parts_->base.head).to(at::kFloat);
 }
 
-at::Tensor Llama::logits_of(const at::Tensor& hidden,
-                            std::span<const std::int64_t> token_ids) const {
+at::Tensor Decoder::logits_of(const at::Tensor& hidden,
+                              std::span<const std::int64_t> token_ids) const {
   return at::mm(hidden.to(at::kFloat), head_rows(token_ids).t());
 }
 
-at::Tensor Llama::target_loss(const at::Tensor& hidden,
-                              const at::Tensor& targets,
-                              const at::Tensor& weights) const {
+at::Tensor Decoder::target_loss(const at::Tensor& hidden,
+                                const at::Tensor& targets,
+                                const at::Tensor& weights) const {
   return weighted_cross_entropy(hidden, parts_->base.head, targets, weights);
 }
 
-std::vector<std::pair<std::int64_t, std::int64_t>> Llama::linear_shapes(
+std::vector<std::pair<std::int64_t, std::int64_t>> Decoder::linear_shapes(
     const weights::LlamaConfig& config) {
   const std::int64_t width = config.hidden_size;
   const std::int64_t q_width = config.num_attention_heads * config.head_dim;
