@@ -168,8 +168,8 @@ class ExpertTraining {
     }
     ExpertOutcome outcome;
     outcome.stopped = !train();
-    outcome.steps = trainer_->num_steps();
-    outcome.last_loss = trainer_->last_loss();
+    outcome.steps = trainer_->learner().num_steps();
+    outcome.last_loss = trainer_->learner().last_loss();
     outcome.seconds = saves_->seconds();
     const work::Heartbeat::Section section(hooks_.heartbeat, outcome.stopped ? "save" : "finish",
                                            false);
@@ -200,12 +200,12 @@ class ExpertTraining {
   }
 
   bool before_slot() {
-    hooks_.heartbeat.set_place("train", task_, trainer_->num_steps());
+    hooks_.heartbeat.set_place("train", task_, trainer_->learner().num_steps());
     if (leads() && saves_) {
       saves_->check();
     }
     if (!hooks_.faults.empty()) {
-      hooks_.faults.before_slot(task_, hooks_.attempt, trainer_->num_steps() + 1, group_);
+      hooks_.faults.before_slot(task_, hooks_.attempt, trainer_->learner().num_steps() + 1, group_);
     }
     return hooks_.should_stop();
   }
@@ -227,14 +227,14 @@ class ExpertTraining {
     }
     comm::together(group_, [&] {
       if (!leads()) {
-        read_header(facts, static_cast<std::size_t>(trainer_->num_parameters()), saved);
+        read_header(facts, static_cast<std::size_t>(trainer_->learner().num_parameters()), saved);
       }
     });
     for (std::vector<float>* values :
          {&saved.parameters, &saved.first_moment, &saved.second_moment}) {
       group_.broadcast({values->data(), values->size(), false}, 0);
     }
-    comm::together(group_, [&] { trainer_->restore(saved); });
+    comm::together(group_, [&] { trainer_->learner().restore(saved); });
     facts_.seconds = saved.seconds;
   }
 
@@ -296,18 +296,18 @@ class ExpertTraining {
 
   void open_files() {
     if (leads()) {
-      log_.emplace(job_.log_path, trainer_->num_steps());
+      log_.emplace(job_.log_path, trainer_->learner().num_steps());
     }
     SavePlan plan{job_.checkpoint_folder, job_.config.train.save_steps,
                   job_.config.train.save_seconds};
     plan.note = [this](const base::OrderedJson& line) { log_->write(line); };
-    saves_.emplace(leads(), plan, *trainer_, facts_, hooks_.stop_watcher);
+    saves_.emplace(leads(), plan, trainer_->learner(), facts_, hooks_.stop_watcher);
     remember_for_rollback();
   }
 
   // False when asked to stop before the end.
   bool train() {
-    while (!trainer_->done()) {
+    while (!trainer_->learner().done()) {
       const double before = work::steady_seconds();
       std::optional<train::StepRecord> record;
       try {
@@ -327,17 +327,17 @@ class ExpertTraining {
   }
 
   void after_update(const train::StepRecord& record, double seconds) {
-    hooks_.heartbeat.set_place("train", task_, trainer_->num_steps());
+    hooks_.heartbeat.set_place("train", task_, trainer_->learner().num_steps());
     {
       const work::Heartbeat::Section section(hooks_.heartbeat, "save");
       saves_->after_update();
     }
-    if (record.step % job_.config.train.logging_steps == 0 || trainer_->done()) {
+    if (record.step % job_.config.train.logging_steps == 0 || trainer_->learner().done()) {
       log_update(record, seconds);
     }
     remember_for_rollback();
     check_time_limit(seconds);
-    hooks_.on_step({record.step, trainer_->num_updates(), record.loss,
+    hooks_.on_step({record.step, trainer_->learner().num_updates(), record.loss,
                     static_cast<double>(record.num_tokens) / seconds});
   }
 
@@ -380,34 +380,35 @@ class ExpertTraining {
 
   void remember_for_rollback() {
     const bool is_border = job_.config.train.save_steps > 0 &&
-                           trainer_->num_steps() % job_.config.train.save_steps == 0;
+                           trainer_->learner().num_steps() % job_.config.train.save_steps == 0;
     if (rolls_back() && (is_border || anchor_.parameters.empty())) {
-      trainer_->copy_state(anchor_);
+      trainer_->learner().copy_state(anchor_);
     }
   }
 
   // Every rank of the group is here with the same error.
   void pass_over(const train::NonFiniteUpdate& error) {
     const std::int64_t first = rolls_back() ? anchor_.step : error.update();
-    const auto num_left_out =
-        static_cast<std::int64_t>(trainer_->left_out().size()) + error.update() - first + 1;
+    const auto num_left_out = static_cast<std::int64_t>(trainer_->learner().left_out().size()) +
+                              error.update() - first + 1;
     if (job_.config.train.non_finite == "stop") {
       throw error;
     }
-    if (num_left_out > std::max<std::int64_t>(10, trainer_->num_updates() / 10)) {
-      throw comm::GroupError(
-          base::Error(base::ErrorKind::kNonFinite, "too many updates are not finite",
-                      {.where = fmt::format("expert {}, update {}", task_, error.update() + 1),
-                       .expected = "at most a tenth of the updates (or ten) left out",
-                       .found = fmt::format("{} of {}; the last one: {}", num_left_out,
-                                            trainer_->num_updates(), error.details().found),
-                       .fix = "lower train.learning_rate, or look at these rows"}));
+    if (num_left_out > std::max<std::int64_t>(10, trainer_->learner().num_updates() / 10)) {
+      throw comm::GroupError(base::Error(
+          base::ErrorKind::kNonFinite, "too many updates are not finite",
+          {.where = fmt::format("expert {}, update {}", task_, error.update() + 1),
+           .expected = "at most a tenth of the updates (or ten) left out",
+           .found = fmt::format("{} of {}; the last one: {}", num_left_out,
+                                trainer_->learner().num_updates(), error.details().found),
+           .fix = "lower train.learning_rate, or look at these rows"}));
     }
     if (rolls_back()) {
-      trainer_->restore(anchor_);
+      trainer_->learner().restore(anchor_);
     }
-    trainer_->leave_out(first, error.update());
-    anchor_.skipped_updates.assign(trainer_->left_out().begin(), trainer_->left_out().end());
+    trainer_->learner().leave_out(first, error.update());
+    anchor_.skipped_updates.assign(trainer_->learner().left_out().begin(),
+                                   trainer_->learner().left_out().end());
     comm::together(group_, [&] {
       if (!leads()) {
         return;
@@ -434,11 +435,11 @@ class ExpertTraining {
     if (!stragglers.empty()) {
       base::log_warning("train", fmt::format("{}: {}", task_, stragglers));
     }
-    state_.steps = trainer_->num_steps();
+    state_.steps = trainer_->learner().num_steps();
     if (job_.config.method.accept_threshold.is_auto) {
-      calibrate_threshold(job_, trainer_->adapter(), state_);
+      calibrate_threshold(job_, trainer_->learner().adapter(), state_);
     }
-    state_.arrays = model::arrays_of(trainer_->adapter());
+    state_.arrays = model::arrays_of(trainer_->learner().adapter());
     checkpoint::save_expert(job_.expert_path, state_);
   }
 

@@ -13,11 +13,11 @@ namespace baton::experiment {
 
 TrainingSaves::TrainingSaves(bool is_leader,
                              const SavePlan& plan,
-                             const train::Trainer& trainer,
+                             const train::ExpertLearner& learner,
                              const expert::TrainingState& facts,
                              work::StopWatcher& stop_watcher)
     : plan_(plan),
-      trainer_(trainer),
+      learner_(learner),
       facts_(facts),
       start_(work::steady_seconds()),
       last_save_(start_) {
@@ -25,7 +25,7 @@ TrainingSaves::TrainingSaves(bool is_leader,
     return;
   }
   writer_ = std::make_unique<checkpoint::CheckpointWriter>(
-      plan_.folder, trainer.num_parameters(),
+      plan_.folder, learner.num_parameters(),
       [this](const checkpoint::SaveReport& report) { note_save(report); });
   at_stop_ = stop_watcher.on_stop([this] { save_at_stop(); });
 }
@@ -56,7 +56,7 @@ double TrainingSaves::seconds() const {
 }
 
 void TrainingSaves::fill(expert::TrainingState& state) const {
-  trainer_.copy_state(state);
+  learner_.copy_state(state);
   state.task = facts_.task;
   state.identity = facts_.identity;
   state.seconds = seconds();
@@ -67,7 +67,7 @@ void TrainingSaves::after_update() noexcept {
   if (!writer_) {
     return;
   }
-  const bool by_steps = plan_.save_steps > 0 && trainer_.num_steps() % plan_.save_steps == 0;
+  const bool by_steps = plan_.save_steps > 0 && learner_.num_steps() % plan_.save_steps == 0;
   const bool by_time = plan_.save_seconds > 0 && work::steady_seconds() - last_save_ >=
                                                      static_cast<double>(plan_.save_seconds);
   if (!by_steps && !by_time) {
@@ -124,7 +124,7 @@ void TrainingSaves::finish_stop() {
     return;
   }
   at_stop_.reset();  // waits for its save
-  if (writer_->newest_saved_step() != trainer_.num_steps()) {
+  if (writer_->newest_saved_step() != learner_.num_steps()) {
     save_at_stop();
   }
 }

@@ -12,7 +12,7 @@
 #include "baton/base/json.hpp"
 #include "baton/checkpoint/checkpoint_writer.hpp"
 #include "baton/expert/training_state.hpp"
-#include "baton/train/trainer.hpp"
+#include "baton/train/expert_learner.hpp"
 #include "baton/work/stop_watcher.hpp"
 
 namespace baton::experiment {
@@ -28,10 +28,10 @@ struct SavePlan {
 class TrainingSaves {
  public:
   /// `facts` is a state with task, identity and the seconds of earlier attempts set; its arrays are
-  /// ignored. The trainer must outlive this object.
+  /// ignored. The learner must outlive this object.
   TrainingSaves(bool is_leader,
                 const SavePlan& plan,
-                const train::Trainer& trainer,
+                const train::ExpertLearner& learner,
                 const expert::TrainingState& facts,
                 work::StopWatcher& stop_watcher);
   ~TrainingSaves();
@@ -55,7 +55,7 @@ class TrainingSaves {
   void note_save(const checkpoint::SaveReport& report) const;
 
   SavePlan plan_;
-  const train::Trainer& trainer_;
+  const train::ExpertLearner& learner_;
   expert::TrainingState facts_;
   double start_;
   double last_save_;

@@ -26,7 +26,7 @@ TEST(RealTraining, FollowsPeft) {
   RecordProperty("largest_norm_difference", fmt::format("{:.3e}", largest.gradient_norm));
   EXPECT_LE(largest.loss, 1e-4);
   EXPECT_LE(largest.gradient_norm, 1e-3);
-  for (const expert::NamedArray& array : arrays_of(trainer.adapter())) {
+  for (const expert::NamedArray& array : arrays_of(trainer.learner().adapter())) {
     const double norm = at::tensor(array.values, at::kDouble).norm().item<double>();
     const double expected = golden.at("final_norms").at(array.name).get<double>();
     EXPECT_NEAR(norm, expected, 2e-3 * expected) << array.name;

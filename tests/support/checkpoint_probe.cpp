@@ -150,15 +150,15 @@ void write(const std::string& kind, const std::string& path, std::int64_t value)
     baton::checkpoint::save_buffer(path, buffer_of(value));
   } else if (kind == "text") {
     baton::base::write_file_atomically(path, std::to_string(value) + std::string(100'000, ' '));
-  } else if (baton::checkpoint::RunFolder::exists(path)) {
-    auto run = baton::checkpoint::RunFolder::load(path);
+  } else if (baton::run::RunFolder::exists(path)) {
+    auto run = baton::run::RunFolder::load(path);
     run.record().config["value"] = std::to_string(value);
     run.save();
   } else {
-    baton::checkpoint::RunRecord record;
+    baton::run::RunRecord record;
     record.tasks = {"qa"};
     record.config["value"] = std::to_string(value);
-    baton::checkpoint::RunFolder::create(path, record);
+    baton::run::RunFolder::create(path, record);
   }
 }
 
@@ -174,7 +174,7 @@ std::int64_t read(const std::string& kind, const std::string& path) {
   if (kind == "text") {
     return std::stoll(baton::base::read_file(path, baton::base::ErrorKind::kModel));
   }
-  return std::stoll(baton::checkpoint::RunFolder::load(path).record().config.at("value"));
+  return std::stoll(baton::run::RunFolder::load(path).record().config.at("value"));
 }
 
 int run(const std::vector<std::string>& words) {

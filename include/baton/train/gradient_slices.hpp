@@ -2,16 +2,15 @@
 // The fast way to one gradient on every rank of a group: each rank adds up its own micro-batch
 // slots in one flat buffer, and the sums over ranks are made in a few slices that leave while the
 // backward pass of the update's last slot still runs. The bits of a sum depend on the group's size
-// and backend; GradientReducer has the way where they do not. Used by the trainer.
+// and backend. Behind GradientReducer, which has the other way too.
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <memory>
+#include <exception>
 #include <vector>
 
 #include "baton/comm/communicator.hpp"
-#include "baton/model/adapter.hpp"
 
 namespace baton::train {
 
@@ -32,20 +31,20 @@ class GradientSlices {
  public:
   static constexpr int kMaxSlices = 4;
 
-  /// `gradient` [P + n] fp32: the factors' gradients in the adapter's order, which autograd adds to
-  /// in place, and n more values known before a backward pass. The factors are leaves of autograd;
-  /// each gets a hook for as long as this object lives.
+  /// `gradient` [P + n] fp32: the factors' gradients layer by layer, and n more values known before a
+  /// backward pass. `layer_begins` [L] as for slice_by_layers.
   GradientSlices(comm::Communicator& group,
-                 const model::Adapter& adapter,
                  at::Tensor gradient,
+                 const std::vector<std::int64_t>& layer_begins,
                  int max_slices = kMaxSlices);
-  ~GradientSlices();
-  GradientSlices(const GradientSlices&) = delete;
-  GradientSlices& operator=(const GradientSlices&) = delete;
 
   /// The next backward pass is this rank's last of the update: slices leave as soon as they and all
   /// before them are complete. Does nothing where the backend sums nothing in the background.
   void arm();
+
+  /// The gradients of `first_layer` and all above it are final: armed, their slices leave. What
+  /// fails is kept for complete().
+  void layers_done(std::int64_t first_layer) noexcept;
 
   /// Collective, also over ranks without a slot or whose slot failed: sends what has not left yet.
   /// Afterwards the compute stream sees the group's sum in `gradient`; the host does not wait
@@ -53,11 +52,19 @@ class GradientSlices {
   void complete();
 
   /// The slices in the order in which they leave.
-  const std::vector<GradientSlice>& slices() const;
+  const std::vector<GradientSlice>& slices() const { return slices_; }
 
  private:
-  struct State;
-  std::shared_ptr<State> state_;  // shared with the hooks
+  void send(const GradientSlice& slice);
+  void sum_at_once();
+
+  comm::Communicator& group_;
+  at::Tensor gradient_;
+  std::vector<std::int64_t> layer_begins_;
+  std::vector<GradientSlice> slices_;
+  std::size_t next_ = 0;  // the first slice that has not left
+  bool armed_ = false;
+  std::exception_ptr failure_;
 };
 
 }  // namespace baton::train

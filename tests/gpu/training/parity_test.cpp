@@ -57,7 +57,7 @@ Trace run(const Setting& setting, const at::Device& device, comm::Communicator& 
   options.deterministic = setting.deterministic;
   train::Trainer trainer(*model, group, training_rows(golden), moved(initial, device), options);
   Trace trace;
-  while (!trainer.done() && trace.losses.size() < 5) {
+  while (!trainer.learner().done() && trace.losses.size() < 5) {
     const train::StepRecord record = trainer.train_step().value();
     trace.losses.push_back(record.loss);
     trace.norms.push_back(record.gradient_norm);

@@ -125,18 +125,23 @@ std::vector<std::vector<float>> reduce(int size, std::int64_t num_slots) {
   std::vector<std::vector<float>> totals(static_cast<std::size_t>(size),
                                          std::vector<float>(kCount));
   testing::run_ranks(size, [&](comm::Communicator& group) {
-    const auto reducer = train::make_slot_order_reducer(group, kCount);
-    std::vector<float>& total = totals[static_cast<std::size_t>(group.rank())];
+    at::Tensor gradient = at::zeros({kCount});
+    const auto reducer = train::make_slot_order_reducer(group, gradient);
     for (const std::int64_t shift : {50, 0}) {
       reducer->start(num_slots);
       for (std::int64_t first = 0; first < num_slots; first += group.size()) {
         const std::int64_t slot = first + group.rank();
-        std::vector<float> mine = slot_gradient(slot + shift, kCount);
-        reducer->add(slot < num_slots ? comm::FloatBuffer{mine.data(), kCount, false}
-                                      : comm::FloatBuffer{});
+        if (slot < num_slots) {
+          reducer->before_slot(false);
+          gradient.add_(at::tensor(slot_gradient(slot + shift, kCount)));
+          reducer->after_slot();
+        }
+        reducer->add_round(slot < num_slots);
       }
-      reducer->finish({total.data(), kCount, false});
+      reducer->finish();
     }
+    totals[static_cast<std::size_t>(group.rank())].assign(
+        gradient.data_ptr<float>(), gradient.data_ptr<float>() + gradient.numel());
   });
   return totals;
 }

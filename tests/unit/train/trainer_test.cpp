@@ -57,10 +57,10 @@ TEST_P(TinyTraining, FollowsPeft) {
       options.deterministic = deterministic;
       Trainer trainer(*model, *group, training_rows(golden), initial, options);
       const RunDifferences largest = follow(trainer, golden, name);
-      EXPECT_EQ(trainer.num_steps(), 20);
+      EXPECT_EQ(trainer.learner().num_steps(), 20);
       EXPECT_LE(largest.loss, 1e-4);
       EXPECT_LE(largest.gradient_norm, 1e-3);
-      const auto found = arrays_of(trainer.adapter());
+      const auto found = arrays_of(trainer.learner().adapter());
       const auto expected = arrays_of(final_one);
       ASSERT_EQ(found.size(), expected.size());
       double difference = 0;
@@ -108,12 +108,12 @@ class TrainerTest : public ::testing::Test {
 // Everything a run leaves: each step's loss and norm, and the factors.
 std::vector<double> trace_of(Trainer& trainer) {
   std::vector<double> trace;
-  while (!trainer.done()) {
+  while (!trainer.learner().done()) {
     const train::StepRecord record = trainer.train_step().value();
     trace.push_back(record.loss);
     trace.push_back(record.gradient_norm);
   }
-  for (const expert::NamedArray& array : arrays_of(trainer.adapter())) {
+  for (const expert::NamedArray& array : arrays_of(trainer.learner().adapter())) {
     trace.insert(trace.end(), array.values.begin(), array.values.end());
   }
   return trace;
@@ -121,7 +121,7 @@ std::vector<double> trace_of(Trainer& trainer) {
 
 TEST_F(TrainerTest, SameBitsOnAnyNumberOfRanks) {
   Trainer alone(*model_, *group_, rows(), adapter_, options_);
-  EXPECT_EQ(alone.num_updates(), 6);  // ceil(1.5 x 4)
+  EXPECT_EQ(alone.learner().num_updates(), 6);  // ceil(1.5 x 4)
   const std::vector<double> expected = trace_of(alone);
   EXPECT_GT(expected.size(), 100U);
   for (const int size : {2, 3, 4}) {
@@ -159,7 +159,7 @@ TEST_F(TrainerTest, LearnsAndLeavesTheGivenAdapterAlone) {
   const std::vector<expert::NamedArray> before = arrays_of(adapter_);
   Trainer trainer(*model_, *group_, rows(), adapter_, options_);
   std::vector<double> losses;
-  while (!trainer.done()) {
+  while (!trainer.learner().done()) {
     losses.push_back(trainer.train_step().value().loss);
   }
   double first = 0;
@@ -225,8 +225,8 @@ TEST_F(TrainerTest, ALossThatIsNotFiniteStopsBeforeTheUpdate) {
       try {
         trainer.train_step();
       } catch (const base::Error&) {
-        EXPECT_EQ(trainer.num_steps(), 0);
-        EXPECT_EQ(arrays_of(trainer.adapter())[0].values, arrays_of(adapter_)[0].values);
+        EXPECT_EQ(trainer.learner().num_steps(), 0);
+        EXPECT_EQ(arrays_of(trainer.learner().adapter())[0].values, arrays_of(adapter_)[0].values);
         throw;
       }
     });

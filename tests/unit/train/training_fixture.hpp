@@ -91,7 +91,7 @@ inline RunDifferences follow(train::Trainer& trainer,
                              const base::Json& golden,
                              const std::string& name) {
   RunDifferences largest;
-  for (std::size_t step = 0; !trainer.done(); ++step) {
+  for (std::size_t step = 0; !trainer.learner().done(); ++step) {
     const train::StepRecord record = trainer.train_step().value();
     const double loss = golden.at("losses")[step].get<double>();
     const double norm = golden.at("grad_norms")[step].get<double>();
@@ -103,7 +103,7 @@ inline RunDifferences follow(train::Trainer& trainer,
   }
   std::printf(
       "%s: %lld updates, largest relative difference of losses %.2e, of gradient norms %.2e\n",
-      name.c_str(), static_cast<long long>(trainer.num_steps()), largest.loss,
+      name.c_str(), static_cast<long long>(trainer.learner().num_steps()), largest.loss,
       largest.gradient_norm);
   return largest;
 }

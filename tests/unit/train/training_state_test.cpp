@@ -48,7 +48,7 @@ class TrainingStateTest : public ::testing::Test {
 
   static TrainingState state_of(const Trainer& trainer) {
     TrainingState state;
-    trainer.copy_state(state);
+    trainer.learner().copy_state(state);
     return state;
   }
 
@@ -64,7 +64,7 @@ class TrainingStateTest : public ::testing::Test {
   }
 
   TrainingState finish(Trainer& trainer) const {
-    while (!trainer.done()) {
+    while (!trainer.learner().done()) {
       trainer.train_step();
     }
     return state_of(trainer);
@@ -87,8 +87,8 @@ TEST_F(TrainingStateTest, EveryUpdateCanBeTheLastBeforeAPause) {
       first->train_step();
     }
     const auto second = new_trainer(*group_);
-    second->restore(state_of(*first));
-    EXPECT_EQ(second->num_steps(), pause);
+    second->learner().restore(state_of(*first));
+    EXPECT_EQ(second->learner().num_steps(), pause);
     expect_same(finish(*second), expected);
   }
 }
@@ -103,7 +103,7 @@ TEST_F(TrainingStateTest, AnotherNumberOfRanksGoesOnWithTheSameBits) {
   for (const int size : {2, 3}) {
     testing::run_ranks(size, [&](comm::Communicator& group) {
       const auto second = new_trainer(group);
-      second->restore(middle);
+      second->learner().restore(middle);
       expect_same(finish(*second), expected);
     });
   }
@@ -120,12 +120,12 @@ TEST_F(TrainingStateTest, AStopInsideAnUpdateLeavesTheStateOfTheOneBefore) {
         int num_slots = 0;
         options.before_slot = [&] { return group.rank() == size - 1 && ++num_slots == stop_at; };
         Trainer first(*model_, group, training_rows(golden_), adapter_, options);
-        while (!first.done() && !first.stopped()) {
+        while (!first.learner().done() && !first.stopped()) {
           first.train_step();
         }
         EXPECT_TRUE(first.stopped());
         const auto second = new_trainer(group);
-        second->restore(state_of(first));
+        second->learner().restore(state_of(first));
         expect_same(finish(*second), expected);
       });
     }
@@ -134,7 +134,7 @@ TEST_F(TrainingStateTest, AStopInsideAnUpdateLeavesTheStateOfTheOneBefore) {
 
 TEST_F(TrainingStateTest, LeftOutUpdatesStayLeftOutAfterAPause) {
   const auto undisturbed = new_trainer(*group_);
-  undisturbed->leave_out(1, 2);
+  undisturbed->learner().leave_out(1, 2);
   const TrainingState expected = finish(*undisturbed);
   EXPECT_EQ(expected.skipped_updates, (std::vector<std::int64_t>{1, 2}));
   EXPECT_EQ(expected.step, expected.num_updates);
@@ -142,12 +142,12 @@ TEST_F(TrainingStateTest, LeftOutUpdatesStayLeftOutAfterAPause) {
   EXPECT_NE(finish(*plain).parameters, expected.parameters);
   for (std::int64_t pause = 0; pause <= expected.num_updates; ++pause) {
     const auto first = new_trainer(*group_);
-    first->leave_out(1, 2);
+    first->learner().leave_out(1, 2);
     for (std::int64_t step = 0; step < pause; ++step) {
       first->train_step();
     }
     const auto second = new_trainer(*group_);
-    second->restore(state_of(*first));
+    second->learner().restore(state_of(*first));
     expect_same(finish(*second), expected);
   }
 }
@@ -169,8 +169,8 @@ TEST_F(TrainingStateTest, AGradientThatIsNotFiniteOnOneRankIsSeenByAll) {
       EXPECT_EQ(error.update(), 1);
       EXPECT_THAT(error.what(), ::testing::HasSubstr("rows"));
       expect_same(state_of(trainer), before);
-      trainer.leave_out(error.update(), error.update());
-      EXPECT_TRUE(finish(trainer).step == trainer.num_updates());
+      trainer.learner().leave_out(error.update(), error.update());
+      EXPECT_TRUE(finish(trainer).step == trainer.learner().num_updates());
       throw;
     }
   });
@@ -185,7 +185,7 @@ TEST_F(TrainingStateTest, AnotherThreadCopiesWholeStates) {
   {
     const auto trainer = new_trainer(*group_);
     whole.push_back(state_of(*trainer));
-    while (!trainer->done()) {
+    while (!trainer->learner().done()) {
       trainer->train_step();
       whole.push_back(state_of(*trainer));
     }
@@ -216,7 +216,7 @@ TEST_F(TrainingStateTest, RefusesStateOfAnotherTraining) {
     TrainingState state = good;
     change(state);
     try {
-      new_trainer(*group_)->restore(state);
+      new_trainer(*group_)->learner().restore(state);
     } catch (const base::Error& error) {
       return error.kind() == base::ErrorKind::kModel;
     }

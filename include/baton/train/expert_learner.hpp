@@ -1,0 +1,130 @@
+#pragma once
+// One expert while it is trained: its rows and their order, its factors and their gradient side by
+// side in two flat buffers, AdamW's moments, the schedule, the step. Knows no group and no model;
+// the trainer steps one or several.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "baton/data/sampler.hpp"
+#include "baton/data/training_row.hpp"
+#include "baton/expert/training_state.hpp"
+#include "baton/model/adapter.hpp"
+#include "baton/model/training_pass.hpp"
+#include "baton/train/lr_schedule.hpp"
+#include "baton/train/optimizer.hpp"
+
+namespace baton::train {
+
+/// Which rows form each update, and in which slots: a pure function, the same on every rank.
+struct UpdateSource {
+  std::int64_t num_updates = 0;
+  std::function<data::Update(std::int64_t step)> update;  // step in [0, num_updates)
+};
+
+struct LearnerOptions {
+  std::int64_t train_batch_size = 8;  // rows per update over the whole group
+  std::int64_t micro_batch_size = 4;  // rows of a slot
+  double num_train_epochs = 3;
+  double learning_rate = 1e-3;
+  std::string lr_scheduler_type = "cosine";
+  double warmup_ratio = 0;
+  double weight_decay = 0;
+  double max_grad_norm = 1.0;
+  double indicator_loss_weight = 1.0;  // weight of a target's first token
+  std::uint64_t seed = 0;              // of this expert: order and dropout
+  /// Instead of data::Sampler's order (batch sizes and epochs are then unused): for comparisons
+  /// with other programs on the same batches.
+  std::optional<UpdateSource> updates = {};
+};
+
+struct StepRecord {
+  std::int64_t step = 0;     // counted from 1
+  double loss = 0;           // mean over the update's target tokens
+  double gradient_norm = 0;  // before clipping
+  double learning_rate = 0;
+  std::int64_t num_rows = 0;
+  std::int64_t num_tokens = 0;  // without padding: there is none
+  std::int64_t num_target_tokens = 0;
+  /// Of this rank's slots, without waiting for others. On a GPU without `deterministic` only the
+  /// queueing of the work is in it.
+  double compute_seconds = 0;
+};
+
+class ExpertLearner {
+ public:
+  /// `adapter` (all factors on one device) is trained in place of a copy.
+  ExpertLearner(std::vector<data::TrainingRow> rows,
+                const model::Adapter& adapter,
+                const LearnerOptions& options);
+
+  std::int64_t num_updates() const { return updates_.num_updates; }
+  std::int64_t num_steps() const { return step_; }
+  bool done() const { return step_ == num_updates(); }
+
+  /// The next update's slots, and their sum of target weights.
+  data::Update next_update() const { return updates_.update(step_); }
+  double total_weight_of(const data::Update& update) const;
+  /// A slot of the next update as the model reads it.
+  model::TrainingSlot slot(const std::vector<std::int64_t>& rows, double total_weight) const;
+  /// Counts of rows and tokens; the rest is left at 0.
+  StepRecord facts_of(const data::Update& update) const;
+
+  /// [P + 1] fp32: the gradient of the factors; the last value is the loss.
+  at::Tensor& gradient() { return gradient_; }
+  /// Parts of it, shaped as the factors.
+  const model::LoraFactors& gradients_of(std::int64_t layer, int linear_index) const;
+  /// [L]: where each layer's factors begin in the flat buffers.
+  const std::vector<std::int64_t>& layer_begins() const { return layer_begins_; }
+
+  /// One update with the gradient, clipped to max_grad_norm: `record` has loss and norm, and gets
+  /// step and learning rate.
+  void step(StepRecord& record);
+  /// Counts an update without making it.
+  void pass_over();
+
+  /// Updates [first, last] are passed over: their rows are not learnt from, step and schedule go
+  /// on.
+  void leave_out(std::int64_t first, std::int64_t last);
+  const std::set<std::int64_t>& left_out() const { return left_out_; }
+
+  /// Everything that is needed to go on after the last finished update, `seconds` and the identity
+  /// left as they are. Another thread may call it at any time, also while the trainer steps.
+  void copy_state(expert::TrainingState& state) const;
+  /// Goes on from `state` with the same bits as the training that it was copied from. Another
+  /// number of parameters or updates, or another seed: kModel.
+  void restore(const expert::TrainingState& state);
+
+  std::int64_t num_parameters() const { return parameters_.numel(); }
+  double first_loss() const { return first_loss_; }
+  double last_loss() const { return last_loss_; }
+  std::int64_t num_tokens() const { return num_tokens_; }
+  const model::Adapter& adapter() const { return adapter_; }
+
+ private:
+  std::vector<data::TrainingRow> rows_;
+  LearnerOptions options_;
+  UpdateSource updates_;
+  LrSchedule schedule_;
+  model::Adapter adapter_;    // views of parameters_
+  at::Tensor parameters_;     // [P] fp32
+  at::Tensor gradient_;       // [P + 1] fp32
+  model::Adapter gradients_;  // views of gradient_, as adapter_ is of parameters_
+  std::vector<std::int64_t> layer_begins_;
+  AdamW optimizer_;
+  mutable std::mutex changing_;  // held while what copy_state reads changes
+  std::int64_t step_ = 0;
+  std::set<std::int64_t> left_out_;
+  double first_loss_ = 0;
+  double last_loss_ = 0;
+  std::int64_t num_tokens_ = 0;
+};
+
+}  // namespace baton::train

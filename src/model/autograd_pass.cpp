@@ -1,0 +1,134 @@
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/function_hook.h>
+#include <torch/csrc/autograd/variable.h>
+
+#include <functional>
+#include <set>
+#include <utility>
+
+#include "baton/model/training_pass.hpp"
+
+namespace baton::model {
+
+namespace {
+
+class CallAfterAccumulation : public torch::autograd::PostAccumulateGradHook {
+ public:
+  explicit CallAfterAccumulation(std::function<void()> call) : call_(std::move(call)) {}
+  void operator()(const torch::autograd::Variable&) override { call_(); }
+
+ private:
+  std::function<void()> call_;
+};
+
+// For the length of a pass the trained factors are leaves of autograd whose gradients are the
+// sink's tensors; a hook on each counts its layer down.
+class Leaves {
+ public:
+  Leaves(const AdapterUses& uses, std::size_t num_layers, GradientSink& sink)
+      : sink_(sink), num_missing_(num_layers, 0), lowest_done_(num_layers) {
+    std::set<const at::TensorImpl*> seen;
+    for (const AdapterUse& use : uses.uses) {
+      attach(use, seen);
+    }
+  }
+
+  ~Leaves() {
+    for (const at::Tensor& factor : factors_) {
+      torch::autograd::impl::set_post_acc_grad_hooks(factor, nullptr);
+      factor.mutable_grad() = at::Tensor();
+      factor.set_requires_grad(false);
+    }
+  }
+
+  Leaves(const Leaves&) = delete;
+  Leaves& operator=(const Leaves&) = delete;
+
+ private:
+  void attach(const AdapterUse& use, std::set<const at::TensorImpl*>& seen) {
+    const Adapter& adapter = *use.adapter;
+    for (std::size_t layer = 0; layer < adapter.layers.size(); ++layer) {
+      if (!use.acts_at(static_cast<std::int64_t>(layer))) {
+        continue;
+      }
+      for (int linear = 0; linear < kNumLinears; ++linear) {
+        const LoraFactors& factors = adapter.layers[layer][static_cast<std::size_t>(linear)];
+        // An adapter may be in use more than once.
+        if (!factors.a.defined() || !seen.insert(factors.a.unsafeGetTensorImpl()).second) {
+          continue;
+        }
+        const LoraFactors gradients =
+            sink_.gradients_of(adapter, static_cast<std::int64_t>(layer), linear);
+        if (gradients.a.defined()) {
+          attach(factors.a, gradients.a, layer);
+          attach(factors.b, gradients.b, layer);
+        }
+      }
+    }
+  }
+
+  void attach(const at::Tensor& factor, const at::Tensor& gradient, std::size_t layer) {
+    factors_.push_back(factor);
+    factor.set_requires_grad(true);
+    factor.mutable_grad() = gradient;  // autograd adds to it in place
+    ++num_missing_[layer];
+    torch::autograd::impl::set_post_acc_grad_hooks(
+        factor, std::make_unique<CallAfterAccumulation>([this, layer] { one_less(layer); }));
+  }
+
+  // A layer is told only after those above it, so that the order is the same on every rank.
+  void one_less(std::size_t layer) {
+    --num_missing_[layer];
+    const std::size_t before = lowest_done_;
+    while (lowest_done_ > 0 && num_missing_[lowest_done_ - 1] == 0) {
+      --lowest_done_;
+    }
+    if (lowest_done_ < before) {
+      sink_.layers_done(static_cast<std::int64_t>(lowest_done_));
+    }
+  }
+
+  GradientSink& sink_;
+  std::vector<at::Tensor> factors_;
+  std::vector<std::int64_t> num_missing_;  // [L] factors whose gradient is still to come
+  std::size_t lowest_done_;
+};
+
+class AutogradPass final : public TrainingPass {
+ public:
+  explicit AutogradPass(const Decoder& model) : model_(model) {}
+
+  void loss_and_gradients(const TrainingSlot& slot,
+                          const AdapterUses& uses,
+                          GradientSink& sink) override {
+    const at::Device& device = model_.device();
+    const Leaves leaves(uses, static_cast<std::size_t>(model_.config().num_hidden_layers), sink);
+    const PackedRows packed = pack_rows(slot.inputs, device);
+    const at::Tensor hidden = model_.forward_hidden(model_.embedder().embed(packed), packed, &uses,
+                                                    nullptr, &slot.dropout);
+    const at::Tensor labelled = hidden.index_select(
+        0, on_device(at::tensor(slot.label_positions, at::kLong), device));              // [M, D]
+    const at::Tensor targets = on_device(at::tensor(slot.targets, at::kLong), device);   // [M]
+    const at::Tensor weights = on_device(at::tensor(slot.weights, at::kFloat), device);  // [M]
+    const at::Tensor loss = model_.target_loss(labelled, targets, weights / slot.total_weight);
+    {
+      const at::NoGradGuard frozen;
+      sink.add_loss(loss);
+    }
+    torch::autograd::backward({loss}, {});
+    sink.layers_done(0);
+  }
+
+ private:
+  const Decoder& model_;
+};
+
+}  // namespace
+
+std::unique_ptr<TrainingPass> make_autograd_pass(const Decoder& model) {
+  return std::make_unique<AutogradPass>(model);
+}
+
+}  // namespace baton::model

@@ -1,0 +1,255 @@
+#include "baton/train/expert_learner.hpp"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
+
+#include <iterator>
+#include <utility>
+
+#include "baton/base/error.hpp"
+#include "baton/base/stream_copy.hpp"
+
+namespace baton::train {
+
+namespace {
+
+UpdateSource updates_of(const LearnerOptions& options, std::int64_t num_rows) {
+  if (options.updates) {
+    return *options.updates;
+  }
+  const data::Sampler sampler(num_rows, options.train_batch_size, options.micro_batch_size,
+                              options.num_train_epochs, options.seed);
+  return {sampler.num_updates(), [sampler](std::int64_t step) { return sampler.update(step); }};
+}
+
+LrSchedule make_schedule(const LearnerOptions& options, std::int64_t num_updates) {
+  return {lr_scheduler_from_name(options.lr_scheduler_type), options.learning_rate,
+          options.warmup_ratio, num_updates};
+}
+
+/// Calls use(layer, factors) for every linear that the adapter touches, in the adapter's order.
+template <typename Adapter, typename Use>
+void for_each_linear(Adapter& adapter, Use use) {
+  for (std::size_t layer = 0; layer < adapter.layers.size(); ++layer) {
+    for (auto& factors : adapter.layers[layer]) {
+      if (factors.a.defined()) {
+        use(layer, factors);
+      }
+    }
+  }
+}
+
+// All factors side by side in one buffer, and the adapter's tensors as views of it: AdamW is one
+// call and the reduction one message.
+at::Tensor flatten(model::Adapter& adapter, std::int64_t num_more) {
+  const at::NoGradGuard frozen;
+  std::int64_t count = num_more;
+  at::TensorOptions options = at::TensorOptions().dtype(at::kFloat);
+  for_each_linear(adapter, [&](std::size_t, const model::LoraFactors& factors) {
+    count += factors.a.numel() + factors.b.numel();
+    options = factors.a.options();
+  });
+  at::Tensor flat = at::empty({count}, options);
+  std::int64_t begin = 0;
+  const auto move_in = [&](at::Tensor& factor) {
+    at::Tensor view = flat.narrow(0, begin, factor.numel()).view(factor.sizes());
+    view.copy_(factor);
+    begin += factor.numel();
+    factor = view;
+  };
+  for_each_linear(adapter, [&](std::size_t, model::LoraFactors& factors) {
+    move_in(factors.a);
+    move_in(factors.b);
+  });
+  return flat;
+}
+
+std::vector<std::int64_t> begins_of_layers(const model::Adapter& adapter) {
+  std::vector<std::int64_t> sizes(adapter.layers.size(), 0);
+  for_each_linear(adapter, [&](std::size_t layer, const model::LoraFactors& factors) {
+    sizes[layer] += factors.a.numel() + factors.b.numel();
+  });
+  std::vector<std::int64_t> begins;
+  std::int64_t begin = 0;
+  for (const std::int64_t size : sizes) {
+    begins.push_back(begin);
+    begin += size;
+  }
+  return begins;
+}
+
+AdamWOptions adamw_options(const LearnerOptions& options) {
+  AdamWOptions adamw;
+  adamw.weight_decay = options.weight_decay;
+  return adamw;
+}
+
+}  // namespace
+
+ExpertLearner::ExpertLearner(std::vector<data::TrainingRow> rows,
+                             const model::Adapter& adapter,
+                             const LearnerOptions& options)
+    : rows_(std::move(rows)),
+      options_(options),
+      updates_(updates_of(options, static_cast<std::int64_t>(rows_.size()))),
+      schedule_(make_schedule(options, updates_.num_updates)),
+      adapter_(adapter),
+      parameters_(flatten(adapter_, 0)),
+      gradients_(adapter),
+      layer_begins_(begins_of_layers(adapter)),
+      optimizer_(parameters_, adamw_options(options)) {
+  gradient_ = flatten(gradients_, 1);
+  gradient_.zero_();
+}
+
+const model::LoraFactors& ExpertLearner::gradients_of(std::int64_t layer, int linear_index) const {
+  return gradients_.layers[static_cast<std::size_t>(layer)][static_cast<std::size_t>(linear_index)];
+}
+
+model::TrainingSlot ExpertLearner::slot(const std::vector<std::int64_t>& rows,
+                                        double total_weight) const {
+  model::TrainingSlot slot;
+  slot.total_weight = total_weight;
+  slot.dropout = {options_.seed, step_, {}};
+  std::int64_t begin = 0;
+  for (const std::int64_t index : rows) {
+    const data::TrainingRow& row = rows_[static_cast<std::size_t>(index)];
+    const auto length = static_cast<std::int64_t>(row.tokens.size());
+    slot.inputs.emplace_back(row.tokens.begin(), row.tokens.end() - 1);
+    slot.dropout.row_indices.push_back(row.row_index);
+    for (std::int64_t position = row.prompt_length; position < length; ++position) {
+      slot.label_positions.push_back(begin + position - 1);
+      slot.targets.push_back(row.tokens[static_cast<std::size_t>(position)]);
+      slot.weights.push_back(position == row.prompt_length
+                                 ? static_cast<float>(options_.indicator_loss_weight)
+                                 : 1.0F);
+    }
+    begin += length - 1;
+  }
+  return slot;
+}
+
+double ExpertLearner::total_weight_of(const data::Update& update) const {
+  double weight = 0;
+  for (const auto& slot : update.slots) {
+    for (const std::int64_t index : slot) {
+      const auto num_targets =
+          static_cast<double>(rows_[static_cast<std::size_t>(index)].num_target_tokens());
+      weight += num_targets - 1.0 + options_.indicator_loss_weight;
+    }
+  }
+  return weight;
+}
+
+StepRecord ExpertLearner::facts_of(const data::Update& update) const {
+  StepRecord record;
+  for (const auto& slot : update.slots) {
+    for (const std::int64_t index : slot) {
+      const data::TrainingRow& row = rows_[static_cast<std::size_t>(index)];
+      ++record.num_rows;
+      record.num_tokens += static_cast<std::int64_t>(row.tokens.size());
+      record.num_target_tokens += row.num_target_tokens();
+    }
+  }
+  return record;
+}
+
+void ExpertLearner::step(StepRecord& record) {
+  const at::NoGradGuard frozen;
+  at::Tensor gradient = gradient_.narrow(0, 0, parameters_.numel());
+  clip_gradient(gradient, record.gradient_norm, options_.max_grad_norm);
+  record.learning_rate = schedule_.at(step_);
+  const std::lock_guard lock(changing_);
+  optimizer_.step(gradient, record.learning_rate);
+  first_loss_ = step_ == 0 ? record.loss : first_loss_;
+  last_loss_ = record.loss;
+  num_tokens_ += record.num_tokens;
+  record.step = ++step_;
+}
+
+void ExpertLearner::pass_over() {
+  const std::lock_guard lock(changing_);
+  ++step_;
+}
+
+void ExpertLearner::leave_out(std::int64_t first, std::int64_t last) {
+  const std::lock_guard lock(changing_);
+  for (std::int64_t update = first; update <= last; ++update) {
+    left_out_.insert(update);
+  }
+}
+
+void ExpertLearner::copy_state(expert::TrainingState& state) const {
+  const auto copy = [](const at::Tensor& from, std::vector<float>& to) {
+    const at::NoGradGuard frozen;
+    const auto count = static_cast<std::size_t>(from.numel());
+    to.resize(count);
+    if (from.is_cpu()) {
+      base::stream_copy({from.const_data_ptr<float>(), count}, to);
+    } else {
+      at::from_blob(to.data(), {from.numel()}, at::kFloat).copy_(from);
+    }
+  };
+  const std::lock_guard lock(changing_);
+  state.seed = options_.seed;
+  state.step = step_;
+  state.num_updates = num_updates();
+  state.slot = 0;
+  copy(parameters_, state.parameters);
+  copy(optimizer_.first_moment(), state.first_moment);
+  copy(optimizer_.second_moment(), state.second_moment);
+  state.gradient.clear();
+  state.skipped_updates.assign(left_out_.begin(), left_out_.end());
+  state.first_loss = first_loss_;
+  state.last_loss = last_loss_;
+  state.num_tokens = num_tokens_;
+}
+
+void ExpertLearner::restore(const expert::TrainingState& state) {
+  const auto refuse = [](const std::string& what, auto expected, auto found) {
+    throw base::Error(base::ErrorKind::kModel,
+                      "saved training state does not belong to this training",
+                      {.where = what,
+                       .expected = fmt::format("{}", expected),
+                       .found = fmt::format("{}", found),
+                       .fix = "remove the task's folder under checkpoints; its expert is then "
+                              "trained from the start"});
+  };
+  const auto count = static_cast<std::size_t>(parameters_.numel());
+  for (const std::vector<float>* values :
+       {&state.parameters, &state.first_moment, &state.second_moment}) {
+    if (values->size() != count) {
+      refuse("number of parameters", count, values->size());
+    }
+  }
+  if (state.num_updates != num_updates()) {
+    refuse("updates of the training", num_updates(), state.num_updates);
+  }
+  if (state.step < 0 || state.step > num_updates()) {
+    refuse("updates made", fmt::format("0 to {}", num_updates()), state.step);
+  }
+  if (state.seed != options_.seed) {
+    refuse("seed", options_.seed, state.seed);
+  }
+  if (state.slot != 0) {
+    refuse("micro-batch slots of an unfinished update", 0, state.slot);
+  }
+  const auto view = [](const std::vector<float>& values) {
+    return at::from_blob(const_cast<float*>(values.data()),
+                         {static_cast<std::int64_t>(values.size())}, at::kFloat);
+  };
+  const at::NoGradGuard frozen;
+  const std::lock_guard lock(changing_);
+  parameters_.copy_(view(state.parameters));
+  left_out_.insert(state.skipped_updates.begin(), state.skipped_updates.end());
+  const auto num_left_out = std::distance(left_out_.begin(), left_out_.lower_bound(state.step));
+  optimizer_.restore(view(state.first_moment), view(state.second_moment),
+                     state.step - num_left_out);
+  step_ = state.step;
+  first_loss_ = state.first_loss;
+  last_loss_ = state.last_loss;
+  num_tokens_ = state.num_tokens;
+}
+
+}  // namespace baton::train
