@@ -20,10 +20,10 @@ at::Tensor ids_on(const at::Device& device, const std::vector<std::int64_t>& ids
 at::Tensor read_prompts(const model::Decoder& model,
                         std::span<const Prompt> prompts,
                         const model::AdapterUses* adapters,
-                        model::KvCache* cache) {
+                        model::PassCaches* caches) {
   const model::PackedRows rows = model::pack_rows(prompts, model.device());
   const at::Tensor hidden =
-      model.forward_hidden(model.embedder().embed(rows), rows, adapters, cache);
+      model.forward_hidden(model.embedder().embed(rows), rows, adapters, caches);
   std::vector<std::int64_t> last;
   for (std::size_t row = 1; row < rows.offsets.size(); ++row) {
     last.push_back(rows.offsets[row] - 1);
@@ -158,9 +158,9 @@ Prefill prefill(const model::Decoder& model,
                 const model::AdapterUses* adapters,
                 std::int64_t spare) {
   const c10::InferenceMode guard;
-  model::KvCache cache(spare);
-  at::Tensor hidden = read_prompts(model, prompts, adapters, &cache);
-  return {std::move(cache), std::move(hidden)};
+  model::PassCaches caches;
+  at::Tensor hidden = read_prompts(model, prompts, adapters, &caches);
+  return {model::KvCache(caches.kept, spare), std::move(hidden)};
 }
 
 at::Tensor last_hidden(const model::Decoder& model,

@@ -29,12 +29,17 @@ struct Decoder::Parts {
 
 namespace {
 
-at::Tensor row_positions(const std::vector<std::int64_t>& offsets, const at::Device& device) {
+// Positions within each row, after its prefix.
+at::Tensor row_positions(const std::vector<std::int64_t>& offsets,
+                         const RowCaches& caches,
+                         const at::Device& device) {
   std::vector<std::int64_t> positions;
   positions.reserve(static_cast<std::size_t>(offsets.back()));
   for (std::size_t row = 0; row + 1 < offsets.size(); ++row) {
+    const PromptCache* prefix = caches.prefix_of(row);
+    const std::int64_t first = prefix == nullptr ? 0 : prefix->num_tokens();
     for (std::int64_t i = 0; i < offsets[row + 1] - offsets[row]; ++i) {
-      positions.push_back(i);
+      positions.push_back(first + i);
     }
   }
   return on_device(at::tensor(positions, at::kLong), device);
@@ -129,21 +134,32 @@ const InputEmbedder& Decoder::embedder() const {
 at::Tensor Decoder::forward_hidden(const at::Tensor& embedded,
                                    const PackedRows& rows,
                                    const AdapterUses* adapters,
-                                   KvCache* cache,
+                                   PassCaches* caches,
                                    const DropoutKey* dropout) const {
   const Parts& parts = *parts_;
-  const RopeAngles angles = parts.rope.angles(row_positions(rows.offsets, parts.device));
-  if (cache != nullptr) {
-    std::vector<std::int64_t> lengths;
-    for (std::size_t row = 0; row + 1 < rows.offsets.size(); ++row) {
-      lengths.push_back(rows.offsets[row + 1] - rows.offsets[row]);
-    }
-    CacheAccess::start(*cache, lengths, parts.base.layers.size());
+  const auto num_rows = static_cast<std::size_t>(rows.num_rows());
+  RowCaches row_caches;
+  if (caches != nullptr) {
+    BATON_ASSERT(caches->prefixes.empty() || caches->prefixes.size() == num_rows,
+                 std::to_string(caches->prefixes.size()) + " prefixes");
+    row_caches = {caches->prefixes, true, std::vector<std::vector<at::Tensor>>(num_rows),
+                  std::vector<std::vector<at::Tensor>>(num_rows)};
   }
+  const RopeAngles angles =
+      parts.rope.angles(row_positions(rows.offsets, row_caches, parts.device));
   LayerContext context{adapters, 0, dropout, &rows.offsets};
-  return run_layers(parts, embedded, context, [&](const DecoderLayer& layer, const at::Tensor& x) {
-    return attend_rows(layer.attention, parts.sizes, x, angles, context, cache);
-  });
+  const at::Tensor hidden =
+      run_layers(parts, embedded, context, [&](const DecoderLayer& layer, const at::Tensor& x) {
+        return attend_rows(layer.attention, parts.sizes, x, angles, context, row_caches);
+      });
+  if (caches != nullptr) {
+    caches->kept.clear();
+    for (std::size_t row = 0; row < num_rows; ++row) {
+      caches->kept.push_back(std::make_shared<const PromptCache>(
+          std::move(row_caches.keys[row]), std::move(row_caches.values[row])));
+    }
+  }
+  return hidden;
 }
 
 at::Tensor Decoder::forward_step(const at::Tensor& tokens,

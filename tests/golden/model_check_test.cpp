@@ -61,9 +61,11 @@ std::vector<Row> continue_greedily(const Decoder& model,
                                    const std::vector<Row>& prompts,
                                    std::int64_t end,
                                    int max_new) {
-  KvCache cache(max_new);
+  model::PassCaches caches;
   const model::PackedRows packed = model::pack_rows(prompts, at::kCPU);
-  at::Tensor hidden = model.forward_hidden(model.embedder().embed(packed), packed, nullptr, &cache);
+  at::Tensor hidden =
+      model.forward_hidden(model.embedder().embed(packed), packed, nullptr, &caches);
+  KvCache cache(caches.kept, max_new);
   std::vector<std::int64_t> last;
   for (std::size_t row = 0; row < prompts.size(); ++row) {
     last.push_back(packed.offsets[row + 1] - 1);

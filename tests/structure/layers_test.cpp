@@ -52,7 +52,7 @@ const std::map<std::string, Room>& rooms() {
       {"app",
        {9,
         {"base", "checkpoint", "comm", "config", "coordinator", "data", "device", "doctor", "eval",
-         "experiment", "metrics", "run", "tokenizer", "weights", "work"}}},
+         "experiment", "method", "metrics", "run", "tokenizer", "weights", "work"}}},
   };
   return kRooms;
 }
@@ -84,7 +84,7 @@ const std::vector<Foreign>& foreign_headers() {
   return kForeign;
 }
 
-const Folders kTorchFolders = {"model", "train", "eval", "experiment", "app"};
+const Folders kTorchFolders = {"model", "train", "eval", "experiment", "doctor"};
 constexpr std::size_t kMaxFileLines = 500;
 constexpr std::size_t kMaxFunctionLines = 60;
 

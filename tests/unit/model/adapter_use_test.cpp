@@ -109,8 +109,7 @@ TEST_F(AdapterUseTest, AStepTakesRowsAsTokens) {
   step.tokens = at::tensor({0, 2}, at::kLong);
   const AdapterUses in_prompt({prompt});
   const AdapterUses in_step({step});
-  model::KvCache cache(1);
-  hidden_of(*model_, rows_, &in_prompt, &cache);
+  model::KvCache cache = cache_of(*model_, rows_, 1, &in_prompt);
   const at::Tensor found = model_->forward_step(at::tensor({5, 6, 7}, at::kLong), &in_step, cache);
   for (std::size_t row = 0; row < 3; ++row) {
     Row longer = rows_[row];

@@ -107,10 +107,20 @@ inline std::unique_ptr<model::Decoder> load_tiny(const std::string& name,
 inline at::Tensor hidden_of(const model::Decoder& model,
                             const std::vector<Row>& rows,
                             const model::AdapterUses* adapters = nullptr,
-                            model::KvCache* cache = nullptr,
+                            model::PassCaches* caches = nullptr,
                             const model::DropoutKey* dropout = nullptr) {
   const model::PackedRows packed = model::pack_rows(rows, at::kCPU);
-  return model.forward_hidden(model.embedder().embed(packed), packed, adapters, cache, dropout);
+  return model.forward_hidden(model.embedder().embed(packed), packed, adapters, caches, dropout);
+}
+
+/// What reading these rows leaves, ready for decoding steps.
+inline model::KvCache cache_of(const model::Decoder& model,
+                               const std::vector<Row>& rows,
+                               std::int64_t spare,
+                               const model::AdapterUses* adapters = nullptr) {
+  model::PassCaches caches;
+  hidden_of(model, rows, adapters, &caches);
+  return {caches.kept, spare};
 }
 
 /// fp32 logits [N, V] of packed rows.
