@@ -109,6 +109,18 @@ void write_synced(const std::filesystem::path& temporary,
 
 }  // namespace
 
+void refuse_git_lfs_pointer(std::string_view content, ErrorKind kind, const std::string& origin) {
+  if (!content.starts_with("version https://git-lfs.github.com/spec/")) {
+    return;
+  }
+  throw Error(kind, "a file is a Git LFS pointer, not the file itself",
+              {.where = origin,
+               .expected = "the content",
+               .found = "the few lines that a git clone without Git LFS leaves in its place",
+               .fix = "install git-lfs, then run `git lfs pull` in the folder that was cloned; or "
+                      "download the file itself"});
+}
+
 std::string read_file(const std::filesystem::path& path, ErrorKind kind, std::uint64_t max_bytes) {
   const Fd fd = open_for_reading(path, kind);
   const std::uint64_t size = size_of(fd);

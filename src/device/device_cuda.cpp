@@ -53,6 +53,13 @@ std::string gpu_absence_reason() {
   if (gpus.status == cudaSuccess) {
     return "no GPU is visible to this process";
   }
+  // A machine without a driver is answered as one whose driver is too old.
+  int driver = 0;
+  if (gpus.status == cudaErrorInsufficientDriver &&
+      (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0)) {
+    cudaGetLastError();
+    return "no GPU";
+  }
   return fmt::format("no GPU: {}", cudaGetErrorString(gpus.status));
 }
 

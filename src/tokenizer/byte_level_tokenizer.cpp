@@ -157,10 +157,44 @@ class ByteLevelTokenizer : public Tokenizer {
   std::string fingerprint_;
 };
 
+// The older forms of a tokenizer, from which transformers makes a tokenizer.json.
+std::string older_files_in(const std::filesystem::path& folder) {
+  std::vector<std::string> names;
+  for (const char* name : {"tokenizer.model", "spiece.model", "vocab.json", "merges.txt"}) {
+    std::error_code ignored;
+    if (std::filesystem::exists(folder / name, ignored)) {
+      names.emplace_back(name);
+    }
+  }
+  return base::join(names, ", ");
+}
+
+void require_tokenizer_file(const std::filesystem::path& folder,
+                            const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(folder, ignored) || std::filesystem::exists(path, ignored)) {
+    return;  // what else is wrong, reading says
+  }
+  const std::string older = older_files_in(folder);
+  const std::string make = fmt::format(
+      "python -c \"from transformers import AutoTokenizer as T; "
+      "T.from_pretrained('{0}').save_pretrained('{0}')\" makes it from them; only byte-level BPE "
+      "is read (SmolLM2, Llama 3), so a SentencePiece vocabulary (Llama 2, TinyLlama) stays "
+      "refused",
+      folder.string());
+  throw base::Error(
+      base::ErrorKind::kModel, "The model folder has no tokenizer.json.",
+      {.where = folder.string(),
+       .expected = "tokenizer.json",
+       .found = older.empty() ? "no tokenizer of any kind" : older + " only",
+       .fix = older.empty() ? "copy or download the model again: it is incomplete" : make});
+}
+
 }  // namespace
 
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& folder) {
   const auto path = folder / "tokenizer.json";
+  require_tokenizer_file(folder, path);
   const std::string content = base::read_file(path, base::ErrorKind::kModel, kMaxFileBytes);
   const base::Json json = base::parse_json(content, base::ErrorKind::kModel, path.string());
   const JsonPart root(json, path.string(), "");

@@ -19,6 +19,10 @@ std::string read_file(const std::filesystem::path& path,
                       ErrorKind kind,
                       std::uint64_t max_bytes = std::uint64_t{4} << 30);
 
+/// Git LFS leaves a few lines of text in place of a file that was not fetched: an error of `kind`
+/// that says so where `content` is such a text; else nothing.
+void refuse_git_lfs_pointer(std::string_view content, ErrorKind kind, const std::string& origin);
+
 /// Replaces `path` by `content` in one step.
 void write_file_atomically(const std::filesystem::path& path, std::string_view content);
 

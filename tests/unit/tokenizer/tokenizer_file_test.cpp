@@ -71,6 +71,26 @@ TEST(TokenizerFile, SmallFileByHand) {
   EXPECT_TRUE(tokenizer->leading_ids().empty());
 }
 
+TEST(TokenizerFile, OlderFilesAloneAreToldHowToBecomeOne) {
+  const auto error_in = [](const TemporaryFolder& folder) -> std::string {
+    try {
+      load_tokenizer(folder.path());
+    } catch (const base::Error& error) {
+      EXPECT_EQ(error.kind(), base::ErrorKind::kModel);
+      return error.what();
+    }
+    return "accepted";
+  };
+  const TemporaryFolder folder;
+  EXPECT_THAT(error_in(folder), ::testing::HasSubstr("no tokenizer of any kind"));
+  folder.write("tokenizer.model", "pieces");
+  EXPECT_THAT(error_in(folder), ::testing::HasSubstr("no tokenizer.json"));
+  EXPECT_THAT(error_in(folder), ::testing::HasSubstr("tokenizer.model only"));
+  EXPECT_THAT(error_in(folder), ::testing::HasSubstr("AutoTokenizer"));
+  EXPECT_THAT(error_of("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 2104556\n"),
+              ::testing::HasSubstr("Git LFS pointer"));
+}
+
 TEST(TokenizerFile, FingerprintIsTheFiles) {
   const std::string text = small_file().dump();
   EXPECT_EQ(load_text(text)->fingerprint(), base::sha256_hex(text));
