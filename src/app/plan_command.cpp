@@ -46,15 +46,12 @@ std::vector<experiment::TaskRows> rows_for_plan(const config::Config& config) {
 }
 
 coordinator::MemoryRequest memory_request(const config::Config& config) {
-  const weights::LlamaConfig sizes = weights::read_llama_config(config.model.model_name_or_path);
   coordinator::MemoryRequest memory;
-  memory.model = {sizes.vocab_size,        sizes.hidden_size,         sizes.intermediate_size,
-                  sizes.num_hidden_layers, sizes.num_attention_heads, sizes.num_key_value_heads,
-                  sizes.head_dim,          sizes.num_parameters()};
+  memory.model = weights::read_decoder_config(config.model.model_name_or_path);
   const bool bf16 =
       config.model.dtype == "bfloat16" || (config.model.dtype == "auto" && device::has_fast_bf16());
   memory.compute_bytes = bf16 ? 2 : 4;
-  memory.weights_are_mapped = sizes.torch_dtype == (bf16 ? "bfloat16" : "float32");
+  memory.weights_are_mapped = memory.model.torch_dtype == (bf16 ? "bfloat16" : "float32");
   memory.lora_rank = static_cast<int>(config.lora.lora_rank);
   memory.lora_targets = config.lora.lora_target;
   memory.micro_batch_rows = config.train.micro_batch_size;

@@ -132,7 +132,7 @@ class TrainRun {
       return;
     }
     std::cerr << config::describe(config_);
-    const weights::LlamaConfig& sizes = workspace_->model->config();
+    const weights::DecoderConfig& sizes = workspace_->model->config();
     base::log_info(
         "train",
         fmt::format("base {}: {:.1f} M weights, {} layers, width {}, as {} ({})",

@@ -5,6 +5,7 @@
 #include <iterator>
 #include <set>
 
+#include "baton/expert/expert_state.hpp"
 #include "value_types.hpp"
 
 namespace baton::config {
@@ -14,8 +15,7 @@ constexpr std::int64_t kManyRows = 1'000'000'000;
 constexpr std::int64_t kManyTokens = 1'048'576;
 constexpr std::int64_t kManySteps = 1'000'000'000;
 
-const std::vector<std::string> kLinears = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
-                                           "gate_proj", "up_proj", "down_proj"};
+const std::vector<std::string>& kLinears = expert::lora_target_names();
 
 OptionInfo info(std::string section, std::string name, std::string default_text, std::string help) {
   OptionInfo made;

@@ -46,7 +46,7 @@ train::TrainerOptions trainer_options(const config::Config& config, std::uint64_
 
 expert::ExpertState new_state(const ExpertJob& job, std::uint64_t seed) {
   const config::Config& config = job.config;
-  const weights::LlamaConfig& sizes = job.workspace.model->config();
+  const weights::DecoderConfig& sizes = job.workspace.model->config();
   expert::ExpertState state;
   state.task = job.identity.facts().at("task");
   state.identity = job.identity;
@@ -66,10 +66,9 @@ expert::ExpertState new_state(const ExpertJob& job, std::uint64_t seed) {
   state.seed = seed;
   state.num_positive = job.prepared.num_positive;
   state.num_negative = job.prepared.num_negative;
-  state.arrays =
-      train::new_adapter_arrays({sizes.num_hidden_layers, model::Decoder::linear_shapes(sizes),
-                                 config.lora.lora_target, config.lora.lora_rank},
-                                seed);
+  state.arrays = train::new_adapter_arrays({sizes.num_hidden_layers, sizes.linear_shapes(),
+                                            config.lora.lora_target, config.lora.lora_rank},
+                                           seed);
   return state;
 }
 

@@ -220,13 +220,9 @@ void fill_plan_request(const config::Config& config, coordinator::PlanRequest& r
   request.train_batch_size = config.train.train_batch_size;
 }
 
-std::int64_t lora_parameters_of(const config::Config& config, const weights::LlamaConfig& base) {
-  const coordinator::ModelSizes sizes{
-      base.vocab_size,        base.hidden_size,         base.intermediate_size,
-      base.num_hidden_layers, base.num_attention_heads, base.num_key_value_heads,
-      base.head_dim,          base.num_parameters()};
+std::int64_t lora_parameters_of(const config::Config& config, const weights::DecoderConfig& base) {
   return static_cast<std::int64_t>(coordinator::lora_parameters(
-      sizes, static_cast<int>(config.lora.lora_rank), config.lora.lora_target));
+      base, static_cast<int>(config.lora.lora_rank), config.lora.lora_target));
 }
 
 }  // namespace baton::experiment

@@ -14,6 +14,7 @@
 #include "baton/base/log.hpp"
 #include "baton/base/seed.hpp"
 #include "baton/device/cpu_facts.hpp"
+#include "baton/weights/tensor_names.hpp"
 
 namespace baton::experiment {
 
@@ -41,6 +42,14 @@ void resolve_dtype(const std::string& asked, Workspace& workspace) {
 void keep_freed_memory() {
   mallopt(M_MMAP_THRESHOLD, 512 << 20);
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
+}
+
+void warn_of_unused_tensors(const std::string& folder, const weights::DecoderConfig& config) {
+  const std::string warning =
+      weights::unused_tensors_warning(weights::ModelWeights(folder), config);
+  if (!warning.empty()) {
+    base::log_warning("model", folder + ": " + warning);
+  }
 }
 
 tokenizer::TokenId resolve_indicator(const std::string& value,
@@ -171,6 +180,9 @@ Workspace open_workspace(const config::Config& config, int local_rank, int local
           : at::Device(at::kCPU);
   const at::ScalarType type = workspace.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
   workspace.model = model::Decoder::load(config.model.model_name_or_path, type, place);
+  if (local_rank == 0) {
+    warn_of_unused_tensors(config.model.model_name_or_path, workspace.model->config());
+  }
   open_text_parts(config, workspace);
   check_indicator_distance(config.method, workspace);
   return workspace;

@@ -16,7 +16,7 @@
 namespace baton::model {
 
 struct Decoder::Parts {
-  weights::LlamaConfig config;
+  weights::DecoderConfig config;
   weights::ModelWeights files;  // keeps the mapping alive that the tensors look into
   std::string fingerprint;
   BaseWeights base;
@@ -88,7 +88,7 @@ Decoder::~Decoder() = default;
 std::unique_ptr<Decoder> Decoder::load(const std::filesystem::path& folder,
                                        at::ScalarType dtype,
                                        const at::Device& device) {
-  const weights::LlamaConfig config = weights::read_llama_config(folder);
+  const weights::DecoderConfig config = weights::read_decoder_config(folder);
   weights::ModelWeights files(folder);
   BaseWeights base = read_base_weights(files, config, dtype, device);
   std::string fingerprint = files.fingerprint();
@@ -107,7 +107,7 @@ std::unique_ptr<Decoder> Decoder::load(const std::filesystem::path& folder,
   return model;
 }
 
-const weights::LlamaConfig& Decoder::config() const {
+const weights::DecoderConfig& Decoder::config() const {
   return parts_->config;
 }
 at::ScalarType Decoder::dtype() const {
@@ -192,16 +192,6 @@ at::Tensor Decoder::target_loss(const at::Tensor& hidden,
                                 const at::Tensor& targets,
                                 const at::Tensor& weights) const {
   return weighted_cross_entropy(hidden, parts_->base.head, targets, weights);
-}
-
-std::vector<std::pair<std::int64_t, std::int64_t>> Decoder::linear_shapes(
-    const weights::LlamaConfig& config) {
-  const std::int64_t width = config.hidden_size;
-  const std::int64_t q_width = config.num_attention_heads * config.head_dim;
-  const std::int64_t kv_width = config.num_key_value_heads * config.head_dim;
-  const std::int64_t wide = config.intermediate_size;
-  return {{q_width, width}, {kv_width, width}, {kv_width, width}, {width, q_width},
-          {wide, width},    {wide, width},     {width, wide}};
 }
 
 }  // namespace baton::model

@@ -29,11 +29,11 @@ const std::map<std::string, Room>& rooms() {
   static const std::map<std::string, Room> kRooms = {
       {"base", {0, {}}},
       {"device", {1, {"base"}}},
-      {"config", {1, {"base"}}},
-      {"coordinator", {1, {"base"}}},
       {"expert", {1, {"base"}}},
       {"metrics", {1, {"base"}}},
       {"weights", {1, {"base", "expert"}}},
+      {"config", {2, {"base", "expert"}}},
+      {"coordinator", {2, {"base", "expert", "weights"}}},
       {"tokenizer", {2, {"base"}}},
       {"comm", {2, {"base", "device"}}},
       {"model", {2, {"base", "expert", "weights"}}},

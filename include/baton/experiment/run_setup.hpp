@@ -12,7 +12,7 @@
 #include "baton/experiment/expert_rows.hpp"
 #include "baton/run/run_lock.hpp"
 #include "baton/run/run_record.hpp"
-#include "baton/weights/llama_config.hpp"
+#include "baton/weights/decoder_config.hpp"
 
 namespace baton::experiment {
 
@@ -45,6 +45,6 @@ void check_saved_states(const config::Config& config,
 void fill_plan_request(const config::Config& config, coordinator::PlanRequest& request);
 
 /// Numbers of one adapter of this config on this base.
-std::int64_t lora_parameters_of(const config::Config& config, const weights::LlamaConfig& base);
+std::int64_t lora_parameters_of(const config::Config& config, const weights::DecoderConfig& base);
 
 }  // namespace baton::experiment

@@ -22,7 +22,7 @@
 #include "baton/model/kv_cache.hpp"
 #include "baton/model/packed_rows.hpp"
 #include "baton/model/prompt_cache.hpp"
-#include "baton/weights/llama_config.hpp"
+#include "baton/weights/decoder_config.hpp"
 #include "baton/weights/safetensors.hpp"
 
 namespace baton::model {
@@ -39,7 +39,7 @@ class Decoder {
   Decoder(const Decoder&) = delete;
   Decoder& operator=(const Decoder&) = delete;
 
-  const weights::LlamaConfig& config() const;
+  const weights::DecoderConfig& config() const;
   at::ScalarType dtype() const;
   const at::Device& device() const;
   /// ModelWeights::fingerprint() of the folder it was read from.
@@ -75,10 +75,6 @@ class Decoder {
   at::Tensor target_loss(const at::Tensor& hidden,
                          const at::Tensor& targets,
                          const at::Tensor& weights) const;
-  /// Shapes of the seven linears of a layer as (out, in), in the order of
-  /// expert::lora_target_names().
-  static std::vector<std::pair<std::int64_t, std::int64_t>> linear_shapes(
-      const weights::LlamaConfig& config);
 
  private:
   Decoder();

@@ -18,7 +18,7 @@ using model::Adapter;
 using model::AdapterUses;
 using model::Decoder;
 
-std::vector<std::int64_t> all_layers(const weights::LlamaConfig& config) {
+std::vector<std::int64_t> all_layers(const weights::DecoderConfig& config) {
   std::vector<std::int64_t> layers;
   for (std::int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
     layers.push_back(layer);

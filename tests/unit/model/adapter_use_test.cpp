@@ -31,7 +31,7 @@ class AdapterUseTest : public ::testing::Test {
   at::Tensor hidden(const AdapterUses& uses) const { return hidden_of(*model_, rows_, &uses); }
 
   std::unique_ptr<Decoder> model_;
-  weights::LlamaConfig config_;
+  weights::DecoderConfig config_;
   std::vector<Adapter> adapters_;
   std::vector<Row> rows_;  // of 7, 11 and 15 tokens
   std::vector<std::int64_t> offsets_;

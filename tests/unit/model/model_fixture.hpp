@@ -150,7 +150,7 @@ inline model::Adapter read_adapter(const std::filesystem::path& file,
 }
 
 /// Random A and B on every linear of the given layers.
-inline model::Adapter random_adapter(const weights::LlamaConfig& config,
+inline model::Adapter random_adapter(const weights::DecoderConfig& config,
                                      std::int64_t rank,
                                      double alpha,
                                      const std::vector<std::int64_t>& layers,
@@ -161,7 +161,7 @@ inline model::Adapter random_adapter(const weights::LlamaConfig& config,
   adapter.rank = rank;
   adapter.alpha = alpha;
   adapter.layers.resize(static_cast<std::size_t>(config.num_hidden_layers));
-  const auto shapes = model::Decoder::linear_shapes(config);
+  const auto shapes = config.linear_shapes();
   for (const std::int64_t layer : layers) {
     for (std::size_t i = 0; i < shapes.size(); ++i) {
       model::LoraFactors& factors = adapter.layers[static_cast<std::size_t>(layer)][i];
@@ -183,7 +183,7 @@ class TwinLlama {
     double weight;
   };
 
-  TwinLlama(const std::filesystem::path& folder, const weights::LlamaConfig& config)
+  TwinLlama(const std::filesystem::path& folder, const weights::DecoderConfig& config)
       : config_(config) {
     const weights::ModelWeights files(folder);
     for (const auto& [name, view] : files.tensors()) {
@@ -276,7 +276,7 @@ class TwinLlama {
     return linear(at::cat(heads, 1), layer, 3, parts);
   }
 
-  const weights::LlamaConfig config_;
+  const weights::DecoderConfig config_;
   TensorMap weights_;
 };
 
