@@ -131,6 +131,9 @@ class TrainRun {
     if (!leads()) {
       return;
     }
+    if (const std::string warning = experiment::FaultInjection::warning(); !warning.empty()) {
+      base::log_warning("train", warning);
+    }
     std::cerr << config::describe(config_);
     const weights::LlamaConfig& sizes = workspace_->model->config();
     base::log_info(
