@@ -220,6 +220,11 @@ void fill_plan_request(const config::Config& config, coordinator::PlanRequest& r
   request.train_batch_size = config.train.train_batch_size;
 }
 
+int max_useful_ranks(const config::Config& config) {
+  const std::int64_t micro = config.train.micro_batch_size;
+  return static_cast<int>((config.train.train_batch_size + micro - 1) / micro);
+}
+
 std::int64_t lora_parameters_of(const config::Config& config, const weights::LlamaConfig& base) {
   const coordinator::ModelSizes sizes{
       base.vocab_size,        base.hidden_size,         base.intermediate_size,

@@ -155,6 +155,33 @@ class Trouble(unittest.TestCase):
         self.assertEqual((other.returncode, other.stdout), (6, ""))
 
 
+def memory_groups():
+    """Paths of the memory control files of this process's own group, below /sys/fs/cgroup."""
+    for line in pathlib.Path("/proc/self/cgroup").read_text().splitlines():
+        number, controllers, path = line.split(":", 2)
+        if "memory" in controllers.split(","):
+            yield "memory" + path, "memory.limit_in_bytes", "memory.usage_in_bytes"
+        elif (number, controllers) == ("0", ""):
+            yield path.lstrip("/"), "memory.max", "memory.current"
+
+
+class Memory(unittest.TestCase):
+    def test_plan_and_doctor_read_the_same_limit(self):
+        """That of the group this process is in, which lies below the root."""
+        folder, limit, used = next(iter(memory_groups()), (None, None, None))
+        if folder is None:
+            self.skipTest("this process is in no memory group")
+        below = f"/sys/fs/cgroup/{folder}"
+        before = in_mounts(f"mount -t tmpfs none /sys/fs/cgroup && mkdir -p {below} && echo {3 << 30} >{below}/{limit} && "
+                           f"echo {1 << 30} >{below}/{used}")
+        _, rows, report = doctor(before=before)
+        self.assertEqual(report["ranks"][0]["memory_bytes"], 2 << 30, rows["memory"])
+        plan = subprocess.run([*before, find_binary(), "plan", "--config", write_config("planned"), "--ranks", "1", "--json"],
+                              capture_output=True, text=True, timeout=120, cwd=workspace(), env=clean_environment())
+        self.assertEqual(plan.returncode, 0, plan.stderr)
+        self.assertEqual(json.loads(plan.stdout)["memory"]["this_machine_bytes"], 3 << 30)
+
+
 class World(unittest.TestCase):
     def test_three_ranks(self):
         place = folder("world")
