@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import unittest
 
-from support import find_binary, run, run_tests, workspace
+from support import find_binary, run, run_tests, train, workspace, write_config
 
 MPIRUN = ["mpirun", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none"]
 
@@ -88,6 +88,30 @@ class Machine(unittest.TestCase):
         self.assertEqual(code, 0)
         self.assertIn("is not there yet", rows["writing"]["found"])
         self.assertFalse((workspace() / "not").exists())
+
+    def test_a_run_whose_files_cannot_be_read(self):
+        folder = train("whole", tasks="loud", train__num_train_epochs="1")
+        code, rows, _ = doctor("--run", folder)
+        self.assertEqual((code, rows["status.json"]["state"], rows["run.json"]["state"]), (0, "ok", "ok"))
+        self.assertIn("train: done", rows["status.json"]["found"])
+        for name in ("status.json", "run.json"):
+            kept = (folder / name).read_bytes()
+            for spoil in (lambda path: path.write_bytes(kept[:40]), lambda path: path.write_text('{"format": 1}'),
+                          lambda path: (path.unlink(), path.mkdir()), lambda path: (path.unlink(), os.mkfifo(path))):
+                spoil(folder / name)
+                code, rows, _ = doctor("--run", folder)
+                self.assertEqual((code, rows[name]["state"]), (4, "BAD"), rows)
+                self.assertIn(str(folder / name), rows[name]["found"])
+                self.assertTrue(rows[name]["fix"])
+                (folder / name).rmdir() if (folder / name).is_dir() else (folder / name).unlink()
+                (folder / name).write_bytes(kept)
+
+    def test_a_run_that_failed(self):
+        config = write_config("failed", tasks="loud")
+        self.assertEqual(run("train", "--config", config, env={"BATON_FAULT": "kind=data"}).code, 3)
+        code, rows, _ = doctor("--run", workspace() / "failed")
+        self.assertEqual((code, rows["status.json"]["state"]), (0, "warn"), rows)
+        self.assertIn("exit code 3", rows["status.json"]["found"])
 
     def test_bad_arguments(self):
         for words in (["--run", "a", "--dir", "b"], ["--dir"], ["more"]):
