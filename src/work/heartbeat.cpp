@@ -8,6 +8,11 @@
 #include <vector>
 
 namespace baton::work {
+namespace {
+
+constexpr double kStandstillSeconds = 1;  // a helper that is busy for less is not worth a word
+
+}  // namespace
 
 double steady_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -71,12 +76,20 @@ Position Heartbeat::position() const {
     }
   }
   now.seconds_in_place = std::max(0.0, clock_() - last_progress_);
+  const double helper_still = clock_() - helper_progress_;
+  const double main_still = now.may_wait ? 0 : now.seconds_in_place;
+  if (!helper_section_.empty() && helper_still > main_still + kStandstillSeconds) {
+    now.section = helper_section_;
+    now.seconds_in_place = helper_still;
+    now.may_wait = now.in_collective = now.is_first = false;
+  }
   return now;
 }
 
 void Heartbeat::forgive(double seconds) {
   const std::lock_guard lock(mutex_);
   last_progress_ = std::min(clock_(), last_progress_ + seconds);
+  helper_progress_ = std::min(clock_(), helper_progress_ + seconds);
   seconds_forgiven_ += seconds;
 }
 
@@ -88,6 +101,23 @@ double Heartbeat::seconds_run() const {
 Heartbeat::GroupScope::GroupScope(Heartbeat& heartbeat, int index, const comm::Communicator& group)
     : heartbeat_(heartbeat) {
   heartbeat_.set_group(index, [&group] { return group.activity(); });
+}
+
+Heartbeat::Helper::Helper(Heartbeat& heartbeat, const std::string& section)
+    : heartbeat_(heartbeat) {
+  const std::lock_guard lock(heartbeat_.mutex_);
+  heartbeat_.helper_section_ = section;
+  heartbeat_.helper_progress_ = heartbeat_.clock_();
+}
+
+Heartbeat::Helper::~Helper() {
+  const std::lock_guard lock(heartbeat_.mutex_);
+  heartbeat_.helper_section_.clear();
+}
+
+void Heartbeat::Helper::note_progress() {
+  const std::lock_guard lock(heartbeat_.mutex_);
+  heartbeat_.helper_progress_ = heartbeat_.clock_();
 }
 
 Heartbeat::Section::Section(Heartbeat& heartbeat, const std::string& name, bool may_wait)

@@ -32,8 +32,11 @@ const std::string kStopWish = "stop";
 
 class CoordinatorThread {
  public:
-  CoordinatorThread(comm::ProcessWorld& world, const WorkRequest& request)
-      : world_(world), request_(request), machine_(request.items, sizes_of(request.groups)) {
+  CoordinatorThread(comm::ProcessWorld& world, const WorkRequest& request, Heartbeat& heartbeat)
+      : world_(world),
+        request_(request),
+        heartbeat_(heartbeat),
+        machine_(request.items, sizes_of(request.groups)) {
     for (std::size_t group = 0; group < request.groups.size(); ++group) {
       group_of_leader_[request.groups[group].front()] = static_cast<int>(group);
     }
@@ -86,8 +89,10 @@ class CoordinatorThread {
   }
 
   void run() {
+    Heartbeat::Helper watched(heartbeat_, "coordinate");
     while (!machine_.finished() && !abandoned_ && !is_lost_) {
       attempt([this] { turn(); });
+      watched.note_progress();
       std::this_thread::sleep_for(kPollPeriod);
     }
   }
@@ -152,6 +157,7 @@ class CoordinatorThread {
 
   comm::ProcessWorld& world_;
   const WorkRequest& request_;
+  Heartbeat& heartbeat_;
   coordinator::Coordinator machine_;
   std::map<int, int> group_of_leader_;
   std::map<int, ItemFailure> failures_;
@@ -331,7 +337,7 @@ WorkOutcome run_work(comm::ProcessWorld& world,
                      Heartbeat& heartbeat) {
   std::optional<CoordinatorThread> coordinator;
   if (world.rank() == 0) {
-    coordinator.emplace(world, request);
+    coordinator.emplace(world, request, heartbeat);
   }
   {
     const auto says_so =

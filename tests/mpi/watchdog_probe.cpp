@@ -26,8 +26,8 @@
 namespace {
 
 using baton::comm::Communicator;
-using baton::work::Heartbeat;
 using baton::comm::ProcessWorld;
+using baton::work::Heartbeat;
 
 constexpr int kNumSteps = 40;
 constexpr int kBadStep = 10;
@@ -73,16 +73,21 @@ void train(const Probe& probe, ProcessWorld& world, Heartbeat& heartbeat, Commun
   }
 }
 
-// Rank 0 coordinates the others, one of which sends what no coordinator understands, twice.
-void confuse_the_coordinator(const Probe& probe, ProcessWorld& world, Heartbeat& heartbeat) {
+// Rank 0 coordinates the others. One of them sends what no coordinator understands, twice; or the
+// coordinator itself stops coordinating.
+void trouble_the_coordinator(const Probe& probe, ProcessWorld& world, Heartbeat& heartbeat) {
   baton::work::WorkRequest request;
   for (int rank = 1; rank < world.size(); ++rank) {
     request.groups.push_back({rank});
     request.items.push_back({"0" + std::to_string(rank) + "-qa", 1, 0, {}});
   }
-  request.on_event = [](const baton::coordinator::Event&) {};
+  request.on_event = [&](const baton::coordinator::Event&) {
+    if (probe.mode == "block") {  // as a disk that does not answer
+      loop_for_ever();
+    }
+  };
   request.run_item = [&](int, int, Communicator&, baton::work::ItemContext&) {
-    for (int i = 0; i < (world.rank() == probe.bad_rank ? 2 : 0); ++i) {
+    for (int i = 0; i < (probe.does("confuse", world) ? 2 : 0); ++i) {
       world.send_control(0, baton::comm::Mailbox::kCoordinator, "nonsense");
     }
     return baton::work::ItemResult{};
@@ -100,8 +105,8 @@ void work(const Probe& probe, ProcessWorld& world) {
   options.run = probe.run;
   options.command = "train";
   baton::work::Watchdog watchdog(world, heartbeat, options);
-  if (probe.mode == "confuse") {
-    confuse_the_coordinator(probe, world, heartbeat);
+  if (probe.mode == "confuse" || probe.mode == "block") {
+    trouble_the_coordinator(probe, world, heartbeat);
   }
   auto group = world.make_world_group();
   std::optional<Heartbeat::GroupScope> watched;

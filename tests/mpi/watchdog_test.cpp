@@ -214,6 +214,17 @@ TEST_F(WatchdogTest, WhoWaitsForALostCoordinatorIsNotLeftWaiting) {
   EXPECT_FALSE(someone_is_left());
 }
 
+TEST_F(WatchdogTest, ACoordinatorThatStandsStillIsNamed) {
+  const Outcome outcome = run(3, "block", 0);
+  EXPECT_EQ(outcome.exit_code, 8) << outcome.text;
+  const auto status = baton::run::read_status(run_);
+  ASSERT_TRUE(status) << outcome.text;
+  EXPECT_THAT(status->error, HasSubstr("rank 0 (host "));
+  EXPECT_THAT(status->error, HasSubstr(section("coordinate")));
+  EXPECT_LT(seconds_until_named(), kTimeout + 5) << outcome.text;
+  EXPECT_FALSE(someone_is_left());
+}
+
 TEST_F(WatchdogTest, AWorldThatSleptGoesOn) {
   const double start = now_seconds();
   FILE* pipe = popen(command(3, "none", 0, kTimeout).c_str(), "r");

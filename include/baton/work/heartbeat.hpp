@@ -59,6 +59,21 @@ class Heartbeat {
     Heartbeat& heartbeat_;
   };
 
+  /// A thread beside the main thread for which other ranks wait (the coordinator's), until the end
+  /// of the scope: one that stands still is where this rank stands, whatever its main thread does or
+  /// waits for. One at a time.
+  class Helper {
+   public:
+    Helper(Heartbeat& heartbeat, const std::string& section);
+    ~Helper();
+    Helper(const Helper&) = delete;
+    Helper& operator=(const Helper&) = delete;
+    void note_progress();
+
+   private:
+    Heartbeat& heartbeat_;
+  };
+
   /// Another section until the end of the scope, then the one before.
   class Section {
    public:
@@ -83,6 +98,8 @@ class Heartbeat {
   mutable std::int64_t num_collectives_seen_ = 0;
   mutable double last_progress_ = 0;
   double seconds_forgiven_ = 0;
+  std::string helper_section_;  // "": no helper
+  double helper_progress_ = 0;
 };
 
 /// Which ranks of a group are slow, as one line for the log: "rank 3: 0.412 s a step, 1.9 times the

@@ -94,6 +94,39 @@ TEST_F(HeartbeatTest, TimeInWhichTheProcessDidNotRunDoesNotCount) {
   EXPECT_EQ(heartbeat_.position().seconds_in_place, 0);
 }
 
+TEST_F(HeartbeatTest, AHelperThatStandsStillIsWhereTheRankStands) {
+  heartbeat_.set_place("train", "01-qa", 7);
+  const Heartbeat::Section waiting(heartbeat_, "wait for work", true);
+  {
+    Heartbeat::Helper coordinator(heartbeat_, "coordinate");
+    now_ = 105;
+    coordinator.note_progress();
+    EXPECT_EQ(heartbeat_.position().section, "wait for work");
+    EXPECT_TRUE(heartbeat_.position().may_wait);
+    now_ = 112;  // the main thread may wait; the helper may not
+    EXPECT_EQ(heartbeat_.position().section, "coordinate");
+    EXPECT_FALSE(heartbeat_.position().may_wait);
+    EXPECT_EQ(heartbeat_.position().seconds_in_place, 7);
+    heartbeat_.forgive(6.5);
+    EXPECT_EQ(heartbeat_.position().section, "wait for work");
+  }
+  now_ = 200;
+  EXPECT_EQ(heartbeat_.position().section, "wait for work");
+}
+
+TEST_F(HeartbeatTest, OfTwoThatStandStillTheLongerCounts) {
+  heartbeat_.set_place("train", "01-qa", 7);
+  now_ = 103;
+  Heartbeat::Helper coordinator(heartbeat_, "coordinate");
+  now_ = 110;
+  EXPECT_EQ(heartbeat_.position().section, "train");
+  EXPECT_EQ(heartbeat_.position().seconds_in_place, 10);
+  heartbeat_.note_progress();
+  now_ = 111;
+  EXPECT_EQ(heartbeat_.position().section, "coordinate");
+  EXPECT_EQ(heartbeat_.position().seconds_in_place, 8);
+}
+
 TEST_F(HeartbeatTest, ThreadsMayReadWhileOneWrites) {
   Heartbeat heartbeat;
   std::atomic<bool> is_over = false;
