@@ -41,6 +41,16 @@ int affinity_cores() {
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
+/// What /proc/cpuinfo says of the first processor: to say it of all of them takes the kernel long.
+std::string first_processor() {
+  std::ifstream file("/proc/cpuinfo");
+  std::string text;
+  for (std::string line; std::getline(file, line) && !line.empty();) {
+    text += line + '\n';
+  }
+  return text;
+}
+
 /// The value after "name\t: " of the first line that starts with `name`.
 std::string cpuinfo_value(std::string_view cpuinfo, const std::string& name) {
   std::istringstream lines{std::string(cpuinfo)};
@@ -126,7 +136,7 @@ std::string short_instruction_set(std::span<const std::string> extensions) {
 }
 
 CpuFacts cpu_facts() {
-  const std::string cpuinfo = read_all("/proc/cpuinfo");
+  const std::string cpuinfo = first_processor();
   CpuFacts facts;
   facts.model_name = cpuinfo_value(cpuinfo, "model name");
   facts.affinity_cores = affinity_cores();
