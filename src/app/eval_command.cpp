@@ -231,7 +231,8 @@ class EvalRun {
 
   work::ItemResult evaluate_item(std::size_t chunk, work::ItemContext& context) {
     // The first chunk of a rank may be slow (step 0 of the watchdog), the others are not.
-    heartbeat_.set_place("evaluate", fmt::format("chunk {}", chunk), num_mine_++);
+    heartbeat_.set_place("evaluate", fmt::format("chunk {}", chunk), num_mine_, num_mine_ == 0);
+    ++num_mine_;
     work::ItemResult result;
     try {
       const eval::ChunkResult made =

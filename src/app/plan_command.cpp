@@ -2,11 +2,8 @@
 // weights. An expert's rows are counted exactly; its tokens are estimated from one draw of
 // negatives for all experts, so that the work grows with the tasks and not with their square.
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdint>
-#include <fstream>
 #include <iostream>
 #include <map>
 #include <span>
@@ -17,6 +14,7 @@
 #include "baton/data/dataset.hpp"
 #include "baton/data/sampler.hpp"
 #include "baton/device/cpu_facts.hpp"
+#include "baton/device/memory_facts.hpp"
 #include "baton/experiment/expert_rows.hpp"
 #include "baton/experiment/run_setup.hpp"
 #include "baton/method/see_rows.hpp"
@@ -64,26 +62,6 @@ coordinator::PlanRequest wishes_of(const config::Config& config) {
   coordinator::PlanRequest wishes;
   experiment::fill_plan_request(config, wishes);
   return wishes;
-}
-
-// What this process may use: the machine's memory or less, where a container or a batch job limits
-// it.
-std::uint64_t memory_of_this_machine() {
-  const long num_pages = sysconf(_SC_PHYS_PAGES);
-  const long page_bytes = sysconf(_SC_PAGESIZE);
-  if (num_pages <= 0 || page_bytes <= 0) {
-    return 0;
-  }
-  std::uint64_t bytes =
-      static_cast<std::uint64_t>(num_pages) * static_cast<std::uint64_t>(page_bytes);
-  for (const char* file :
-       {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
-    std::uint64_t limit = 0;
-    if (std::ifstream(file) >> limit && limit > 0) {  // the word "max" is no number
-      bytes = std::min(bytes, limit);
-    }
-  }
-  return bytes;
 }
 
 /// Sums over some training rows.
@@ -160,7 +138,7 @@ void add_tasks(const config::Config& config, const data::RowEncoder& encoder, Pl
     task.num_steps = data::Sampler(task.num_rows, config.train.train_batch_size, micro,
                                    config.train.num_train_epochs, 0)
                          .num_updates();
-    task.max_useful_ranks = static_cast<int>((config.train.train_batch_size + micro - 1) / micro);
+    task.max_useful_ranks = experiment::max_useful_ranks(config);
     task.is_trained =
         !root.empty() &&
         std::filesystem::exists(root / "experts" / (run::task_file_stem(index, task.name) + ".h5"));
@@ -185,7 +163,7 @@ int run_plan_command(const config::Command& command) {
   inputs.num_ranks = static_cast<int>(command.num_ranks);
   inputs.ranks_per_node = static_cast<int>(command.num_ranks_per_node.value_or(0));
   inputs.wishes = wishes_of(config);
-  inputs.machine_bytes = memory_of_this_machine();
+  inputs.machine_bytes = device::memory_facts().usable_bytes;
   inputs.as_json = command.as_json;
   return run_plan(inputs, std::cout);
 }

@@ -131,6 +131,9 @@ class TrainRun {
     if (!leads()) {
       return;
     }
+    if (const std::string warning = experiment::FaultInjection::warning(); !warning.empty()) {
+      base::log_warning("train", warning);
+    }
     std::cerr << config::describe(config_);
     const weights::DecoderConfig& sizes = workspace_->model->config();
     base::log_info(
@@ -176,12 +179,10 @@ class TrainRun {
       prepared_.push_back(
           experiment::prepare_expert(config_, encoder, rows_.tasks, index, rows_.general));
       const experiment::PreparedExpert& expert = prepared_.back();
-      const std::int64_t micro = config_.train.micro_batch_size;
       coordinator::ExpertCost cost;
       cost.name = rows_.tasks[index].name;
       cost.token_steps = static_cast<double>(expert.num_tokens()) * config_.train.num_train_epochs;
-      cost.max_useful_ranks =
-          static_cast<int>((config_.train.train_batch_size + micro - 1) / micro);
+      cost.max_useful_ranks = experiment::max_useful_ranks(config_);
       plan_request_.experts.push_back(cost);
       if (leads()) {
         for (const std::string& warning : expert.warnings) {
@@ -268,10 +269,10 @@ class TrainRun {
       if (group_index_ == 0 && group->rank() == 0) {  // the choice is the same in all groups
         speaks.emplace(base::LogLevel::kInfo);
       }
-      group = comm::make_communicator(
-          std::move(group), {comm::backend_from_name(config_.cluster.backend), workspace_->device,
-                             static_cast<double>(config_.cluster.timeout_seconds), nullptr,
-                             config_.cluster.deterministic});
+      group = comm::make_communicator(std::move(group),
+                                      {.backend = comm::backend_from_name(config_.cluster.backend),
+                                       .device = workspace_->device,
+                                       .deterministic = config_.cluster.deterministic});
     }
     return group;
   }

@@ -164,9 +164,10 @@ std::string manifest_text(const expert::TrainingState& state, std::string_view i
 Manifest read_manifest(const GenerationPath& generation) {
   require_folder(generation.path);
   const std::filesystem::path marker_path = generation.path / kMarkerFile;
-  const std::string marker = RegularFile(marker_path, Symlinks::kRefuse).read_text(kMaxMarkerBytes);
+  const std::string marker =
+      RegularFile(marker_path, base::Symlinks::kRefuse).read_text(kMaxMarkerBytes);
   const std::filesystem::path path = generation.path / kManifestFile;
-  const std::string text = RegularFile(path, Symlinks::kRefuse).read_text(kMaxManifestBytes);
+  const std::string text = RegularFile(path, base::Symlinks::kRefuse).read_text(kMaxManifestBytes);
   const std::string sum = base::sha256_hex(text);
   if (marker != sum + "\n") {
     refuse_content(marker_path, "", "SHA-256 " + sum + ", of " + kManifestFile, "another text");
@@ -199,7 +200,7 @@ Manifest read_manifest(const GenerationPath& generation) {
 
 void verify_state_file(const GenerationPath& generation, const Manifest& manifest) {
   const std::filesystem::path path = generation.path / kStateFile;
-  RegularFile file(path, Symlinks::kRefuse);
+  RegularFile file(path, base::Symlinks::kRefuse);
   require_equal(path, "size", fmt::format("{} bytes", manifest.state_size),
                 fmt::format("{} bytes", file.size()));
   require_equal(path, "SHA-256", manifest.state_sha256, file.sha256());

@@ -111,6 +111,9 @@ int conclude(Diagnosis& diagnosis,
   diagnosis.add(diagnosis.of_world);
   diagnosis.add(judge_machines(diagnosis.ranks));
   diagnosis.add(judge_place(gather_place_facts(place_of(command))));
+  if (!command.run.empty()) {
+    diagnosis.add(check_run(command.run));
+  }
   if (command.as_json) {
     std::cout << doctor_json(diagnosis.findings, diagnosis.ranks)
                      .dump(2, ' ', false, base::OrderedJson::error_handler_t::replace)

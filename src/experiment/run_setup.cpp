@@ -220,6 +220,11 @@ void fill_plan_request(const config::Config& config, coordinator::PlanRequest& r
   request.train_batch_size = config.train.train_batch_size;
 }
 
+int max_useful_ranks(const config::Config& config) {
+  const std::int64_t micro = config.train.micro_batch_size;
+  return static_cast<int>((config.train.train_batch_size + micro - 1) / micro);
+}
+
 std::int64_t lora_parameters_of(const config::Config& config, const weights::DecoderConfig& base) {
   return static_cast<std::int64_t>(coordinator::lora_parameters(
       base, static_cast<int>(config.lora.lora_rank), config.lora.lora_target));

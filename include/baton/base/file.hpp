@@ -11,8 +11,22 @@
 #include <string_view>
 
 #include "baton/base/error.hpp"
+#include "baton/base/handle.hpp"
 
 namespace baton::base {
+
+struct CloseFile {
+  void operator()(int descriptor) const noexcept;
+};
+using FileHandle = Handle<int, CloseFile, -1>;
+
+enum class Symlinks { kFollow, kRefuse };
+
+/// Opens an input file, every one of them: regular files only, for a pipe or a device would hang or
+/// harm. Missing, or something else: an error of `kind`; not readable: kStorage.
+FileHandle open_input(const std::filesystem::path& path,
+                      ErrorKind kind,
+                      Symlinks symlinks = Symlinks::kFollow);
 
 /// Reads a whole regular file. A missing file, or one above `max_bytes`, is an error of `kind`.
 std::string read_file(const std::filesystem::path& path,

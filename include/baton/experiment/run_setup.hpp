@@ -44,6 +44,9 @@ void check_saved_states(const config::Config& config,
 /// What the config says about groups.
 void fill_plan_request(const config::Config& config, coordinator::PlanRequest& request);
 
+/// Micro-batch slots of an update: more ranks than that do not help an expert.
+int max_useful_ranks(const config::Config& config);
+
 /// Numbers of one adapter of this config on this base.
 std::int64_t lora_parameters_of(const config::Config& config, const weights::DecoderConfig& base);
 
