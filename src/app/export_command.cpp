@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <optional>
+
 #include "baton/base/error.hpp"
 #include "baton/base/log.hpp"
 #include "baton/checkpoint/expert_file.hpp"
+#include "baton/run/base_of_run.hpp"
 #include "baton/run/run_record.hpp"
 #include "baton/weights/peft_export.hpp"
 
@@ -27,6 +30,12 @@ int run_export(const std::filesystem::path& run,
     base::log_warning("export",
                       path.string() + " is not recorded in run.json; its own checksums decide");
   }
+  const std::optional<expert::BaseSizes> base = run::base_sizes_of(folder.record());
+  if (!base) {
+    base::log_warning("export",
+                      "the base model is not at hand: shapes and token ids were compared with one "
+                      "another only");
+  }
   const auto& config = folder.record().config;
   const auto value = [&](const std::string& key) {
     const auto found = config.find(key);
@@ -36,7 +45,7 @@ int run_export(const std::filesystem::path& run,
   options.base_model = value("model.model_name_or_path");
   options.accept_text = value("method.accept_indicator");
   options.pass_text = value("method.pass_indicator");
-  weights::export_peft(checkpoint::load_expert(path), out, options);
+  weights::export_peft(checkpoint::load_expert(path, {expert, base}), out, options);
   base::log_info("export", fmt::format("expert '{}' written to {}", expert, out.string()));
   return 0;
 }

@@ -1,6 +1,5 @@
 #include "baton/checkpoint/expert_file.hpp"
 
-#include <fmt/format.h>
 #include <bit>
 #include <cstring>
 #include <set>
@@ -148,33 +147,6 @@ ExpertState read_facts(const H5File& file) {
   return state;
 }
 
-std::string shape_text(const std::vector<std::int64_t>& shape) {
-  return fmt::format("[{}]", fmt::join(shape, ", "));
-}
-
-// lora_A is [R, in], lora_B is [out, R].
-void check_array(const H5File& file,
-                 const std::string& name,
-                 const H5Dataset& facts,
-                 std::int64_t rank) {
-  const std::string item = "dataset " + std::string(kGroup) + "/" + name;
-  if (facts.type != H5Type::kFloat32) {
-    refuse_content(file.path(), item, "32-bit floating-point numbers", "another type");
-  }
-  const bool is_a = name.ends_with(".lora_A.weight");
-  const bool is_b = name.ends_with(".lora_B.weight");
-  if (!is_a && !is_b) {
-    return;
-  }
-  const bool fits = facts.shape.size() == 2 && facts.shape[is_a ? 0 : 1] == rank;
-  if (!fits) {
-    refuse_content(
-        file.path(), item,
-        is_a ? fmt::format("shape [{}, inputs]", rank) : fmt::format("shape [outputs, {}]", rank),
-        "shape " + shape_text(facts.shape));
-  }
-}
-
 }  // namespace
 
 void save_expert(const std::filesystem::path& path, const ExpertState& state) {
@@ -193,34 +165,16 @@ void save_expert(const std::filesystem::path& path, const ExpertState& state) {
   });
 }
 
-ExpertState load_expert(const std::filesystem::path& path) {
+ExpertState load_expert(const std::filesystem::path& path, const expert::Expected& expected) {
   const H5File file = H5File::open(path);
   ExpertState state = read_facts(file);
   for (const std::string& name : file.names_in(kGroup)) {
     const std::string full_name = std::string(kGroup) + "/" + name;
-    const H5Dataset facts = file.describe(full_name);
-    check_array(file, name, facts, state.lora_rank);
-    state.arrays.push_back({name, facts.shape, file.read_floats(full_name)});
+    state.arrays.push_back({name, file.describe(full_name).shape, file.read_floats(full_name)});
   }
   check_digest(file, "content_sha256", content_digest(state));
+  expert::check_expert(state, path.string(), expected);
   return state;
-}
-
-ExpertFacts read_expert_facts(const std::filesystem::path& path) {
-  const H5File file = H5File::open(path);
-  ExpertFacts facts;
-  facts.state = read_facts(file);
-  facts.format_version = file.integer("format_version");
-  facts.fingerprint = file.text("fingerprint");
-  facts.content_sha256 = file.text("content_sha256");
-  facts.array_names = file.names_in(kGroup);
-  for (const std::string& name : facts.array_names) {
-    const H5Dataset array = file.describe(std::string(kGroup) + "/" + name);
-    check_array(file, name, array, facts.state.lora_rank);
-    facts.array_shapes.push_back(array.shape);
-    facts.num_values += array.num_elements();
-  }
-  return facts;
 }
 
 }  // namespace baton::checkpoint

@@ -228,7 +228,7 @@ Command make_command(const CommandSpec& spec, const ParsedLine& line) {
     return found == line.flags.end() ? std::string() : found->second.front();
   };
   Command command;
-  command.verb = *spec.verb;
+  command.verb = spec.verb;
   command.config_file = value("config");
   command.run = value("run");
   command.model = value("model");
@@ -276,11 +276,6 @@ const CommandSpec& command_of(const std::string& name) {
     fail(fmt::format("unknown {} '{}'", name.starts_with("-") ? "flag" : "command", name),
          {"command line", "one of " + base::join(names, ", "), name,
           nearest ? fmt::format("did you mean 'baton {}'?", *nearest) : "see 'baton --help'"});
-  }
-  if (!spec->verb) {
-    fail(fmt::format("'baton {}' is not available in this version", name),
-         {"command line", "one of " + base::join(command_names(), ", "), name,
-          "see 'baton --help'"});
   }
   return *spec;
 }

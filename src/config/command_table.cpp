@@ -98,7 +98,6 @@ std::vector<CommandSpec> make_table() {
        {{"model", FlagKind::kValue, "DIR", "the model folder", true}},
        std::nullopt,
        {"echo Hello | baton tokenize --model models/smollm2"}},
-      {"report", std::nullopt, "Writes one report.html of a run.", "", {}, std::nullopt, {}},
       {"doctor",
        Verb::kDoctor,
        "Looks at the machines of a run: what is wrong and what to do.",
@@ -151,9 +150,7 @@ const CommandSpec* find_command(const std::string& name) {
 std::vector<std::string> command_names() {
   std::vector<std::string> names;
   for (const auto& spec : command_table()) {
-    if (spec.verb) {
-      names.push_back(spec.name);
-    }
+    names.push_back(spec.name);
   }
   return names;
 }
@@ -200,9 +197,7 @@ std::string general_help() {
       "experts.\n\n"
       "Usage: baton COMMAND [flags]      (under mpirun or srun, or alone)\n\n";
   for (const auto& command : command_table()) {
-    if (command.verb) {
-      text += fmt::format("  {:<10} {}\n", command.name, command.summary);
-    }
+    text += fmt::format("  {:<10} {}\n", command.name, command.summary);
   }
   text +=
       "\n  baton COMMAND --help   flags and examples of a command\n"

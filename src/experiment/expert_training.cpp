@@ -265,31 +265,23 @@ class ExpertTraining {
   }
 
   static base::Json header_of(const expert::TrainingState& saved) {
-    return {saved.seed,
-            saved.step,
-            saved.num_updates,
-            saved.slot,
-            saved.skipped_updates,
-            saved.first_loss,
-            saved.last_loss,
-            saved.seconds,
-            saved.num_tokens,
-            saved.parameters.size()};
+    return {
+        saved.seed,      saved.step,    saved.num_updates, saved.skipped_updates,  saved.first_loss,
+        saved.last_loss, saved.seconds, saved.num_tokens,  saved.parameters.size()};
   }
 
   static void read_header(const base::Json& facts,
                           std::size_t num_parameters,
                           expert::TrainingState& saved) {
-    BATON_ASSERT(facts[9].get<std::size_t>() == num_parameters, facts.dump());
+    BATON_ASSERT(facts[8].get<std::size_t>() == num_parameters, facts.dump());
     saved.seed = facts[0].get<std::uint64_t>();
     saved.step = facts[1].get<std::int64_t>();
     saved.num_updates = facts[2].get<std::int64_t>();
-    saved.slot = facts[3].get<std::int64_t>();
-    saved.skipped_updates = facts[4].get<std::vector<std::int64_t>>();
-    saved.first_loss = facts[5].get<double>();
-    saved.last_loss = facts[6].get<double>();
-    saved.seconds = facts[7].get<double>();
-    saved.num_tokens = facts[8].get<std::int64_t>();
+    saved.skipped_updates = facts[3].get<std::vector<std::int64_t>>();
+    saved.first_loss = facts[4].get<double>();
+    saved.last_loss = facts[5].get<double>();
+    saved.seconds = facts[6].get<double>();
+    saved.num_tokens = facts[7].get<std::int64_t>();
     for (std::vector<float>* values :
          {&saved.parameters, &saved.first_moment, &saved.second_moment}) {
       values->resize(num_parameters);

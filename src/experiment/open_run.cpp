@@ -64,8 +64,11 @@ LoadedExperts load_experts(const run::RunFolder& folder, const Workspace& worksp
       base::log_warning("run",
                         path.string() + " is not recorded in run.json; its own checksums decide");
     }
-    expert::ExpertState state = checkpoint::load_expert(path);
+    // Another base is told from a damaged expert, so it comes first.
+    expert::ExpertState state = checkpoint::load_expert(path, {.task = task});
     check_base(state, workspace, path);
+    expert::check_expert(state, path.string(),
+                         {.base = weights::base_sizes_of(workspace.model->config())});
     experts.adapters.push_back(
         model::adapter_from_state(state, num_layers, workspace.model->device()));
     state.arrays.clear();

@@ -42,11 +42,11 @@ data::RehearsalBuffer load_or_make_buffer(const config::Config& config,
     return made;
   }
   if (!folder.verify(folder.buffer_file(task))) {
-    const data::RehearsalBuffer found = checkpoint::load_buffer(path);
+    const data::RehearsalBuffer found = checkpoint::load_buffer(path, task);
     folder.record_file(folder.buffer_file(task), task, found.fingerprint(), run::made_here());
     return found;
   }
-  return checkpoint::load_buffer(path);
+  return checkpoint::load_buffer(path, task);
 }
 
 // A buffer left by other rows or settings must not become an expert's negatives unseen.
@@ -150,7 +150,7 @@ std::vector<std::size_t> find_missing_experts(run::RunFolder& folder,
     if (condition == run::FileCondition::kDamaged) {
       folder.verify(file);  // throws, with both sums
     }
-    const expert::ExpertState found = checkpoint::load_expert(path);
+    const expert::ExpertState found = checkpoint::load_expert(path, {.task = task});
     expert::Identity expected = identities[index];
     if (!expected.facts().contains("task_rows") && found.identity.facts().contains("task_rows")) {
       expected.set("task_rows", found.identity.facts().at("task_rows"));

@@ -195,11 +195,9 @@ void ExpertLearner::copy_state(expert::TrainingState& state) const {
   state.seed = options_.seed;
   state.step = step_;
   state.num_updates = num_updates();
-  state.slot = 0;
   copy(parameters_, state.parameters);
   copy(optimizer_.first_moment(), state.first_moment);
   copy(optimizer_.second_moment(), state.second_moment);
-  state.gradient.clear();
   state.skipped_updates.assign(left_out_.begin(), left_out_.end());
   state.first_loss = first_loss_;
   state.last_loss = last_loss_;
@@ -231,9 +229,6 @@ void ExpertLearner::restore(const expert::TrainingState& state) {
   }
   if (state.seed != options_.seed) {
     refuse("seed", options_.seed, state.seed);
-  }
-  if (state.slot != 0) {
-    refuse("micro-batch slots of an unfinished update", 0, state.slot);
   }
   const auto view = [](const std::vector<float>& values) {
     return at::from_blob(const_cast<float*>(values.data()),

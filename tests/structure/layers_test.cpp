@@ -41,7 +41,7 @@ const std::map<std::string, Room>& rooms() {
       {"checkpoint", {4, {"base", "data", "expert"}}},
       {"train", {4, {"base", "comm", "data", "expert", "model"}}},
       {"method", {4, {"base", "data", "expert"}}},
-      {"run", {5, {"base", "checkpoint", "device"}}},
+      {"run", {5, {"base", "checkpoint", "device", "expert", "weights"}}},
       {"eval", {5, {"base", "data", "method", "metrics", "model", "tokenizer"}}},
       {"work", {6, {"base", "comm", "coordinator", "run"}}},
       {"experiment",

@@ -98,12 +98,8 @@ class RunFolder {
   std::filesystem::path expert_path(const std::string& task) const {
     return root_ / expert_file(task);
   }
-  std::filesystem::path buffer_path(const std::string& task) const {
-    return root_ / buffer_file(task);
-  }
   std::filesystem::path log_path(const std::string& task) const { return root_ / log_file(task); }
   std::filesystem::path eval_folder() const { return root_ / "eval"; }
-  std::filesystem::path report_path() const { return root_ / "report.html"; }
 
   /// Notes a file on disk as finished (its SHA-256 is computed here) and saves run.json.
   void record_file(const std::string& relative,

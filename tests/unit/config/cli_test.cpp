@@ -120,10 +120,6 @@ TEST(Cli, UnknownCommandsAndFlagsNameTheNearest) {
   EXPECT_THAT(error_of({"inspect", "a", "--jsn"}), HasSubstr("did you mean '--json'?"));
 }
 
-TEST(Cli, NotAvailableYet) {
-  EXPECT_THAT(error_of({"report", "--run", "r"}), HasSubstr("not available in this version"));
-}
-
 TEST(Cli, DoctorLooksAtOneFolder) {
   EXPECT_TRUE(parse({"doctor", "--json"}).path.empty());
   EXPECT_EQ(parse({"doctor", "--dir", "runs"}).path, "runs");

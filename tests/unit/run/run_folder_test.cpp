@@ -69,7 +69,7 @@ TEST_F(RunFolderTest, RecordComesBackAlsoAfterAMove) {
   EXPECT_EQ(file.made_by.seconds, 1.5);
   EXPECT_EQ(file.made_by.host, device::host_name());
   EXPECT_TRUE(moved.verify("experts/01-qa.h5"));
-  EXPECT_EQ(moved.buffer_path("sum"), folder_ / "moved/buffers/02-sum.h5");
+  EXPECT_EQ(moved.path_of(moved.buffer_file("sum")), folder_ / "moved/buffers/02-sum.h5");
   EXPECT_EQ(moved.log_file("sum"), "logs/02-sum.jsonl");
   EXPECT_EQ(moved.checkpoint_folder("sum"), "checkpoints/02-sum");
 }
@@ -161,7 +161,7 @@ TEST_F(RunFolderTest, InspectSeesWholeAndDamagedFiles) {
   RunFolder run = make_run();
   checkpoint::save_expert(run.expert_path("qa"), small_expert(1));
   run.record_file(run.expert_file("qa"), "qa", small_expert().identity.fingerprint(), some_maker());
-  checkpoint::save_buffer(run.buffer_path("qa"), small_buffer());
+  checkpoint::save_buffer(run.path_of(run.buffer_file("qa")), small_buffer());
   run.record_file(run.buffer_file("qa"), "qa", small_buffer().fingerprint(), some_maker());
   base::OrderedJson facts = inspect_path(folder_ / "run");
   EXPECT_EQ(facts["condition"], "ok");

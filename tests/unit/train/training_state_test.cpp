@@ -230,7 +230,6 @@ TEST_F(TrainingStateTest, RefusesStateOfAnotherTraining) {
   EXPECT_TRUE(refused([](TrainingState& state) { state.step = state.num_updates + 1; }));
   EXPECT_TRUE(refused([](TrainingState& state) { state.step = -1; }));
   EXPECT_TRUE(refused([](TrainingState& state) { ++state.seed; }));
-  EXPECT_TRUE(refused([](TrainingState& state) { state.slot = 1; }));
 }
 
 }  // namespace
