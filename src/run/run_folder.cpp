@@ -57,8 +57,7 @@ RunFolder RunFolder::create(const std::filesystem::path& root, RunRecord record)
   return run;
 }
 
-RunFolder RunFolder::load(const std::filesystem::path& root) {
-  const std::filesystem::path path = root / kRunFile;
+void RunFolder::require(const std::filesystem::path& root) {
   if (!exists(root)) {
     throw base::Error(
         base::ErrorKind::kUsage, "no run in this folder",
@@ -67,6 +66,11 @@ RunFolder RunFolder::load(const std::filesystem::path& root) {
          .found = std::filesystem::is_directory(root) ? "a folder without it" : "no such folder",
          .fix = "check the path, or train first"});
   }
+}
+
+RunFolder RunFolder::load(const std::filesystem::path& root) {
+  require(root);
+  const std::filesystem::path path = root / kRunFile;
   return {root,
           run_record_from_json(base::read_json_file(path, base::ErrorKind::kModel), path.string())};
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "baton/base/error.hpp"
 #include "baton/base/text.hpp"
@@ -79,6 +80,23 @@ void check_version(const Json& json, const std::string& origin) {
   }
 }
 
+void check_tasks(const std::vector<std::string>& tasks, const std::string& origin) {
+  if (tasks.empty()) {
+    refuse(origin + ", tasks", "the names of the run's tasks", "no task");
+  }
+  std::set<std::string> seen;
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    if (!seen.insert(tasks[i]).second) {
+      refuse(origin + ", tasks", "every task once", tasks[i] + " twice");
+    }
+    try {
+      task_file_stem(i, tasks[i]);
+    } catch (const base::Error& error) {
+      refuse(origin + ", tasks", error.details().expected, error.details().found);
+    }
+  }
+}
+
 }  // namespace
 
 MadeBy made_here() {
@@ -138,9 +156,7 @@ RunRecord run_record_from_json(const Json& json, const std::string& origin) {
     refuse(origin, "config, tasks, files, replaced and warnings as this program writes them",
            error.what());
   }
-  for (std::size_t i = 0; i < record.tasks.size(); ++i) {
-    task_file_stem(i, record.tasks[i]);
-  }
+  check_tasks(record.tasks, origin);
   return record;
 }
 

@@ -76,6 +76,8 @@ class RunFolder {
   /// No run.json: kUsage. Damaged or newer: kModel.
   static RunFolder load(const std::filesystem::path& root);
   static bool exists(const std::filesystem::path& root);
+  /// The kUsage error of load() alone.
+  static void require(const std::filesystem::path& root);
 
   /// Writes run.json in one step.
   void save() const;

@@ -8,10 +8,12 @@
 #include "baton/device/host.hpp"
 #include "baton/run/inspect.hpp"
 #include "baton/run/run_record.hpp"
-#include "checkpoint_fixture.hpp"
+#include "unit/checkpoint/checkpoint_fixture.hpp"
 
 namespace baton::run {
 namespace {
+
+using namespace checkpoint;  // the fixture and its small files
 
 using ::testing::HasSubstr;
 
@@ -149,6 +151,12 @@ TEST_F(RunFolderTest, BadRunJsonIsRefusedInWords) {
   EXPECT_THAT(refused("{\"format_version\": 2}").summary(), HasSubstr("newer version"));
   base::Json json = base::Json::parse(good);
   json["tasks"] = {1, 2};
+  refused(json.dump());
+  json["tasks"] = base::Json::array();
+  EXPECT_EQ(refused(json.dump()).details().found, "no task");
+  json["tasks"] = {"qa", "sum", "qa"};
+  EXPECT_EQ(refused(json.dump()).details().found, "qa twice");
+  json["tasks"] = {"qa", "../sum"};
   refused(json.dump());
   json = base::Json::parse(good);
   json["files"]["../x.h5"] = base::Json::object();
