@@ -80,7 +80,7 @@ config::Config config_of_run(const run::RunFolder& folder,
 LoadedExperts load_experts(const run::RunFolder& folder, const Workspace& workspace) {
   std::vector<std::string> missing;
   for (const std::string& task : folder.record().tasks) {
-    if (!std::filesystem::exists(folder.expert_path(task))) {
+    if (!folder.has(folder.expert_file(task))) {
       missing.push_back(task);
     }
   }
