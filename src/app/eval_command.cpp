@@ -80,10 +80,21 @@ std::string facts_of(const config::Config& config,
   std::string facts =
       fmt::format("{} {} {} {} {}", workspace.model->fingerprint(), workspace.dtype,
                   config.eval.eval_batch_size, config.data.max_new_tokens, num_threads);
-  for (const expert::ExpertState& expert : experts.states) {
-    facts += fmt::format(" {} {}", expert.task, expert.identity.fingerprint());
+  for (std::size_t i = 0; i < experts.chain.size(); ++i) {
+    // The file, for one identity may have been trained to other bytes; the threshold, for it may be
+    // set anew without a change of the file.
+    facts += fmt::format(" {} {} {}", experts.chain[i].name, experts.digests[i],
+                         experts.chain[i].threshold);
   }
   return facts;
+}
+
+std::int64_t num_queries_of(const eval::EvaluationChunk& chunk) {
+  std::int64_t count = 0;
+  for (const std::vector<eval::QueryPlace>& batch : chunk.batches) {
+    count += static_cast<std::int64_t>(batch.size());
+  }
+  return count;
 }
 
 class EvalRun {
@@ -93,7 +104,7 @@ class EvalRun {
 
   int run() {
     world_.check_same_build(base::build_identity(config::version()));
-    work::together(world_, [this] { open(); });
+    open();
     work::Watchdog watchdog(
         world_, heartbeat_,
         {.timeout_seconds = static_cast<double>(config_.cluster.timeout_seconds),
@@ -107,15 +118,21 @@ class EvalRun {
  private:
   bool leads() const { return world_.rank() == 0; }
 
+  // run.json is read under the lock: whoever had the folder before may have written it to the last.
   void open() {
-    folder_.emplace(run::RunFolder::load(command_.run));
-    config_ = experiment::config_of_run(*folder_, command_.overrides, config::Purpose::kEval);
-    metrics::make_metric(config_.eval.metric);
     std::optional<run::RunLock> lock;
-    if (leads()) {
-      lock.emplace(command_.run);
-    }
-    session_.begin(command_.run, std::move(lock));
+    work::together(world_, [&] {
+      if (leads()) {
+        run::RunFolder::require(command_.run);
+        lock.emplace(command_.run);
+      }
+    });
+    work::together(world_, [&] {
+      folder_.emplace(run::RunFolder::load(command_.run));
+      config_ = experiment::config_of_run(*folder_, command_.overrides, config::Purpose::kEval);
+      metrics::make_metric(config_.eval.metric);
+      session_.begin(command_.run, std::move(lock));
+    });
   }
 
   int evaluate() {
@@ -201,21 +218,21 @@ class EvalRun {
 
   // Every rank is a group of its own, but for one that only coordinates.
   work::WorkOutcome compute() {
-    const std::vector<std::size_t> todo = chunks_to_do();
+    todo_ = chunks_to_do();
     const bool is_dedicated = config_.cluster.coordinator == "dedicated" && world_.size() > 1;
     work::WorkRequest request;
     for (int rank = is_dedicated ? 1 : 0; rank < world_.size(); ++rank) {
       request.groups.push_back({rank});
     }
-    for (const std::size_t chunk : todo) {
+    for (const std::size_t chunk : todo_) {
       request.items.push_back({fmt::format("chunk {}", chunk), chunks_[chunk].cost, 1, {}});
     }
     request.run_item = [&](int item, int, comm::Communicator&, work::ItemContext& context) {
-      return evaluate_item(todo[static_cast<std::size_t>(item)], context);
+      return evaluate_item(todo_[static_cast<std::size_t>(item)], context);
     };
-    num_done_ = chunks_.size() - todo.size();
+    num_done_ = chunks_.size() - todo_.size();
     if (leads()) {
-      board_.emplace(std::vector<std::string>{"chunks"}, static_cast<std::int64_t>(todo.size()));
+      board_.emplace(std::vector<std::string>{"chunks"}, static_cast<std::int64_t>(todo_.size()));
     }
     timings_.assign(request.groups.size(), {});
     request.on_event = [this](const coordinator::Event& event) { note(event); };
@@ -263,6 +280,7 @@ class EvalRun {
       timings.total_seconds += facts[2].get<double>();
       timings.num_batches += facts[3].get<std::int64_t>();
       ++num_done_;
+      num_queries_ += num_queries_of(chunks_[todo_[static_cast<std::size_t>(finished->item)]]);
       coordinator::Progress progress;
       progress.step = static_cast<std::int64_t>(num_done_);
       progress.num_steps = static_cast<std::int64_t>(chunks_.size());
@@ -314,7 +332,8 @@ class EvalRun {
     base::write_file_atomically(folder / "matrix.csv", result.matrix.to_csv());
     base::write_file_atomically(
         folder / "timings.json",
-        eval::timings_json(timings_, num_threads_, static_cast<std::int64_t>(records.size())));
+        eval::timings_json({timings_, num_threads_, num_queries_,
+                            static_cast<std::int64_t>(records.size()) - num_queries_}));
     base::write_file_atomically(folder / "results.json",
                                 eval::results_json(result, describe_base(config_, *workspace_)));
     run::MadeBy made = run::made_here();
@@ -345,7 +364,9 @@ class EvalRun {
   std::vector<eval::EvaluationChunk> chunks_;
   std::optional<experiment::PartialEvaluation> partial_;
   std::optional<ProgressBoard> board_;      // rank 0
+  std::vector<std::size_t> todo_;           // the chunks that this call computes
   std::vector<eval::RankTimings> timings_;  // rank 0, by worker
+  std::int64_t num_queries_ = 0;            // rank 0: of the chunks that this call computed
   std::size_t num_done_ = 0;                // rank 0
   std::int64_t num_mine_ = 0;               // chunks begun by this rank
 };

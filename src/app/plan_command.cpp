@@ -127,6 +127,7 @@ void add_tasks(const config::Config& config, const data::RowEncoder& encoder, Pl
       counter.negatives(tasks, experiment::read_general_rows(config));
   const std::int64_t micro = config.train.micro_batch_size;
   const std::filesystem::path root = config.output.output_dir;
+  const run::RunPaths paths(root, config.data.tasks);
   RowSums earlier = negatives[""];
   for (std::size_t index = 0; index < tasks.size(); ++index) {
     const RowSums own = counter.positives(tasks[index]);
@@ -140,8 +141,7 @@ void add_tasks(const config::Config& config, const data::RowEncoder& encoder, Pl
                          .num_updates();
     task.max_useful_ranks = experiment::max_useful_ranks(config);
     task.is_trained =
-        !root.empty() &&
-        std::filesystem::exists(root / "experts" / (run::task_file_stem(index, task.name) + ".h5"));
+        !root.empty() && std::filesystem::exists(paths.path_of(paths.expert_file(index)));
     inputs.tasks.push_back(task);
     earlier.num_rows += negatives[task.name].num_rows;
     earlier.num_tokens += negatives[task.name].num_tokens;

@@ -22,6 +22,7 @@
 #include "baton/experiment/expert_training.hpp"
 #include "baton/experiment/run_rows.hpp"
 #include "baton/experiment/run_setup.hpp"
+#include "baton/experiment/run_start.hpp"
 #include "baton/experiment/versions.hpp"
 #include "baton/work/run_session.hpp"
 #include "baton/work/watchdog.hpp"
@@ -59,6 +60,7 @@ class TrainRun {
   void read_config() {
     config_ =
         config::load_config(command_.config_file, command_.overrides, config::Purpose::kTrain);
+    paths_ = run::RunPaths(root(), config_.data.tasks);
     faults_ = experiment::FaultInjection::from_environment(world_.rank());
   }
 
@@ -70,13 +72,7 @@ class TrainRun {
     experiment::OpenRun open = experiment::open_run(config_);
     folder_.emplace(std::move(open.folder));
     session_.begin(root(), std::move(open.lock));
-    for (const std::string& name : command_.replace) {
-      const std::string moved = folder_->move_aside(name);
-      checkpoint::remove_generations(folder_->path_of(folder_->checkpoint_folder(name)));
-      base::log_info("train", moved.empty()
-                                  ? fmt::format("{}: no expert to replace", name)
-                                  : fmt::format("{}: the old expert is now {}", name, moved));
-    }
+    start_.emplace(config_, *folder_, command_.replace);
   }
 
   int run_in_folder() {
@@ -84,10 +80,14 @@ class TrainRun {
         experiment::set_threads(config_.cluster, world_.local_rank(), world_.local_size());
     load();
     find_missing();
+    if (!missing_.empty()) {
+      work::together(world_, [this] { prepare(); });
+    }
+    session_.stop_point();
+    carry_out();
     if (missing_.empty()) {
       return finish_without_work();
     }
-    work::together(world_, [this] { prepare(); });
     session_.stop_point();
     const work::WorkOutcome outcome = train_all();
     return close_run(outcome);
@@ -105,7 +105,7 @@ class TrainRun {
     work::together(world_, [&] {
       if (leads()) {
         rows_.general = experiment::read_general_rows(config_);
-        rows_.tasks = experiment::load_task_rows(config_, *folder_);
+        rows_.tasks = start_->read_rows();
         bytes = experiment::to_bytes(rows_);
       }
     });
@@ -156,12 +156,7 @@ class TrainRun {
     std::string message;
     work::together(world_, [&] {
       if (leads()) {
-        base::Json missing = experiment::find_missing_experts(*folder_, identities_);
-        message = missing.dump();
-        experiment::check_saved_states(config_, *folder_, identities_,
-                                       missing.get<std::vector<std::size_t>>());
-        folder_->record().config = config::resolved(config_);
-        folder_->save();
+        message = base::Json(start_->find_missing(identities_)).dump();
       }
     });
     const auto everyone = world_.make_world_group();
@@ -169,6 +164,15 @@ class TrainRun {
     everyone->close();
     missing_ = base::parse_json(message, base::ErrorKind::kInternal, "missing experts")
                    .get<std::vector<std::size_t>>();
+  }
+
+  // Everything is read and checked: the run folder may change now.
+  void carry_out() {
+    work::together(world_, [&] {
+      if (leads()) {
+        start_->carry_out(rows_.tasks);
+      }
+    });
   }
 
   void prepare() {
@@ -206,15 +210,7 @@ class TrainRun {
   }
 
   experiment::ExpertJob job_of(const experiment::PreparedExpert& expert) const {
-    const std::string& task = rows_.tasks[expert.task_index].name;
-    const std::string stem = run::task_file_stem(expert.task_index, task);
-    return {config_,
-            *workspace_,
-            expert,
-            identities_[expert.task_index],
-            root() / "experts" / (stem + ".h5"),
-            root() / "logs" / (stem + ".jsonl"),
-            root() / "checkpoints" / stem};
+    return {config_, *workspace_, expert, identities_[expert.task_index], paths_};
   }
 
   std::int64_t updates_of(const experiment::PreparedExpert& expert) const {
@@ -441,7 +437,9 @@ class TrainRun {
   config::Config config_;
   experiment::FaultInjection faults_;
   int num_threads_ = 1;
-  std::optional<run::RunFolder> folder_;  // rank 0
+  run::RunPaths paths_;
+  std::optional<run::RunFolder> folder_;       // rank 0
+  std::optional<experiment::RunStart> start_;  // rank 0
   std::optional<experiment::Workspace> workspace_;
   experiment::RunRows rows_;
   std::vector<expert::Identity> identities_;

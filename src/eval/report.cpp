@@ -137,12 +137,10 @@ std::string predictions_jsonl(const EvaluationInput& input, const EvaluationResu
   return lines;
 }
 
-std::string timings_json(const std::vector<RankTimings>& timings,
-                         int threads_per_rank,
-                         std::int64_t num_queries) {
+std::string timings_json(const CallTimings& call) {
   OrderedJson ranks = OrderedJson::array();
   double longest = 0;
-  for (const RankTimings& rank : timings) {
+  for (const RankTimings& rank : call.by_rank) {
     longest = std::max(longest, rank.total_seconds);
     OrderedJson entry;
     entry["seconds"] = rank.total_seconds;
@@ -154,9 +152,14 @@ std::string timings_json(const std::vector<RankTimings>& timings,
   OrderedJson json;
   json["format"] = kFormat;
   json["seconds"] = longest;
-  json["seconds_per_query"] = longest / static_cast<double>(num_queries);
-  json["ranks"] = timings.size();
-  json["threads_per_rank"] = threads_per_rank;
+  json["queries"] = call.num_queries;
+  json["queries_before"] = call.num_queries_before;
+  json["seconds_per_query"] = nullptr;
+  if (call.num_queries > 0) {
+    json["seconds_per_query"] = longest / static_cast<double>(call.num_queries);
+  }
+  json["ranks"] = call.by_rank.size();
+  json["threads_per_rank"] = call.threads_per_rank;
   json["by_rank"] = ranks;
   return json.dump(1) + "\n";
 }

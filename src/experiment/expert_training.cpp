@@ -242,7 +242,7 @@ class ExpertTraining {
 
   expert::TrainingState load_saved_state() {
     checkpoint::NewestGeneration newest =
-        checkpoint::load_newest_generation(job_.checkpoint_folder);
+        checkpoint::load_newest_generation(job_.checkpoint_folder());
     for (const std::string& line : newest.passed_over) {
       base::log_warning("save", fmt::format("{}: {}", task_, line));
     }
@@ -290,9 +290,9 @@ class ExpertTraining {
 
   void open_files() {
     if (leads()) {
-      log_.emplace(job_.log_path, trainer_->learner().num_steps());
+      log_.emplace(job_.log_path(), trainer_->learner().num_steps());
     }
-    SavePlan plan{job_.checkpoint_folder, job_.config.train.save_steps,
+    SavePlan plan{job_.checkpoint_folder(), job_.config.train.save_steps,
                   job_.config.train.save_seconds};
     plan.note = [this](const base::OrderedJson& line) { log_->write(line); };
     saves_.emplace(leads(), plan, trainer_->learner(), facts_, hooks_.stop_watcher);
@@ -435,7 +435,7 @@ class ExpertTraining {
       calibrate_threshold(job_, trainer_->learner().adapter(), state_);
     }
     state_.arrays = model::arrays_of(trainer_->learner().adapter());
-    checkpoint::save_expert(job_.expert_path, state_);
+    checkpoint::save_expert(job_.expert_path(), state_);
   }
 
   const ExpertJob& job_;

@@ -4,8 +4,10 @@
 
 #include "baton/base/error.hpp"
 #include "baton/base/log.hpp"
+#include "baton/base/sha256.hpp"
 #include "baton/base/text.hpp"
 #include "baton/checkpoint/expert_file.hpp"
+#include "baton/config/options.hpp"
 
 namespace baton::experiment {
 
@@ -34,18 +36,51 @@ void check_base(const expert::ExpertState& state,
 
 }  // namespace
 
+namespace {
+
+// A key that is missing gets its default, as one that this version knew first; not those without
+// which no run can have begun.
+void require_keys(const std::map<std::string, std::string>& values, const std::string& origin) {
+  std::vector<std::string> missing;
+  for (const config::OptionInfo& info : config::option_list()) {
+    const auto found = values.find(info.key());
+    if (info.is_required && (found == values.end() || found->second.empty())) {
+      missing.push_back(info.key());
+    }
+  }
+  if (!missing.empty()) {
+    throw base::Error(base::ErrorKind::kModel, "the config in run.json is not whole",
+                      {.where = origin + ", config",
+                       .expected = "every key that a run needs",
+                       .found = "no " + base::join(missing, ", "),
+                       .fix = "restore run.json from a copy, or run `baton train` with the run's "
+                              "config again"});
+  }
+}
+
+}  // namespace
+
 config::Config config_of_run(const run::RunFolder& folder,
                              const std::vector<config::Override>& overrides,
                              config::Purpose purpose) {
-  const config::Config stored =
-      config::config_from_resolved(folder.record().config, (folder.root() / "run.json").string());
+  const std::string origin = (folder.root() / "run.json").string();
+  require_keys(folder.record().config, origin);
+  const config::Config stored = config::config_from_resolved(folder.record().config, origin);
+  if (stored.data.tasks != folder.record().tasks) {
+    throw base::Error(base::ErrorKind::kModel, "run.json contradicts itself",
+                      {.where = origin + ", data.tasks of its config",
+                       .expected = "its tasks: " + base::join(folder.record().tasks, ", "),
+                       .found = base::join(stored.data.tasks, ", "),
+                       .fix = "restore run.json from a copy, or run `baton train` with the run's "
+                              "config again"});
+  }
   return config::with_overrides(stored, overrides, purpose);
 }
 
 LoadedExperts load_experts(const run::RunFolder& folder, const Workspace& workspace) {
   std::vector<std::string> missing;
   for (const std::string& task : folder.record().tasks) {
-    if (!std::filesystem::exists(folder.expert_path(task))) {
+    if (!folder.has(folder.expert_file(task))) {
       missing.push_back(task);
     }
   }
@@ -73,6 +108,7 @@ LoadedExperts load_experts(const run::RunFolder& folder, const Workspace& worksp
         model::adapter_from_state(state, num_layers, workspace.model->device()));
     state.arrays.clear();
     experts.states.push_back(std::move(state));
+    experts.digests.push_back(base::sha256_file(path));
   }
   for (std::size_t i = 0; i < experts.states.size(); ++i) {
     const expert::ExpertState& state = experts.states[i];

@@ -16,10 +16,16 @@ std::string results_json(const EvaluationResult& result, const std::string& base
 /// predictions.jsonl: one line a query; the matrix can be recomputed from it alone.
 std::string predictions_jsonl(const EvaluationInput& input, const EvaluationResult& result);
 
-/// timings.json: seconds, ranks, threads.
-std::string timings_json(const std::vector<RankTimings>& timings,
-                         int threads_per_rank,
-                         std::int64_t num_queries);
+/// What one call of an evaluation took; queries that an earlier call left done took it nothing.
+struct CallTimings {
+  std::vector<RankTimings> by_rank;
+  int threads_per_rank = 1;
+  std::int64_t num_queries = 0;         // of this call
+  std::int64_t num_queries_before = 0;  // of earlier calls
+};
+
+/// timings.json: seconds, ranks, threads, queries of this call and of those before it.
+std::string timings_json(const CallTimings& call);
 
 /// Per task: base, chain, oracle, routing accuracy; then AR, BWT, FWT and forgetting with their
 /// formulas.

@@ -16,6 +16,7 @@ namespace baton::experiment {
 
 struct LoadedExperts {
   std::vector<expert::ExpertState> states;  // without arrays; oldest first
+  std::vector<std::string> digests;         // SHA-256 of each one's file
   std::vector<model::Adapter> adapters;
   std::vector<eval::ChainExpert> chain;  // points into adapters
 };

@@ -291,10 +291,14 @@ TEST(Report, NumbersReadBackEqualAndTablesNameTheirFormulas) {
   EXPECT_THAT(table, HasSubstr("rouge_l"));
   EXPECT_THAT(matrix_table(result), HasSubstr("0 (base)"));
   EXPECT_THAT(routing_table(result), HasSubstr("true task"));
-  const base::Json timings = base::Json::parse(timings_json({{1, 2, 3, 4}, {1, 2, 5, 4}}, 2, 10));
+  const base::Json timings =
+      base::Json::parse(timings_json({{{1, 2, 3, 4}, {1, 2, 5, 4}}, 2, 10, 7}));
   EXPECT_EQ(timings.at("seconds"), 5.0);
   EXPECT_EQ(timings.at("seconds_per_query"), 0.5);
+  EXPECT_EQ(timings.at("queries"), 10);
+  EXPECT_EQ(timings.at("queries_before"), 7);
   EXPECT_EQ(timings.at("ranks"), 2);
+  EXPECT_TRUE(base::Json::parse(timings_json({})).at("seconds_per_query").is_null());
 }
 
 TEST(Report, OneTaskHasNoTransfer) {
