@@ -143,7 +143,7 @@ class EvalRun {
     work::together(world_, [this] {
       workspace_.emplace(
           experiment::open_workspace(config_, world_.local_rank(), world_.local_size()));
-      experts_ = experiment::load_experts(*folder_, *workspace_);
+      experts_ = experiment::load_experts(*folder_, config_, *workspace_);
       input_ = read_queries(config_, *workspace_, experts_);
       chunks_ =
           eval::plan_chunks(input_, config_.eval.eval_batch_size, config_.data.max_new_tokens);

@@ -180,6 +180,7 @@ int run_plan_command(const config::Command& command) {
       config::load_config(command.config_file, command.overrides, config::Purpose::kPlan);
   experiment::Workspace workspace;
   experiment::open_text_parts(config, workspace);
+  experiment::find_indicators(config.method, workspace);
   const data::RowEncoder encoder(*workspace.tokenizer, *workspace.prompt_template,
                                  workspace.indicators, config.data.cutoff_len);
   PlanInputs inputs;

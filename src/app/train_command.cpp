@@ -20,6 +20,7 @@
 #include "baton/data/sampler.hpp"
 #include "baton/device/host.hpp"
 #include "baton/experiment/expert_training.hpp"
+#include "baton/experiment/identity.hpp"
 #include "baton/experiment/run_rows.hpp"
 #include "baton/experiment/run_setup.hpp"
 #include "baton/experiment/versions.hpp"
@@ -98,6 +99,7 @@ class TrainRun {
     work::together(world_, [this] {
       workspace_.emplace(
           experiment::open_workspace(config_, world_.local_rank(), world_.local_size()));
+      experiment::find_indicators(config_.method, *workspace_);
     });
     say_start();
     session_.stop_point();

@@ -14,6 +14,8 @@
 #include "baton/base/log.hpp"
 #include "baton/base/seed.hpp"
 #include "baton/device/cpu_facts.hpp"
+#include "baton/weights/llama_config.hpp"
+#include "baton/weights/safetensors.hpp"
 
 namespace baton::experiment {
 
@@ -109,11 +111,26 @@ void check_indicator_distance(const config::MethodConfig& method, const Workspac
   }
 }
 
+data::Indicators resolve_indicators(const config::MethodConfig& method,
+                                    const tokenizer::Tokenizer& tokenizer) {
+  const data::Indicators indicators{
+      resolve_indicator(method.accept_indicator, "method.accept_indicator", tokenizer),
+      resolve_indicator(method.pass_indicator, "method.pass_indicator", tokenizer)};
+  if (indicators.accept == indicators.pass) {
+    throw base::Error(base::ErrorKind::kUsage, "both indicators are the same token",
+                      {.where = "method.accept_indicator, method.pass_indicator",
+                       .expected = "two different tokens",
+                       .found = fmt::format("token {} twice", indicators.accept),
+                       .fix = "choose two different words"});
+  }
+  return indicators;
+}
+
 }  // namespace
 
 std::vector<std::int64_t> Workspace::stop_ids() const {
   std::vector<std::int64_t> ids{prompt_template->end_of_answer_id()};
-  for (const std::int64_t id : model->config().eos_token_ids) {
+  for (const std::int64_t id : base_eos_ids) {
     if (std::find(ids.begin(), ids.end(), id) == ids.end()) {
       ids.push_back(id);
     }
@@ -135,27 +152,28 @@ int set_threads(const config::ClusterConfig& cluster, int local_rank, int local_
   return threads;
 }
 
-data::Indicators resolve_indicators(const config::MethodConfig& method,
-                                    const tokenizer::Tokenizer& tokenizer) {
-  const data::Indicators indicators{
-      resolve_indicator(method.accept_indicator, "method.accept_indicator", tokenizer),
-      resolve_indicator(method.pass_indicator, "method.pass_indicator", tokenizer)};
-  if (indicators.accept == indicators.pass) {
-    throw base::Error(base::ErrorKind::kUsage, "both indicators are the same token",
-                      {.where = "method.accept_indicator, method.pass_indicator",
-                       .expected = "two different tokens",
-                       .found = fmt::format("token {} twice", indicators.accept),
-                       .fix = "choose two different words"});
-  }
-  return indicators;
-}
-
 void open_text_parts(const config::Config& config, Workspace& workspace) {
   const std::string& folder = config.model.model_name_or_path;
   workspace.tokenizer = tokenizer::load_tokenizer(folder);
   workspace.prompt_template =
       tokenizer::make_template(config.data.prompt_template, folder, *workspace.tokenizer);
-  workspace.indicators = resolve_indicators(config.method, *workspace.tokenizer);
+}
+
+void find_indicators(const config::MethodConfig& method, Workspace& workspace) {
+  workspace.indicators = resolve_indicators(method, *workspace.tokenizer);
+  if (workspace.model) {
+    check_indicator_distance(method, workspace);
+  }
+}
+
+Workspace open_workspace_without_model(const config::Config& config) {
+  const std::string& folder = config.model.model_name_or_path;
+  Workspace workspace;
+  workspace.dtype = config.model.dtype == "auto" ? "" : config.model.dtype;
+  workspace.base_fingerprint = weights::ModelWeights(folder).fingerprint();
+  workspace.base_eos_ids = weights::read_llama_config(folder).eos_token_ids;
+  open_text_parts(config, workspace);
+  return workspace;
 }
 
 Workspace open_workspace(const config::Config& config, int local_rank, int local_size) {
@@ -171,8 +189,9 @@ Workspace open_workspace(const config::Config& config, int local_rank, int local
           : at::Device(at::kCPU);
   const at::ScalarType type = workspace.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
   workspace.model = model::Decoder::load(config.model.model_name_or_path, type, place);
+  workspace.base_fingerprint = workspace.model->fingerprint();
+  workspace.base_eos_ids = workspace.model->config().eos_token_ids;
   open_text_parts(config, workspace);
-  check_indicator_distance(config.method, workspace);
   return workspace;
 }
 

@@ -10,6 +10,7 @@
 #include "baton/config/config.hpp"
 #include "baton/coordinator/group_plan.hpp"
 #include "baton/experiment/expert_rows.hpp"
+#include "baton/expert/expert_state.hpp"
 #include "baton/run/run_lock.hpp"
 #include "baton/run/run_record.hpp"
 #include "baton/weights/llama_config.hpp"
