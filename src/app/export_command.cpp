@@ -27,7 +27,7 @@ void check_model_folder(const config::Config& config,
     return;
   }
   const experiment::Workspace workspace = experiment::open_workspace_without_model(config);
-  check_common_identity(expert, experiment::common_identity(config, workspace), path);
+  experiment::check_common_identity(expert, experiment::common_identity(config, workspace), path);
 }
 
 }  // namespace

@@ -19,6 +19,7 @@
 #include "baton/device/cpu_facts.hpp"
 #include "baton/experiment/expert_rows.hpp"
 #include "baton/experiment/run_setup.hpp"
+#include "baton/experiment/workspace.hpp"
 #include "baton/method/see_rows.hpp"
 #include "baton/run/run_record.hpp"
 #include "commands.hpp"

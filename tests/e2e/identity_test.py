@@ -11,6 +11,7 @@ from support import digests, read_json, run, run_ok, run_tests, tiny_model, trai
 
 USAGE, MODEL = 2, 4
 TASKS = "loud, count"
+ALL = ("ask", "eval", "export", "train")
 PROMPT = "loudly loudly loudly loudly cat dog bird"
 
 
@@ -38,33 +39,31 @@ class Run(unittest.TestCase):
     def ask(cls):
         return run("ask", "--run", cls.folder, "--json", PROMPT)
 
-    def commands(self):
-        out = workspace() / "exported"
-        shutil.rmtree(out, ignore_errors=True)
-        return {"ask": self.ask(), "eval": run("eval", "--run", self.folder),
-                "export": run("export", "--run", self.folder, "--expert", "loud", "--out", out),
-                "train": run("train", "--config", self.config)}
+    def commands(self, names):
+        arguments = {"ask": ["--run", self.folder, "--json", PROMPT], "eval": ["--run", self.folder],
+                     "export": ["--run", self.folder, "--expert", "loud", "--out", workspace() / "exported"],
+                     "train": ["--config", self.config]}
+        return {name: run(name, *arguments[name]) for name in names}
 
-    def assert_refused(self, *facts, spared=()):
-        for name, result in self.commands().items():
-            if name in spared:
-                continue
+    def assert_refused(self, *facts, by=("ask", "train")):
+        for name, result in self.commands(by).items():
             self.assertEqual(result.code, USAGE if name == "train" else MODEL, name + ": " + result.text[-2000:])
             for fact in facts:
                 self.assertRegex(result.text, rf"(?m)^ +{fact}: expected .*, found ", name)
 
     def assert_accepted(self):
-        for name, result in self.commands().items():
+        results = self.commands(ALL)
+        for name, result in results.items():
             self.assertEqual(result.code, 0, name + ": " + result.text[-2000:])
-        self.assertEqual(self.ask().out, self.answer)
-        self.assertIn("nothing to do", run("train", "--config", self.config).text)
+        self.assertEqual(results["ask"].out, self.answer)
+        self.assertIn("nothing to do", results["train"].text)
 
 
 class Template(Run):
     def test_another_system_message(self):
         path = self.model / "chat_template.jinja"
         path.write_text(path.read_text().replace("helpful", "small"))
-        self.assert_refused("template default_system")
+        self.assert_refused("template default_system", by=ALL)
 
     def test_no_system_message(self):
         path = self.model / "chat_template.jinja"
@@ -101,7 +100,7 @@ class Tokens(Run):
             one, other = "x", "q"
             vocabulary[one], vocabulary[other] = vocabulary[other], vocabulary[one]
         self.change(edit)
-        self.assert_refused("tokenizer")
+        self.assert_refused("tokenizer", by=ALL)
 
     def test_ids_of_the_template_swapped(self):
         def edit(content):
@@ -151,7 +150,7 @@ class Record(Run):
 
     def test_a_changed_setting(self):
         self.change(lambda content: content["config"].update({"data.cutoff_len": "64"}))
-        self.assert_refused("data.cutoff_len", spared=("train",))
+        self.assert_refused("data.cutoff_len", by=("ask", "eval", "export"))
 
     def test_an_expert_of_an_older_version(self):
         name = "experts/01-loud.h5"
@@ -160,7 +159,7 @@ class Record(Run):
             file.attrs.modify("format_version", 1)
         self.change(lambda content: content["files"].pop(name))
         try:
-            for command, result in self.commands().items():
+            for command, result in self.commands(ALL).items():
                 self.assertEqual(result.code, MODEL, command + ": " + result.text[-2000:])
                 self.assertRegex(result.text, "older version", command)
                 self.assertIn("01-loud.h5", result.text, command)
