@@ -11,6 +11,7 @@
 #include "baton/base/json.hpp"
 #include "baton/base/text.hpp"
 #include "baton/data/row_encoder.hpp"
+#include "baton/device/device.hpp"
 #include "baton/eval/ask.hpp"
 #include "baton/experiment/open_run.hpp"
 #include "commands.hpp"
@@ -29,7 +30,7 @@ class Asker {
       config_ = experiment::config_of_run(*folder_, command.overrides, config::Purpose::kAsk);
     }
     experiment::set_threads(config_.cluster, 0, 1);
-    workspace_ = experiment::open_workspace(config_, 0);
+    workspace_ = experiment::open_workspace(config_, device::choose_device(0, 1));
     if (folder_) {
       experts_ = experiment::load_experts(*folder_, config_, workspace_);
     }

@@ -59,6 +59,10 @@ FaultInjection FaultInjection::from_environment(int world_rank) {
     if (number(values, "rank", 0) != world_rank) {
       continue;
     }
+    if (values.contains("kind") && values.at("kind") == "cpu") {
+      injection.instruction_set_ = values.contains("has") ? values.at("has") : "";
+      continue;
+    }
     Fault fault;
     fault.kind = values.contains("kind") ? values.at("kind") : "";
     fault.task = values.contains("task") ? values.at("task") : "";

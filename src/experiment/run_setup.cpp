@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "baton/base/error.hpp"
@@ -43,7 +44,7 @@ data::RehearsalBuffer load_or_make_buffer(const config::Config& config,
   }
   if (!folder.verify(folder.buffer_file(task))) {
     const data::RehearsalBuffer found = checkpoint::load_buffer(path);
-    folder.record_file(folder.buffer_file(task), task, found.fingerprint(), run::made_here());
+    folder.record_file(folder.buffer_file(task), task, found.fingerprint(), run::made_by_unknown());
     return found;
   }
   return checkpoint::load_buffer(path);
@@ -71,6 +72,18 @@ void check_buffer(const config::Config& config,
   }
 }
 
+// "" while nothing is trained: a run may then still be given another type.
+std::string dtype_it_began_in(const run::RunFolder& folder) {
+  const auto stored = folder.record().config.find("model.dtype");
+  const bool is_known = stored != folder.record().config.end() && stored->second != "auto";
+  const auto is_begun = [&folder](const std::string& task) {
+    return std::filesystem::exists(folder.expert_path(task)) ||
+           checkpoint::peek_newest_generation(folder.path_of(folder.checkpoint_folder(task)));
+  };
+  const std::vector<std::string>& tasks = folder.record().tasks;
+  return is_known && std::any_of(tasks.begin(), tasks.end(), is_begun) ? stored->second : "";
+}
+
 bool finished_before(const config::Config& config, std::size_t index) {
   return std::filesystem::exists(place(config, "buffers", index)) &&
          std::filesystem::exists(place(config, "experts", index));
@@ -78,7 +91,7 @@ bool finished_before(const config::Config& config, std::size_t index) {
 
 }  // namespace
 
-OpenRun open_run(const config::Config& config) {
+OpenRun open_run(config::Config& config, const std::vector<RankFacts>& ranks) {
   const std::filesystem::path root = config.output.output_dir;
   base::make_directories(root);
   run::RunLock lock(root);
@@ -87,14 +100,18 @@ OpenRun open_run(const config::Config& config) {
                    fmt::format("removed what an interrupted writer left: {}", path.string()));
   }
   if (!run::RunFolder::exists(root)) {
+    DtypeChoice dtype = choose_dtype(config.model.dtype, "", ranks);
+    config.model.dtype = dtype.dtype;
     run::RunRecord record;
     record.config = config::resolved(config);
     record.tasks = config.data.tasks;
-    return {std::move(lock), run::RunFolder::create(root, std::move(record))};
+    return {std::move(lock), run::RunFolder::create(root, std::move(record)), std::move(dtype)};
   }
   run::RunFolder folder = run::RunFolder::load(root);
   folder.extend_tasks(config.data.tasks);
-  return {std::move(lock), std::move(folder)};
+  DtypeChoice dtype = choose_dtype(config.model.dtype, dtype_it_began_in(folder), ranks);
+  config.model.dtype = dtype.dtype;
+  return {std::move(lock), std::move(folder), std::move(dtype)};
 }
 
 std::vector<TaskRows> load_task_rows(const config::Config& config, run::RunFolder& folder) {
@@ -170,7 +187,7 @@ std::vector<std::size_t> find_missing_experts(run::RunFolder& folder,
                                             task)});
     }
     if (condition == run::FileCondition::kUnrecorded) {
-      folder.record_file(file, task, found.identity.fingerprint(), run::made_here());
+      folder.record_file(file, task, found.identity.fingerprint(), run::made_by_unknown());
     }
   }
   return missing;

@@ -14,29 +14,13 @@
 #include "baton/base/log.hpp"
 #include "baton/base/seed.hpp"
 #include "baton/device/cpu_facts.hpp"
+#include "baton/experiment/rank_facts.hpp"
 #include "baton/weights/llama_config.hpp"
 #include "baton/weights/safetensors.hpp"
 
 namespace baton::experiment {
 
 namespace {
-
-void resolve_dtype(const std::string& asked, Workspace& workspace) {
-  const bool on_gpu = workspace.device.kind == device::DeviceKind::kCuda;
-  if (asked != "auto") {
-    workspace.dtype = asked;
-    workspace.dtype_reason = "as asked";
-  } else if (on_gpu) {
-    workspace.dtype = "bfloat16";
-    workspace.dtype_reason = "auto: a GPU";
-  } else if (device::has_fast_bf16()) {
-    workspace.dtype = "bfloat16";
-    workspace.dtype_reason = "auto: this CPU multiplies bf16 matrices in hardware";
-  } else {
-    workspace.dtype = "float32";
-    workspace.dtype_reason = "auto: this CPU has no fast bf16 products";
-  }
-}
 
 // Activations of a few megabytes come and go by the thousand: without this glibc maps and unmaps
 // each of them, and the kernel's zeroing of fresh pages takes a good part of a step.
@@ -176,13 +160,13 @@ Workspace open_workspace_without_model(const config::Config& config) {
   return workspace;
 }
 
-Workspace open_workspace(const config::Config& config, int local_rank, int local_size) {
+Workspace open_workspace(const config::Config& config, const device::Device& device) {
   Workspace workspace;
-  workspace.device = device::choose_device(local_rank, local_size);
-  if (!workspace.device.advice.empty()) {
-    base::log_warning("device", workspace.device.advice);
+  workspace.device = device;
+  if (!device.advice.empty()) {
+    base::log_warning("device", device.advice);
   }
-  resolve_dtype(config.model.dtype, workspace);
+  workspace.dtype = choose_dtype(config.model.dtype, "", {facts_of_this_rank(device, {})}).dtype;
   const at::Device place =
       workspace.device.kind == device::DeviceKind::kCuda
           ? at::Device(at::kCUDA, static_cast<at::DeviceIndex>(workspace.device.index))

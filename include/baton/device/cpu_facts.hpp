@@ -26,6 +26,8 @@ int usable_cores();
 
 /// AVX512-BF16 or AMX-BF16: bf16 matrix products are then several times faster than fp32.
 bool has_fast_bf16();
+/// The same of a CPU with these extensions, in words with blanks or "+" between them.
+bool has_fast_bf16(std::string_view instruction_set);
 
 /// The names we care about, in a fixed order and joined by "+", from the "flags" line of
 /// /proc/cpuinfo.

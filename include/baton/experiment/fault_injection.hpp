@@ -1,11 +1,15 @@
 #pragma once
 // Faults on demand, for tests of what happens then: BATON_FAULT="rank=1,step=5,kind=nan" in the
 // environment. Kinds:
-//   data, communication, storage, internal   the rank throws an error of this kind before a slot of
-//   that update nan      a value of the rank's gradient becomes NaN loop     the rank never returns
-//   from the update skip     the rank leaves out one collective of its group kill     the rank
-//   sends itself SIGKILL pause    the rank sleeps before every slot from that update on, seconds=T
-//   long (0.02 without it) signal   the rank sends itself SIGUSR1
+//   data, communication, storage, internal
+//            the rank throws an error of this kind before a slot of that update
+//   nan      a value of the rank's gradient becomes NaN
+//   loop     the rank never returns from the update
+//   skip     the rank leaves out one collective of its group
+//   kill     the rank sends itself SIGKILL
+//   pause    the rank sleeps before every slot from that update on, seconds=T long (0.02 without it)
+//   signal   the rank sends itself SIGUSR1
+//   cpu      the rank says that its CPU has other extensions, has="x86_64 avx2 fma"
 // task=NAME restricts it to one expert, attempt=N to the first N attempts; calls=N instead of
 // step=S means the N-th slot that this rank comes to in this process. Several are separated by
 // semicolons. Without the variable nothing here costs anything.
@@ -24,6 +28,8 @@ class FaultInjection {
   static FaultInjection from_environment(int world_rank);
 
   bool empty() const { return faults_.empty(); }
+  /// What the rank is to say of its CPU; "" for the truth.
+  const std::string& instruction_set() const { return instruction_set_; }
   /// Before each slot of update `step` (from 1) of `task`.
   void before_slot(const std::string& task,
                    int attempt,
@@ -44,6 +50,7 @@ class FaultInjection {
   bool is_due(const Fault& fault, const std::string& task, int attempt, std::int64_t step) const;
 
   std::vector<Fault> faults_;  // of this rank
+  std::string instruction_set_;
   mutable std::int64_t num_calls_ = 0;
 };
 

@@ -10,6 +10,7 @@
 #include "baton/config/config.hpp"
 #include "baton/coordinator/group_plan.hpp"
 #include "baton/experiment/expert_rows.hpp"
+#include "baton/experiment/rank_facts.hpp"
 #include "baton/expert/expert_state.hpp"
 #include "baton/run/run_lock.hpp"
 #include "baton/run/run_record.hpp"
@@ -18,12 +19,14 @@
 namespace baton::experiment {
 
 /// Opens or makes the run folder and takes its lock; refuses a task list that does not extend the
-/// run's own.
+/// run's own. config.model.dtype becomes the type that the run began in, or for a new run what the
+/// ranks compute fast: from here on it is never "auto", and run.json says it from its first moment.
 struct OpenRun {
   run::RunLock lock;
   run::RunFolder folder;
+  DtypeChoice dtype;
 };
-OpenRun open_run(const config::Config& config);
+OpenRun open_run(config::Config& config, const std::vector<RankFacts>& ranks);
 
 /// Reads the rows of every task, and its buffer where the run has one; missing buffers are made and
 /// recorded. A task that has both expert and buffer may have lost its training files. kStopped

@@ -19,7 +19,6 @@ namespace baton::experiment {
 struct Workspace {
   device::Device device;
   std::string dtype;                    // "float32" | "bfloat16", never "auto"
-  std::string dtype_reason;             // why, for the log
   std::unique_ptr<model::Decoder> model;  // nothing in a workspace that computes nothing
   std::string base_fingerprint;
   std::vector<std::int64_t> base_eos_ids;  // of the model's own configs
@@ -35,8 +34,9 @@ struct Workspace {
 /// least 1. Sets LibTorch's pools and warns when all ranks together have more threads than cores.
 int set_threads(const config::ClusterConfig& cluster, int local_rank, int local_size);
 
-/// Loads everything but the indicators, which only training needs: an expert has its own.
-Workspace open_workspace(const config::Config& config, int local_rank, int local_size = 1);
+/// Loads everything but the indicators, which only training needs: an expert has its own. "auto" is
+/// what this process alone computes fast; a run's config says the type that its world chose.
+Workspace open_workspace(const config::Config& config, const device::Device& device);
 
 /// Everything but a model, a device and a dtype: for commands that compute nothing but must know
 /// whether an expert belongs to the model folder. Reads every weight once.
