@@ -11,6 +11,7 @@
 #include "baton/base/json.hpp"
 #include "baton/base/text.hpp"
 #include "baton/data/row_encoder.hpp"
+#include "baton/device/device.hpp"
 #include "baton/eval/ask.hpp"
 #include "baton/experiment/open_run.hpp"
 #include "commands.hpp"
@@ -29,9 +30,9 @@ class Asker {
       config_ = experiment::config_of_run(*folder_, command.overrides, config::Purpose::kAsk);
     }
     experiment::set_threads(config_.cluster, 0, 1);
-    workspace_ = folder_ ? experiment::open_workspace(config_, 0) : open_base(config_);
+    workspace_ = experiment::open_workspace(config_, device::choose_device(0, 1));
     if (folder_) {
-      experts_ = experiment::load_experts(*folder_, workspace_);
+      experts_ = experiment::load_experts(*folder_, config_, workspace_);
     }
     router_ = method::make_router("sequential");
   }
@@ -63,15 +64,6 @@ class Asker {
   }
 
  private:
-  // The base alone needs no indicators; words that are not single tokens here must not keep it from
-  // answering.
-  static experiment::Workspace open_base(const config::Config& config) {
-    config::Config base_only = config;
-    base_only.method.accept_indicator = "id:0";
-    base_only.method.pass_indicator = "id:1";
-    return experiment::open_workspace(base_only, 0);
-  }
-
   static void print(const eval::AskResult& result) {
     std::cout << result.answer << '\n' << std::flush;
     std::string asked;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <iostream>
+#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -19,7 +20,7 @@
 #include "baton/eval/report.hpp"
 #include "baton/experiment/open_run.hpp"
 #include "baton/experiment/partial_evaluation.hpp"
-#include "baton/experiment/versions.hpp"
+#include "baton/experiment/rank_facts.hpp"
 #include "baton/metrics/metric.hpp"
 #include "baton/work/run_session.hpp"
 #include "baton/work/stop_signal.hpp"
@@ -157,20 +158,25 @@ class EvalRun {
     const work::Heartbeat::Section section(heartbeat_, "load");
     num_threads_ =
         experiment::set_threads(config_.cluster, world_.local_rank(), world_.local_size());
-    work::together(world_, [this] {
-      workspace_.emplace(
-          experiment::open_workspace(config_, world_.local_rank(), world_.local_size()));
-      experts_ = experiment::load_experts(*folder_, *workspace_);
+    device::Device device;
+    work::together(world_, [&] {
+      device = device::choose_device(world_.local_rank(), world_.local_size());
+      faults_ = experiment::FaultInjection::from_environment(world_.rank());
+    });
+    ranks_ = experiment::gather_rank_facts(world_, experiment::facts_of_this_rank(device, faults_));
+    work::together(world_, [&] {
+      workspace_.emplace(experiment::open_workspace(config_, device));
+      experts_ = experiment::load_experts(*folder_, config_, *workspace_);
       input_ = read_queries(config_, *workspace_, experts_);
       chunks_ =
           eval::plan_chunks(input_, config_.eval.eval_batch_size, config_.data.max_new_tokens);
-      partial_.emplace(folder_->eval_folder(), input_,
+      partial_.emplace(folder_->paths().eval_folder(), input_,
                        facts_of(config_, *workspace_, experts_, num_threads_));
     });
     work::together(world_, [this] {
       if (leads()) {
         say_start();
-        base::make_directories(folder_->eval_folder());
+        base::make_directories(folder_->paths().eval_folder());
         partial_->open();
       }
     });
@@ -187,6 +193,10 @@ class EvalRun {
             "{} queries of {} tasks in {} chunks, {} experts, base {}; {} ranks, {} threads each",
             num_queries, input_.tasks.size(), chunks_.size(), experts_.chain.size(),
             describe_base(config_, *workspace_), world_.size(), num_threads_));
+    const std::string unlike = experiment::describe_unlike_ranks(ranks_);
+    if (!unlike.empty()) {
+      base::log_warning("eval", unlike);
+    }
   }
 
   // Rank 0 looks which chunks an earlier call left; all get the list.
@@ -326,7 +336,7 @@ class EvalRun {
     }
     const std::vector<eval::QueryRecord> records = eval::assemble(input_, std::move(parts));
     const eval::EvaluationResult result = eval::summarise(input_, records, config_.eval.metric);
-    const std::filesystem::path folder = folder_->eval_folder();
+    const std::filesystem::path folder = folder_->paths().eval_folder();
     base::write_file_atomically(folder / "predictions.jsonl",
                                 eval::predictions_jsonl(input_, result));
     base::write_file_atomically(folder / "matrix.csv", result.matrix.to_csv());
@@ -336,10 +346,9 @@ class EvalRun {
                             static_cast<std::int64_t>(records.size()) - num_queries_}));
     base::write_file_atomically(folder / "results.json",
                                 eval::results_json(result, describe_base(config_, *workspace_)));
-    run::MadeBy made = run::made_here();
-    made.num_ranks = world_.size();
-    made.threads_per_rank = num_threads_;
-    experiment::add_library_versions(made.libraries);
+    std::vector<int> everyone(ranks_.size());
+    std::iota(everyone.begin(), everyone.end(), 0);
+    const run::MadeBy made = experiment::made_by_ranks(ranks_, everyone);
     for (const char* name : {"eval/predictions.jsonl", "eval/matrix.csv", "eval/results.json"}) {
       folder_->record_file(name, "", "", made);
     }
@@ -357,6 +366,8 @@ class EvalRun {
   work::Heartbeat heartbeat_;
   config::Config config_;
   int num_threads_ = 1;
+  experiment::FaultInjection faults_;
+  std::vector<experiment::RankFacts> ranks_;  // by world rank
   std::optional<run::RunFolder> folder_;
   std::optional<experiment::Workspace> workspace_;
   experiment::LoadedExperts experts_;

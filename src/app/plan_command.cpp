@@ -17,6 +17,7 @@
 #include "baton/device/memory_facts.hpp"
 #include "baton/experiment/expert_rows.hpp"
 #include "baton/experiment/run_setup.hpp"
+#include "baton/experiment/workspace.hpp"
 #include "baton/method/see_rows.hpp"
 #include "baton/run/run_record.hpp"
 #include "commands.hpp"
@@ -155,6 +156,7 @@ int run_plan_command(const config::Command& command) {
       config::load_config(command.config_file, command.overrides, config::Purpose::kPlan);
   experiment::Workspace workspace;
   experiment::open_text_parts(config, workspace);
+  experiment::find_indicators(config.method, workspace);
   const data::RowEncoder encoder(*workspace.tokenizer, *workspace.prompt_template,
                                  workspace.indicators, config.data.cutoff_len);
   PlanInputs inputs;

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iostream>
 #include <map>
 #include <optional>
@@ -18,12 +19,14 @@
 #include "baton/comm/make_communicator.hpp"
 #include "baton/coordinator/group_plan.hpp"
 #include "baton/data/sampler.hpp"
+#include "baton/device/device.hpp"
 #include "baton/device/host.hpp"
 #include "baton/experiment/expert_training.hpp"
+#include "baton/experiment/identity.hpp"
+#include "baton/experiment/rank_facts.hpp"
 #include "baton/experiment/run_rows.hpp"
 #include "baton/experiment/run_setup.hpp"
 #include "baton/experiment/run_start.hpp"
-#include "baton/experiment/versions.hpp"
 #include "baton/work/run_session.hpp"
 #include "baton/work/watchdog.hpp"
 #include "baton/work/work_loop.hpp"
@@ -42,7 +45,9 @@ class TrainRun {
   int run() {
     world_.check_same_build(base::build_identity(config::version()));
     work::together(world_, [this] { read_config(); });
+    meet();
     work::together(world_, [this] { open_folder(); });
+    share_dtype();
     work::Watchdog watchdog(
         world_, heartbeat_,
         {.timeout_seconds = static_cast<double>(config_.cluster.timeout_seconds),
@@ -64,20 +69,37 @@ class TrainRun {
     faults_ = experiment::FaultInjection::from_environment(world_.rank());
   }
 
+  // What the ranks are, before anything is decided or written.
+  void meet() {
+    work::together(world_, [this] {
+      num_threads_ =
+          experiment::set_threads(config_.cluster, world_.local_rank(), world_.local_size());
+      device_ = device::choose_device(world_.local_rank(), world_.local_size());
+    });
+    ranks_ =
+        experiment::gather_rank_facts(world_, experiment::facts_of_this_rank(device_, faults_));
+  }
+
+  // Rank 0 decided when it opened the folder.
+  void share_dtype() {
+    const auto everyone = world_.make_world_group();
+    config_.model.dtype = everyone->broadcast_bytes(config_.model.dtype, 0);
+    everyone->close();
+  }
+
   void open_folder() {
     if (!leads()) {
       session_.begin(root(), std::nullopt);
       return;
     }
-    experiment::OpenRun open = experiment::open_run(config_);
+    experiment::OpenRun open = experiment::open_run(config_, ranks_);
     folder_.emplace(std::move(open.folder));
+    dtype_reason_ = open.dtype.reason;
     session_.begin(root(), std::move(open.lock));
     start_.emplace(config_, *folder_, command_.replace);
   }
 
   int run_in_folder() {
-    num_threads_ =
-        experiment::set_threads(config_.cluster, world_.local_rank(), world_.local_size());
     load();
     find_missing();
     if (!missing_.empty()) {
@@ -96,8 +118,8 @@ class TrainRun {
   void load() {
     const work::Heartbeat::Section section(heartbeat_, "load");
     work::together(world_, [this] {
-      workspace_.emplace(
-          experiment::open_workspace(config_, world_.local_rank(), world_.local_size()));
+      workspace_.emplace(experiment::open_workspace(config_, device_));
+      experiment::find_indicators(config_.method, *workspace_);
     });
     say_start();
     session_.stop_point();
@@ -127,7 +149,7 @@ class TrainRun {
     session_.stop_point();
   }
 
-  void say_start() const {
+  void say_start() {
     if (!leads()) {
       return;
     }
@@ -141,7 +163,7 @@ class TrainRun {
         fmt::format("base {}: {:.1f} M weights, {} layers, width {}, as {} ({})",
                     config_.model.model_name_or_path,
                     static_cast<double>(sizes.num_parameters()) / 1e6, sizes.num_hidden_layers,
-                    sizes.hidden_size, workspace_->dtype, workspace_->dtype_reason));
+                    sizes.hidden_size, workspace_->dtype, dtype_reason_));
     base::log_info("train", workspace_->device.description);
     base::log_info("train",
                    fmt::format("{} ranks, {} on this machine, {} threads each; {}; template {}",
@@ -150,6 +172,14 @@ class TrainRun {
                                    ? "deterministic: the same bits for any number of ranks"
                                    : "fast reduction: last bits depend on the group's size",
                                workspace_->prompt_template->name()));
+    const std::string unlike = experiment::describe_unlike_ranks(ranks_);
+    if (!unlike.empty()) {
+      base::log_warning("train", unlike);
+      std::vector<std::string>& noted = folder_->record().warnings;
+      if (std::find(noted.begin(), noted.end(), unlike) == noted.end()) {
+        noted.push_back(unlike);
+      }
+    }
   }
 
   void find_missing() {
@@ -223,6 +253,7 @@ class TrainRun {
   work::WorkOutcome train_all() {
     work::WorkRequest request;
     request.groups = coordinator::rank_lists(plan_);
+    groups_ = request.groups;
     std::vector<std::string> names;
     std::int64_t total_steps = 0;
     for (std::size_t i = 0; i < prepared_.size(); ++i) {
@@ -290,9 +321,9 @@ class TrainRun {
     const experiment::ExpertOutcome outcome = experiment::train_expert(job, group, hooks);
     work::ItemResult result;
     result.stopped = outcome.stopped;
-    result.payload = base::Json::array({outcome.seconds, outcome.threshold, outcome.steps,
-                                        outcome.last_loss, group.size()})
-                         .dump();
+    result.payload =
+        base::Json::array({outcome.seconds, outcome.threshold, outcome.steps, outcome.last_loss})
+            .dump();
     return result;
   }
 
@@ -320,11 +351,9 @@ class TrainRun {
         base::parse_json(event.payload, base::ErrorKind::kInternal, "a finished expert");
     const experiment::PreparedExpert& expert = expert_of(event.item);
     const std::string& task = name_of(event.item);
-    run::MadeBy made = run::made_here();
-    made.num_ranks = facts[4].get<std::int64_t>();
-    made.threads_per_rank = num_threads_;
+    run::MadeBy made =
+        experiment::made_by_ranks(ranks_, groups_[static_cast<std::size_t>(event.group)]);
     made.seconds = facts[0].get<double>();
-    experiment::add_library_versions(made.libraries);
     folder_->record_file(folder_->expert_file(task), task,
                          identities_[expert.task_index].fingerprint(), made);
     checkpoint::remove_generations(folder_->path_of(folder_->checkpoint_folder(task)));
@@ -438,6 +467,9 @@ class TrainRun {
   experiment::FaultInjection faults_;
   int num_threads_ = 1;
   run::RunPaths paths_;
+  device::Device device_;
+  std::vector<experiment::RankFacts> ranks_;   // by world rank
+  std::string dtype_reason_;                   // rank 0
   std::optional<run::RunFolder> folder_;       // rank 0
   std::optional<experiment::RunStart> start_;  // rank 0
   std::optional<experiment::Workspace> workspace_;
@@ -448,6 +480,7 @@ class TrainRun {
   coordinator::PlanRequest plan_request_;
   coordinator::GroupPlan plan_;
   int group_index_ = -1;
+  std::vector<std::vector<int>> groups_;           // world ranks, the leader first
   std::optional<ProgressBoard> board_;             // rank 0
   std::map<int, std::vector<std::string>> table_;  // rank 0
 };

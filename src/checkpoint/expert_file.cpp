@@ -1,5 +1,7 @@
 #include "baton/checkpoint/expert_file.hpp"
 
+#include <fmt/format.h>
+
 #include <bit>
 #include <cstring>
 #include <set>
@@ -34,7 +36,7 @@ void add_facts(ContentDigest& digest, const ExpertState& state) {
   }
   digest.add("lora_activation", state.lora_activation);
   for (const std::int64_t id : state.invocation_ids) {
-    digest.add_int("invocation_id", id);
+    digest.add_int("invocation_ids", id);
   }
   digest.add_int("accept_token_id", state.accept_token_id)
       .add_int("pass_token_id", state.pass_token_id)
@@ -123,7 +125,17 @@ std::vector<expert::RocPoint> read_roc(const H5File& file) {
 
 // Reads and checks everything but the arrays.
 ExpertState read_facts(const H5File& file) {
-  check_kind(file, kExpertKind, kExpertFormatVersion);
+  if (check_kind(file, kExpertKind, kExpertFormatVersion) < kExpertFormatVersion) {
+    throw base::Error(
+        base::ErrorKind::kModel,
+        "an expert was written by an older version of this program, which did not "
+        "note what its tokenizer and template make of a prompt",
+        {.where = file.path().string(),
+         .expected = fmt::format("format_version {}", kExpertFormatVersion),
+         .found = fmt::format("format_version {}", file.integer("format_version")),
+         .fix = "train it again (`baton train --replace NAME`), or use the version of "
+                "the program that wrote it"});
+  }
   ExpertState state;
   state.task = file.text("task");
   state.identity = read_identity(file);

@@ -156,10 +156,13 @@ int usable_cores() {
 }
 
 bool has_fast_bf16() {
-  // "avx512_bf16", "amx_bf16"; the Arm name is left out, nothing was measured there.
-  const std::string names = cpu_facts().instruction_set;
-  return names.find("avx512_bf16") != std::string::npos ||
-         names.find("amx_bf16") != std::string::npos;
+  return has_fast_bf16(cpu_facts().instruction_set);
+}
+
+bool has_fast_bf16(std::string_view instruction_set) {
+  // The Arm name is left out, nothing was measured there.
+  return instruction_set.find("avx512_bf16") != std::string_view::npos ||
+         instruction_set.find("amx_bf16") != std::string_view::npos;
 }
 
 }  // namespace baton::device

@@ -23,35 +23,6 @@ std::vector<data::Example> read_general_rows(const config::Config& config) {
   return wanted > 0 ? method::choose_general(rows, wanted, config.train.seed) : rows;
 }
 
-expert::Identity identity_of(const config::Config& config,
-                             const Workspace& workspace,
-                             const std::vector<TaskRows>& tasks,
-                             std::size_t index,
-                             const std::vector<data::Example>& general_rows) {
-  expert::Identity identity;
-  for (const auto& [key, value] : config::identity_facts(config)) {
-    identity.set(key, value);
-  }
-  identity.set("model.dtype", workspace.dtype);
-  identity.set("data.template", workspace.prompt_template->name());
-  identity.set("base", workspace.model->fingerprint());
-  identity.set("tokenizer", workspace.tokenizer->fingerprint());
-  identity.set("accept_token_id", std::to_string(workspace.indicators.accept));
-  identity.set("pass_token_id", std::to_string(workspace.indicators.pass));
-  identity.set("task", tasks[index].name);
-  if (tasks[index].train) {
-    identity.set("task_rows", data::rows_fingerprint(*tasks[index].train));
-  }
-  for (std::size_t earlier = 0; earlier < index; ++earlier) {
-    identity.set(fmt::format("buffer {:02d} {}", earlier + 1, tasks[earlier].name),
-                 tasks[earlier].buffer.fingerprint());
-  }
-  if (!general_rows.empty()) {
-    identity.set("general_rows", data::rows_fingerprint(general_rows));
-  }
-  return identity;
-}
-
 std::int64_t PreparedExpert::num_tokens() const {
   std::int64_t count = 0;
   for (const data::TrainingRow& row : training) {

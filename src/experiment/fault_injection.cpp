@@ -36,11 +36,11 @@ std::string wish() {
   return text == nullptr ? "" : text;
 }
 
-constexpr std::array<std::string_view, 10> kKinds{"data",   "communication", "storage", "internal",
+constexpr std::array<std::string_view, 11> kKinds{"data",   "communication", "storage", "internal",
                                                   "nan",    "loop",          "skip",    "kill",
-                                                  "signal", "pause"};
-constexpr std::array<std::string_view, 8> kKeys{"rank",    "step",  "to",      "kind",
-                                                "attempt", "calls", "seconds", "task"};
+                                                  "signal", "pause",         "cpu"};
+constexpr std::array<std::string_view, 9> kKeys{"rank",  "step",    "to",   "kind", "attempt",
+                                                "calls", "seconds", "task", "has"};
 
 std::string list_of(std::span<const std::string_view> names) {
   return fmt::format("{}", fmt::join(names, ", "));
@@ -100,6 +100,12 @@ FaultInjection FaultInjection::from_environment(int world_rank) {
     const auto number = [&values](const char* key, std::int64_t fallback) {
       return values.contains(key) ? number_from<std::int64_t>(key, values.at(key)) : fallback;
     };
+    if (values.at("kind") == "cpu") {
+      if (number("rank", 0) == world_rank) {
+        injection.instruction_set_ = values["has"];
+      }
+      continue;
+    }
     Fault fault;
     fault.kind = values.at("kind");
     fault.task = values["task"];

@@ -8,33 +8,9 @@
 #include "baton/base/text.hpp"
 #include "baton/checkpoint/expert_file.hpp"
 #include "baton/config/options.hpp"
+#include "baton/experiment/identity.hpp"
 
 namespace baton::experiment {
-
-namespace {
-
-void check_base(const expert::ExpertState& state,
-                const Workspace& workspace,
-                const std::filesystem::path& path) {
-  if (state.base_fingerprint != workspace.model->fingerprint()) {
-    throw base::Error(
-        base::ErrorKind::kModel, "an expert was trained on another base model",
-        {.where = path.string(),
-         .expected = fmt::format("base {}", state.base_fingerprint.substr(0, 16)),
-         .found = fmt::format("base {}", workspace.model->fingerprint().substr(0, 16)),
-         .fix = "point model.model_name_or_path at the folder the run was trained with"});
-  }
-  const std::string& name = workspace.prompt_template->name();
-  if (state.prompt_template != name) {
-    throw base::Error(base::ErrorKind::kModel, "an expert was trained with another prompt template",
-                      {.where = path.string(),
-                       .expected = state.prompt_template,
-                       .found = name,
-                       .fix = "use the run's own settings"});
-  }
-}
-
-}  // namespace
 
 namespace {
 
@@ -77,7 +53,9 @@ config::Config config_of_run(const run::RunFolder& folder,
   return config::with_overrides(stored, overrides, purpose);
 }
 
-LoadedExperts load_experts(const run::RunFolder& folder, const Workspace& workspace) {
+LoadedExperts load_experts(const run::RunFolder& folder,
+                           const config::Config& config,
+                           const Workspace& workspace) {
   std::vector<std::string> missing;
   for (const std::string& task : folder.record().tasks) {
     if (!folder.has(folder.expert_file(task))) {
@@ -92,6 +70,7 @@ LoadedExperts load_experts(const run::RunFolder& folder, const Workspace& worksp
                        .fix = "run `baton train` with the run's config first"});
   }
   LoadedExperts experts;
+  const expert::Identity now = common_identity(config, workspace);
   const std::int64_t num_layers = workspace.model->config().num_hidden_layers;
   for (const std::string& task : folder.record().tasks) {
     const std::filesystem::path path = folder.expert_path(task);
@@ -101,7 +80,7 @@ LoadedExperts load_experts(const run::RunFolder& folder, const Workspace& worksp
     }
     // Another base is told from a damaged expert, so it comes first.
     expert::ExpertState state = checkpoint::load_expert(path, {.task = task});
-    check_base(state, workspace, path);
+    check_common_identity(state, now, path);
     expert::check_expert(state, path.string(),
                          {.base = weights::base_sizes_of(workspace.model->config())});
     experts.adapters.push_back(

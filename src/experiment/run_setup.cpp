@@ -2,16 +2,34 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "baton/base/file.hpp"
 #include "baton/base/log.hpp"
+#include "baton/checkpoint/generation.hpp"
 #include "baton/coordinator/memory_estimate.hpp"
 #include "baton/run/stale_files.hpp"
 
 namespace baton::experiment {
 
-OpenRun open_run(const config::Config& config) {
+namespace {
+
+// "" while nothing is trained: a run may then still be given another type.
+std::string dtype_it_began_in(const run::RunFolder& folder) {
+  const auto stored = folder.record().config.find("model.dtype");
+  const bool is_known = stored != folder.record().config.end() && stored->second != "auto";
+  const auto is_begun = [&folder](const std::string& task) {
+    return std::filesystem::exists(folder.expert_path(task)) ||
+           checkpoint::peek_newest_generation(folder.path_of(folder.checkpoint_folder(task)));
+  };
+  const std::vector<std::string>& tasks = folder.record().tasks;
+  return is_known && std::any_of(tasks.begin(), tasks.end(), is_begun) ? stored->second : "";
+}
+
+}  // namespace
+
+OpenRun open_run(config::Config& config, const std::vector<RankFacts>& ranks) {
   const std::filesystem::path root = config.output.output_dir;
   base::make_directories(root);
   run::RunLock lock(root);
@@ -20,15 +38,19 @@ OpenRun open_run(const config::Config& config) {
                    fmt::format("removed what an interrupted writer left: {}", path.string()));
   }
   if (!run::RunFolder::exists(root)) {
+    DtypeChoice dtype = choose_dtype(config.model.dtype, "", ranks);
+    config.model.dtype = dtype.dtype;
     run::RunRecord record;
     record.config = config::resolved(config);
     record.tasks = config.data.tasks;
-    return {std::move(lock), run::RunFolder::create(root, std::move(record))};
+    return {std::move(lock), run::RunFolder::create(root, std::move(record)), std::move(dtype)};
   }
   run::RunFolder folder = run::RunFolder::load(root);
   folder.finish_replacements();
   folder.extend_tasks(config.data.tasks);
-  return {std::move(lock), std::move(folder)};
+  DtypeChoice dtype = choose_dtype(config.model.dtype, dtype_it_began_in(folder), ranks);
+  config.model.dtype = dtype.dtype;
+  return {std::move(lock), std::move(folder), std::move(dtype)};
 }
 
 void fill_plan_request(const config::Config& config, coordinator::PlanRequest& request) {

@@ -188,13 +188,14 @@ bool RunStart::is_wish_done(std::size_t index, run::FileCondition condition) con
     return true;
   }
   return condition != run::FileCondition::kDamaged &&
-         checkpoint::load_expert(folder_.expert_path(name_of(index)), {.task = name_of(index)}).identity.fingerprint() ==
-             tasks_[index].asked;
+         checkpoint::load_expert(folder_.expert_path(name_of(index)), {.task = name_of(index)})
+                 .identity.fingerprint() == tasks_[index].asked;
 }
 
 void RunStart::check_expert(std::size_t index, const expert::Identity& identity, bool is_recorded) {
   const expert::Identity found =
-      checkpoint::load_expert(folder_.expert_path(name_of(index)), {.task = name_of(index)}).identity;
+      checkpoint::load_expert(folder_.expert_path(name_of(index)), {.task = name_of(index)})
+          .identity;
   expert::Identity expected = identity;
   if (!expected.facts().contains("task_rows") && found.facts().contains("task_rows")) {
     expected.set("task_rows", found.facts().at("task_rows"));
@@ -305,7 +306,7 @@ void RunStart::carry_out(const std::vector<TaskRows>& rows) {
     }
     if (!task.unrecorded_expert.empty()) {
       folder_.note_file(paths.expert_file(index), name_of(index), task.unrecorded_expert,
-                        run::made_here());
+                        run::made_by_unknown());
     }
   }
   folder_.save();

@@ -124,6 +124,12 @@ MadeBy made_here() {
   return made_by;
 }
 
+MadeBy made_by_unknown() {
+  MadeBy made_by;
+  made_by.host = "unknown";
+  return made_by;
+}
+
 OrderedJson to_json(const RunRecord& record) {
   OrderedJson json;
   json["format_version"] = kRunFormatVersion;

@@ -14,7 +14,9 @@
 
 namespace baton::checkpoint {
 
-inline constexpr std::int64_t kExpertFormatVersion = 1;
+/// Version 1 noted the template's name and the tokenizer's file only, not what they make of a
+/// prompt: it is refused.
+inline constexpr std::int64_t kExpertFormatVersion = 2;
 
 /// Temporary name, close, sync, rename: `path` is the old file or the whole new one. kStorage.
 void save_expert(const std::filesystem::path& path, const expert::ExpertState& state);

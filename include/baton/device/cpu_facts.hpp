@@ -28,6 +28,8 @@ int usable_cores();
 
 /// AVX512-BF16 or AMX-BF16: bf16 matrix products are then several times faster than fp32.
 bool has_fast_bf16();
+/// The same of a CPU with these extensions, in words with blanks or "+" between them.
+bool has_fast_bf16(std::string_view instruction_set);
 
 /// The vector extensions that can change floating-point results, by the kernel's names and in a
 /// fixed order, from the text of a /proc/cpuinfo.

@@ -1,7 +1,6 @@
 #pragma once
 // A run's experts before they are trained: task rows, rehearsal buffers, reconstructed training
-// sets, and the identity of each. Everything here is the same on every rank and knows no
-// communicator.
+// sets. Everything here is the same on every rank and knows no communicator.
 
 #include <cstdint>
 #include <optional>
@@ -12,8 +11,6 @@
 #include "baton/data/rehearsal_buffer.hpp"
 #include "baton/data/row_encoder.hpp"
 #include "baton/data/training_row.hpp"
-#include "baton/experiment/workspace.hpp"
-#include "baton/expert/expert_state.hpp"
 
 namespace baton::experiment {
 
@@ -27,14 +24,6 @@ struct TaskRows {
 
 /// The general rows of the config: train rows of its `general` tasks, or a sample of them.
 std::vector<data::Example> read_general_rows(const config::Config& config);
-
-/// What determines expert `index`: config, base, tokenizer, template, indicators, its rows, the
-/// buffers before it. Without train rows the fact "task_rows" is left out.
-expert::Identity identity_of(const config::Config& config,
-                             const Workspace& workspace,
-                             const std::vector<TaskRows>& tasks,
-                             std::size_t index,
-                             const std::vector<data::Example>& general_rows);
 
 /// One expert's encoded rows, ready for a trainer.
 struct PreparedExpert {

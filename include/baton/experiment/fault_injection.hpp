@@ -11,6 +11,7 @@
 //   signal: the rank sends itself SIGUSR1
 //   pause: the rank sleeps before every slot from that update on (to=S: up to update S) for
 //     seconds=T (0.02 without it)
+//   cpu: the rank says that its CPU has other extensions, has="x86_64 avx2 fma"
 //
 // task=NAME restricts it to one expert, attempt=N to the first N attempts; calls=N instead of
 // step=S means the N-th slot that this rank comes to in this process. Several are separated by
@@ -34,6 +35,8 @@ class FaultInjection {
   static std::string warning();
 
   bool empty() const { return faults_.empty(); }
+  /// What the rank is to say of its CPU; "" for the truth.
+  const std::string& instruction_set() const { return instruction_set_; }
   /// Before each slot of update `step` (from 1) of `task`.
   void before_slot(const std::string& task,
                    int attempt,
@@ -55,6 +58,7 @@ class FaultInjection {
   bool is_due(const Fault& fault, const std::string& task, int attempt, std::int64_t step) const;
 
   std::vector<Fault> faults_;  // of this rank
+  std::string instruction_set_;
   mutable std::int64_t num_calls_ = 0;
 };
 

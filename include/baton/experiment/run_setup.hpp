@@ -6,6 +6,7 @@
 
 #include "baton/config/config.hpp"
 #include "baton/coordinator/group_plan.hpp"
+#include "baton/experiment/rank_facts.hpp"
 #include "baton/run/run_lock.hpp"
 #include "baton/run/run_record.hpp"
 #include "baton/weights/decoder_config.hpp"
@@ -14,12 +15,15 @@ namespace baton::experiment {
 
 /// Opens the run folder, or makes the folder of a new run, and takes its lock; refuses a task list
 /// that does not extend the run's own. What a replacement that was cut off had begun is finished;
-/// nothing of a new run is written but the lock.
+/// nothing of a new run is written but the lock. config.model.dtype becomes the type that the run
+/// began in, or for a new run what the ranks compute fast: from here on it is never "auto", and
+/// run.json says it from its first moment.
 struct OpenRun {
   run::RunLock lock;
   run::RunFolder folder;
+  DtypeChoice dtype;
 };
-OpenRun open_run(const config::Config& config);
+OpenRun open_run(config::Config& config, const std::vector<RankFacts>& ranks);
 
 /// What the config says about groups.
 void fill_plan_request(const config::Config& config, coordinator::PlanRequest& request);

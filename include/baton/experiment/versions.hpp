@@ -6,7 +6,7 @@
 
 namespace baton::experiment {
 
-/// Adds "torch".
+/// Adds "torch", and "onednn" and "mkl" where LibTorch has them, as they are loaded.
 void add_library_versions(std::map<std::string, std::string>& versions);
 
 }  // namespace baton::experiment

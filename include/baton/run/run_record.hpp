@@ -30,6 +30,8 @@ struct MadeBy {
 
 /// Host, time, instruction set and known libraries of this process; the rest is the caller's.
 MadeBy made_here();
+/// Of a file that lay there when the folder was opened: nobody knows any more.
+MadeBy made_by_unknown();
 
 struct FileRecord {
   std::string sha256;

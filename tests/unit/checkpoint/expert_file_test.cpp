@@ -324,12 +324,14 @@ TEST_F(ExpertFileTest, SeenByH5pyAsWritten) {
     EXPECT_EQ(seen["arrays"][array.name]["values"].get<std::vector<float>>(), array.values)
         << array.name;
   }
-  // A newer format version is told from damage.
-  check_h5("set-int " + path().string() + " format_version 2");
+  // Another format version is told from damage.
+  check_h5("set-int " + path().string() + " format_version 3");
   const base::Error error = error_of([&] { load_expert(path()); });
   EXPECT_EQ(error.kind(), base::ErrorKind::kModel);
   EXPECT_THAT(error.summary(), HasSubstr("newer version"));
   check_h5("set-int " + path().string() + " format_version 1");
+  EXPECT_THAT(error_of([&] { load_expert(path()); }).summary(), HasSubstr("older version"));
+  check_h5("set-int " + path().string() + " format_version 2");
   expect_equal(load_expert(path()), state);
   // A changed fact with right HDF5 checksums is still found.
   check_h5("set-int " + path().string() + " steps 43");
