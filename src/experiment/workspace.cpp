@@ -14,7 +14,11 @@
 #include "baton/base/log.hpp"
 #include "baton/base/seed.hpp"
 #include "baton/device/cpu_facts.hpp"
+<<<<<<< HEAD
 #include "baton/weights/tensor_names.hpp"
+=======
+#include "baton/experiment/versions.hpp"
+>>>>>>> b59325b (Refuse a GPU that LibTorch cannot compute on, and let the log and the doctor say which driver is missing or too old)
 
 namespace baton::experiment {
 
@@ -170,6 +174,9 @@ void open_text_parts(const config::Config& config, Workspace& workspace) {
 Workspace open_workspace(const config::Config& config, int local_rank, int local_size) {
   Workspace workspace;
   workspace.device = device::choose_device(local_rank, local_size);
+  if (const auto problem = device::library_problem(workspace.device, torch_sees_gpu())) {
+    throw *problem;
+  }
   if (!workspace.device.advice.empty()) {
     base::log_warning("device", workspace.device.advice);
   }
