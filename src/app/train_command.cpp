@@ -131,7 +131,7 @@ class TrainRun {
     if (!leads()) {
       return;
     }
-    std::cerr << config::describe(config_);
+    std::cerr << config::describe(config_, command_.shows_all_keys);
     const weights::DecoderConfig& sizes = workspace_->model->config();
     base::log_info(
         "train",

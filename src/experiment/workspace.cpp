@@ -14,11 +14,8 @@
 #include "baton/base/log.hpp"
 #include "baton/base/seed.hpp"
 #include "baton/device/cpu_facts.hpp"
-<<<<<<< HEAD
-#include "baton/weights/tensor_names.hpp"
-=======
 #include "baton/experiment/versions.hpp"
->>>>>>> b59325b (Refuse a GPU that LibTorch cannot compute on, and let the log and the doctor say which driver is missing or too old)
+#include "baton/weights/tensor_names.hpp"
 
 namespace baton::experiment {
 
