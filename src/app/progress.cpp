@@ -60,6 +60,16 @@ std::string render_bar(double share, int width) {
   return fmt::format("[{:<{}}]", bar, width);
 }
 
+std::string colour_bar(const std::string& line) {
+  const std::size_t open = line.find('[');
+  const std::size_t close = line.find(']', open);
+  if (close == std::string::npos) {
+    return line;
+  }
+  return line.substr(0, open + 1) + "\x1b[32m" + line.substr(open + 1, close - open - 1) +
+         "\x1b[0m" + line.substr(close);
+}
+
 std::vector<std::string> render_terminal(const ProgressState& state, int width) {
   const int columns = std::max(width, kSmallestWidth);
   std::vector<std::string> lines;
@@ -195,7 +205,10 @@ void Progress::draw() {
   const auto now = state();
   if (!is_terminal_) {
     for (const auto& group : now.groups) {
-      out_ << fmt::format("[{:.0f}s] {}\n", now.elapsed_seconds, render_plain(now, group));
+      // The line ends with the time left: of what, where that is more than the line's own work.
+      const bool is_of_all = now.seconds_left >= 0 && now.steps_total > group.total;
+      out_ << fmt::format("[{:.0f}s] {}{}\n", now.elapsed_seconds, render_plain(now, group),
+                          is_of_all ? " in all" : "");
     }
     out_.flush();
     return;
@@ -204,7 +217,7 @@ void Progress::draw() {
   // One column less than the terminal has: some wrap at the last one.
   const auto lines = render_terminal(now, width_ - 1);
   for (const auto& line : lines) {
-    out_ << line << '\n';
+    out_ << (has_colour_ ? colour_bar(line) : line) << '\n';
   }
   out_.flush();
   num_lines_drawn_ = lines.size();

@@ -41,6 +41,9 @@ std::vector<std::string> render_terminal(const ProgressState& state, int width);
 /// s left".
 std::string render_plain(const ProgressState& state, const GroupProgress& group);
 
+/// The line with its bar in colour.
+std::string colour_bar(const std::string& line);
+
 /// What stderr is, from the descriptor and the environment (NO_COLOR, TERM, COLUMNS).
 struct TerminalFacts {
   bool is_terminal = false;
@@ -58,6 +61,9 @@ class Progress {
 
   /// Steps of all experts to train in this call, where they are known beforehand.
   void set_total_steps(std::int64_t num_steps);
+
+  /// Bars are drawn in colour from now on.
+  void use_colour() { has_colour_ = true; }
 
   /// A group stands at `step` of its expert; the first call for an expert names where it starts
   /// from.
@@ -96,6 +102,7 @@ class Progress {
   std::int64_t finished_advance_ = 0;  // of these, done since the start of this call
   std::int64_t total_steps_ = 0;
   std::size_t num_lines_drawn_ = 0;
+  bool has_colour_ = false;
 };
 
 }  // namespace baton::app

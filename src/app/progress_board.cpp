@@ -10,6 +10,9 @@ ProgressBoard::ProgressBoard(std::vector<std::string> names, std::int64_t total_
       terminal_(app::stderr_facts()),
       progress_(terminal_.is_terminal, std::cerr, terminal_.width) {
   progress_.set_total_steps(total_steps);
+  if (terminal_.may_colour) {
+    progress_.use_colour();
+  }
 }
 
 void ProgressBoard::show(int group, const coordinator::Progress& progress) {

@@ -156,7 +156,7 @@ class TrainRun {
     if (const std::string warning = experiment::FaultInjection::warning(); !warning.empty()) {
       base::log_warning("train", warning);
     }
-    std::cerr << config::describe(config_);
+    std::cerr << config::describe(config_, command_.shows_all_keys);
     const weights::DecoderConfig& sizes = workspace_->model->config();
     base::log_info(
         "train",

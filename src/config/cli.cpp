@@ -237,6 +237,7 @@ Command make_command(const CommandSpec& spec, const ParsedLine& line) {
   command.expert = value("expert");
   command.overrides = line.overrides;
   command.as_json = line.flags.contains("json");
+  command.shows_all_keys = line.flags.contains("all-keys");
   command.reads_jsonl = line.flags.contains("jsonl");
   if (const auto replace = line.flags.find("replace"); replace != line.flags.end()) {
     command.replace = replace->second;

@@ -26,7 +26,9 @@ CommandSpec train_command() {
           "",
           {kConfig,
            {"replace", FlagKind::kRepeated, "NAME",
-            "move this task's expert aside and train it anew", false}},
+            "move this task's expert aside and train it anew", false},
+           {"all-keys", FlagKind::kSwitch, "",
+            "show every key at start, not only those that differ from the defaults", false}},
           Purpose::kTrain,
           {"baton train --config configs/quickstart.cfg",
            "mpirun -n 2 baton train --config configs/quickstart.cfg --set train.seed=7"}};

@@ -1,5 +1,6 @@
 #include "baton/experiment/versions.hpp"
 
+#include <ATen/Context.h>
 #include <ATen/Version.h>
 
 #include <sstream>
@@ -34,6 +35,10 @@ void add_library_versions(std::map<std::string, std::string>& versions) {
       versions[name] = version;
     }
   }
+}
+
+bool torch_sees_gpu() {
+  return at::hasCUDA();
 }
 
 }  // namespace baton::experiment

@@ -17,6 +17,7 @@
 #include "baton/experiment/rank_facts.hpp"
 #include "baton/weights/decoder_config.hpp"
 #include "baton/weights/safetensors.hpp"
+#include "baton/experiment/versions.hpp"
 #include "baton/weights/tensor_names.hpp"
 
 namespace baton::experiment {
@@ -172,6 +173,9 @@ Workspace open_workspace_without_model(const config::Config& config) {
 Workspace open_workspace(const config::Config& config, const device::Device& device) {
   Workspace workspace;
   workspace.device = device;
+  if (const auto problem = device::library_problem(device, torch_sees_gpu())) {
+    throw *problem;
+  }
   if (!device.advice.empty()) {
     base::log_warning("device", device.advice);
   }

@@ -162,7 +162,8 @@ std::vector<std::string> identity_keys();
 /// (calibration_ratio with a fixed threshold, general_samples without general tasks).
 std::map<std::string, std::string> identity_facts(const Config& config);
 
-/// resolved() as a table for the start of a run, in the order of the option table.
-std::string describe(const Config& config);
+/// What is said of the config at the start of a run, in the order of the option table: the keys
+/// that differ from the defaults, or all of them.
+std::string describe(const Config& config, bool shows_all);
 
 }  // namespace baton::config

@@ -81,7 +81,8 @@ TEST(Progress, PlainLinesComeEveryFewSeconds) {
   stage.progress.set_total_steps(20);
   stage.now += 1;
   stage.progress.update(0, "qa", 1, 10, 2.0, 100);
-  EXPECT_EQ(stage.take(), "[1s] group 0 qa step 1/10 (10 %), loss 2, 100 tokens/s, 19.0 s left\n");
+  EXPECT_EQ(stage.take(),
+            "[1s] group 0 qa step 1/10 (10 %), loss 2, 100 tokens/s, 19.0 s left in all\n");
   stage.now += 4;
   stage.progress.update(1, "sum", 4, 10, 2.0, 100);
   EXPECT_EQ(stage.take(), "");
@@ -90,6 +91,19 @@ TEST(Progress, PlainLinesComeEveryFewSeconds) {
   const auto text = stage.take();
   EXPECT_THAT(text, AllOf(HasSubstr("group 0 qa step 2/10"), HasSubstr("group 1 sum step 4/10")));
   EXPECT_THAT(text, Not(HasSubstr("\x1b")));
+}
+
+TEST(Progress, TheTimeLeftIsNamedOnlyWhereItIsOfMore) {
+  Stage stage(false);
+  stage.progress.set_total_steps(10);
+  stage.now += 1;
+  stage.progress.update(0, "qa", 1, 10, 2.0, 100);
+  EXPECT_THAT(stage.take(), HasSubstr("9.0 s left\n"));
+}
+
+TEST(Colour, IsRoundTheBarAlone) {
+  EXPECT_EQ(colour_bar("all [=> ] 50%"), "all [\x1b[32m=> \x1b[0m] 50%");
+  EXPECT_EQ(colour_bar("no bar"), "no bar");
 }
 
 TEST(Progress, FinishAlwaysSpeaksAndCounts) {

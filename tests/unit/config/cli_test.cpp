@@ -46,6 +46,8 @@ TEST(Cli, TrainWithOverridesInBothForms) {
   EXPECT_EQ(command.overrides[2].value, "-3.5");
   EXPECT_EQ(command.overrides[3].key, "data.general");
   EXPECT_EQ(command.overrides[3].value, "");
+  EXPECT_FALSE(command.shows_all_keys);
+  EXPECT_TRUE(parse({"train", "--config", "a.cfg", "--all-keys"}).shows_all_keys);
 }
 
 TEST(Cli, ASetValueMayHoldEqualsSigns) {

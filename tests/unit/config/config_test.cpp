@@ -1,5 +1,6 @@
 #include "baton/config/config.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -7,6 +8,7 @@
 #include <fstream>
 
 #include "baton/base/error.hpp"
+#include "baton/base/text.hpp"
 #include "baton/config/options.hpp"
 
 namespace baton::config {
@@ -420,10 +422,83 @@ TEST(LoadConfig, ReadsAFileAndNamesAMissingOne) {
   std::filesystem::remove_all(folder);
 }
 
-TEST(Describe, ShowsEveryKey) {
-  const auto table = describe(parse(kSmallest));
+TEST(Describe, ShowsWhatDiffersAndOnRequestEveryKey) {
+  const Config config = parse(kSmallest + "[train]\nseed = 7\n");
+  const auto brief = describe(config, false);
   for (const auto& info : option_list()) {
-    EXPECT_THAT(table, HasSubstr(info.name));
+    EXPECT_THAT(describe(config, true), HasSubstr(info.key()));
+    if (info.is_required || info.key() == "train.seed") {
+      EXPECT_THAT(brief, HasSubstr(info.key()));
+    } else {
+      EXPECT_THAT(brief, Not(HasSubstr(info.key())));
+    }
+  }
+  EXPECT_THAT(brief, HasSubstr(fmt::format("{} more keys have their defaults (--all-keys shows",
+                                           option_list().size() - 5)));
+}
+
+TEST(Describe, FitsEightyColumns) {
+  std::string tasks = "a-task-with-a-long-name-0";
+  for (int i = 1; i < 30; ++i) {
+    tasks += fmt::format(", a-task-with-a-long-name-{}", i);
+  }
+  const auto table = describe(parse(kSmallest, {set("data.tasks", tasks)}), true);
+  for (const auto& line : base::split_list(table, '\n')) {
+    EXPECT_LE(line.size(), 80U) << line;
+  }
+  EXPECT_THAT(table, HasSubstr("a-task-with-a-long-name-29"));
+}
+
+TEST(Hints, WordsBehindAValueAreNoComment) {
+  EXPECT_THAT(error_of(kSmallest + "[train]\nlearning_rate = 1e-3  # the peak\n"),
+              AllOf(HasSubstr("line 9"), HasSubstr("only at the start of a line")));
+  EXPECT_THAT(error_of(kSmallest + "[cluster]\ndeterministic = true\t# yes\n"),
+              HasSubstr("only at the start of a line"));
+}
+
+TEST(Hints, YamlIsRecognised) {
+  EXPECT_THAT(error_of(kSmallest + "[train]\nlearning_rate: 1e-3\n"),
+              HasSubstr("write 'learning_rate = 1e-3'"));
+  EXPECT_THAT(error_of(kSmallest + "train:\n"), HasSubstr("a section is written [train]"));
+  EXPECT_THAT(error_of(kSmallest + "- qa\n"), HasSubstr("one, two, three"));
+  EXPECT_THAT(error_of("---\n" + kSmallest), HasSubstr("neither YAML nor JSON"));
+}
+
+TEST(Hints, NamesOfOtherTools) {
+  for (const auto& [typed, meant] : std::map<std::string, std::string>{
+           {"lora.rank", "lora.lora_rank"},
+           {"lora.alpha", "lora.lora_alpha"},
+           {"lora.target", "lora.lora_target"},
+           {"train.lr", "train.learning_rate"},
+           {"train.epochs", "train.num_train_epochs"},
+           {"train.per_device_train_batch_size", "train.micro_batch_size"},
+           {"model.bf16", "model.dtype"},
+           {"train.lr_scheduler", "train.lr_scheduler_type"}}) {
+    try {
+      parse(kSmallest, {set(typed, "8")});
+      ADD_FAILURE() << typed;
+    } catch (const base::Error& error) {
+      EXPECT_THAT(error.what(), HasSubstr("did you mean '" + meant + "'")) << typed;
+    }
+  }
+  EXPECT_THAT(error_of(kSmallest + "[lora]\nlora.rank = 8\n"),
+              AllOf(HasSubstr("'lora_rank'"), HasSubstr("not before the dot")));
+}
+
+TEST(Mistakes, AreNamedAllAtOnce) {
+  const auto text = error_of(kSmallest +
+                             "[train]\nlearning_rat = 1\nbatch_size: 8\n[loar]\nrank = 8\n"
+                             "[lora]\nrank = 8\nlora_rank = 4\nlora_rank = 8\n");
+  EXPECT_THAT(text, AllOf(HasSubstr("5 mistakes in the config"), HasSubstr("line 9: unknown key"),
+                          HasSubstr("line 10: a line of the config is no setting"),
+                          HasSubstr("line 11: unknown section [loar]; did you mean [lora]?"),
+                          HasSubstr("line 14: unknown key 'rank'"), HasSubstr("set twice")));
+  EXPECT_THAT(text, Not(HasSubstr("line 12")));
+  try {
+    parse(kSmallest, {set("lora.rank", "8"), set("train.lr", "1")});
+    ADD_FAILURE();
+  } catch (const base::Error& error) {
+    EXPECT_THAT(error.what(), AllOf(HasSubstr("lora.lora_rank"), HasSubstr("train.learning_rate")));
   }
 }
 

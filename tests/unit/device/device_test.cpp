@@ -1,8 +1,10 @@
 #include "baton/device/device.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -134,6 +136,59 @@ TEST(Device, TheCpuIsDescribed) {
   EXPECT_EQ(device.kind, DeviceKind::kCpu);
   EXPECT_THAT(device.description, HasSubstr("usable cores"));
   EXPECT_THAT(device.description, HasSubstr(cpu_facts().instruction_set));
+}
+
+class DriverFolder : public ::testing::Test {
+ protected:
+  DriverFolder() { std::filesystem::create_directories(folder_); }
+  ~DriverFolder() override { std::filesystem::remove_all(folder_); }
+
+  std::string version_of(const std::string& text) {
+    std::ofstream(folder_ / "version") << text;
+    return driver_version(folder_);
+  }
+
+  std::filesystem::path folder_ =
+      std::filesystem::temp_directory_path() / fmt::format("baton-driver-{}", ::getpid());
+};
+
+TEST_F(DriverFolder, StatesTheVersion) {
+  EXPECT_EQ(driver_version(folder_ / "none"), "");
+  EXPECT_EQ(version_of("NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19 "
+                       "01:15:15 UTC 2023\nGCC version: gcc 12.2.0\n"),
+            "535.104.05");
+  EXPECT_EQ(version_of("NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  "
+                       "Release Build\n"),
+            "580.65.06");
+  EXPECT_EQ(version_of("GCC version: gcc 12.2.0\n"), "");
+  EXPECT_EQ(version_of(""), "");
+}
+
+TEST(GpuAbsence, NoDriverIsNoGpuAndAnOldOneIsNamed) {
+  EXPECT_EQ(absence_text({.is_driver_missing = true, .cuda_error = "driver is insufficient"}),
+            "no GPU");
+  EXPECT_EQ(absence_text({.driver_version = "535.104.05",
+                          .is_driver_old = true,
+                          .cuda_error = "driver is insufficient",
+                          .cuda_version = "13.0"}),
+            "no GPU: the driver is too old for CUDA 13.0 (NVIDIA driver 535.104.05)");
+  EXPECT_EQ(absence_text({.driver_version = "580.65.06"}), "no GPU is visible to this process");
+  EXPECT_EQ(absence_text({.driver_version = "580.65.06", .cuda_error = "no device"}),
+            "no GPU: no device (NVIDIA driver 580.65.06)");
+}
+
+TEST(LibraryProblem, AGpuThatLibTorchDoesNotSeeIsRefused) {
+  Device device;
+  device.description = "GPU 0 of 1";
+  EXPECT_FALSE(library_problem(device, false));
+  device.kind = DeviceKind::kCuda;
+  EXPECT_FALSE(library_problem(device, true));
+  const auto problem = library_problem(device, false);
+  ASSERT_TRUE(problem);
+  EXPECT_EQ(problem->kind(), base::ErrorKind::kUsage);
+  EXPECT_THAT(problem->what(), HasSubstr("GPU 0 of 1"));
+  EXPECT_THAT(problem->details().fix, HasSubstr("launch/quickstart.sh --gpu"));
+  EXPECT_THAT(problem->details().fix, HasSubstr("CUDA_VISIBLE_DEVICES="));
 }
 
 TEST(Device, WithoutAGpuTheReasonIsSaid) {
