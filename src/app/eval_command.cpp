@@ -14,6 +14,7 @@
 #include "baton/base/log.hpp"
 #include "baton/base/text.hpp"
 #include "baton/data/dataset.hpp"
+#include "baton/data/position_limit.hpp"
 #include "baton/device/host.hpp"
 #include "baton/eval/evaluator.hpp"
 #include "baton/eval/report.hpp"
@@ -31,6 +32,18 @@
 namespace baton::app {
 
 namespace {
+
+// What predictions.jsonl shows: of one message its text, of several each under its role.
+std::string prompt_text(const data::Example& example) {
+  if (example.conversation.size() == 1) {
+    return example.conversation.front().text;
+  }
+  std::string text;
+  for (const tokenizer::Message& message : example.conversation) {
+    text += fmt::format("{}{}: {}", text.empty() ? "" : "\n\n", message.role, message.text);
+  }
+  return text;
+}
 
 eval::EvaluationInput read_queries(const config::Config& config,
                                    const experiment::Workspace& workspace,
@@ -50,8 +63,12 @@ eval::EvaluationInput read_queries(const config::Config& config,
         expert.task, {.max_train_samples = 1, .max_eval_samples = config.data.max_eval_samples});
     eval::EvalTask task{expert.task, {}};
     for (const data::Example& example : rows.eval) {
-      task.queries.push_back(
-          {example.id, encoder.encode_prompt(example, counts), example.references});
+      eval::EvalQuery query{example.id, encoder.encode_prompt(example, counts), example.references,
+                            prompt_text(example)};
+      data::check_positions(static_cast<std::int64_t>(query.prompt.size()),
+                            1 + config.data.max_new_tokens,
+                            workspace.model->config().max_position_embeddings, example.origin);
+      task.queries.push_back(std::move(query));
     }
     input.tasks.push_back(std::move(task));
   }
@@ -77,9 +94,9 @@ std::string facts_of(const config::Config& config,
                      const experiment::Workspace& workspace,
                      const experiment::LoadedExperts& experts,
                      int num_threads) {
-  std::string facts =
-      fmt::format("{} {} {} {} {}", workspace.model->fingerprint(), workspace.dtype,
-                  config.eval.eval_batch_size, config.data.max_new_tokens, num_threads);
+  std::string facts = fmt::format("{} {} {} {} {} {}", workspace.model->fingerprint(),
+                                  workspace.dtype, config.eval.eval_batch_size,
+                                  config.data.max_new_tokens, num_threads, config.method.router);
   for (const expert::ExpertState& expert : experts.states) {
     facts += fmt::format(" {} {}", expert.task, expert.identity.fingerprint());
   }
@@ -111,6 +128,7 @@ class EvalRun {
     folder_.emplace(run::RunFolder::load(command_.run));
     config_ = experiment::config_of_run(*folder_, command_.overrides, config::Purpose::kEval);
     metrics::make_metric(config_.eval.metric);
+    router_ = method::make_router(config_.method.router);
     std::optional<run::RunLock> lock;
     if (leads()) {
       lock.emplace(command_.run);
@@ -145,6 +163,7 @@ class EvalRun {
           experiment::open_workspace(config_, world_.local_rank(), world_.local_size()));
       experts_ = experiment::load_experts(*folder_, *workspace_);
       input_ = read_queries(config_, *workspace_, experts_);
+      input_.router = router_.get();
       chunks_ =
           eval::plan_chunks(input_, config_.eval.eval_batch_size, config_.data.max_new_tokens);
       partial_.emplace(folder_->eval_folder(), input_,
@@ -213,12 +232,14 @@ class EvalRun {
     request.run_item = [&](int item, int, comm::Communicator&, work::ItemContext& context) {
       return evaluate_item(todo[static_cast<std::size_t>(item)], context);
     };
-    num_done_ = chunks_.size() - todo.size();
+    for (const std::size_t chunk : todo) {
+      num_replies_to_do_ += chunks_[chunk].num_queries();
+    }
     if (leads()) {
-      board_.emplace(std::vector<std::string>{"chunks"}, static_cast<std::int64_t>(todo.size()));
+      board_.emplace(std::vector<std::string>{"queries"}, queries_of(num_replies_to_do_));
     }
     timings_.assign(request.groups.size(), {});
-    request.on_event = [this](const coordinator::Event& event) { note(event); };
+    request.on_event = [&](const coordinator::Event& event) { note(event, todo); };
     const std::unique_ptr<comm::Communicator> group = world_.split(request.groups);
     const int index = group ? world_.rank() - (is_dedicated ? 1 : 0) : -1;
     work::WorkOutcome outcome =
@@ -239,9 +260,10 @@ class EvalRun {
                                chunks_[chunk], [&context] { return context.should_stop(); });
       partial_->save(chunk, made);
       const eval::RankTimings& timings = made.timings;
-      result.payload = base::Json::array({timings.prefill_seconds, timings.decode_seconds,
-                                          timings.total_seconds, timings.num_batches})
-                           .dump();
+      result.payload =
+          base::Json::array({timings.prefill_seconds, timings.decode_seconds, timings.total_seconds,
+                             timings.num_batches, timings.num_decode_batches})
+              .dump();
     } catch (const base::Error& error) {
       if (error.kind() != base::ErrorKind::kStopped) {
         throw;
@@ -251,8 +273,14 @@ class EvalRun {
     return result;
   }
 
+  // A query is done when all experts and the base have read it: on the way, their replies are
+  // counted.
+  std::int64_t queries_of(std::size_t num_replies) const {
+    return static_cast<std::int64_t>(num_replies / (input_.experts.size() + 1));
+  }
+
   // On rank 0 in the coordinator's thread.
-  void note(const coordinator::Event& event) {
+  void note(const coordinator::Event& event, const std::vector<std::size_t>& todo) {
     if (const auto* finished = std::get_if<coordinator::ItemFinished>(&event)) {
       const base::Json facts =
           base::parse_json(finished->payload, base::ErrorKind::kInternal, "a finished chunk");
@@ -261,11 +289,9 @@ class EvalRun {
       timings.decode_seconds += facts[1].get<double>();
       timings.total_seconds += facts[2].get<double>();
       timings.num_batches += facts[3].get<std::int64_t>();
-      ++num_done_;
-      coordinator::Progress progress;
-      progress.step = static_cast<std::int64_t>(num_done_);
-      progress.num_steps = static_cast<std::int64_t>(chunks_.size());
-      board_->show(0, progress);
+      timings.num_decode_batches += facts[4].get<std::int64_t>();
+      num_replies_done_ += chunks_[todo[static_cast<std::size_t>(finished->item)]].num_queries();
+      board_->show_count(queries_of(num_replies_done_), queries_of(num_replies_to_do_));
     } else if (const auto* failed = std::get_if<coordinator::ItemFailed>(&event)) {
       board_->clear();
       base::log_warning(
@@ -314,8 +340,10 @@ class EvalRun {
     base::write_file_atomically(
         folder / "timings.json",
         eval::timings_json(timings_, num_threads_, static_cast<std::int64_t>(records.size())));
-    base::write_file_atomically(folder / "results.json",
-                                eval::results_json(result, describe_base(config_, *workspace_)));
+    base::write_file_atomically(
+        folder / "results.json",
+        eval::results_json(result, {config_.method.method, config_.train.seed,
+                                    describe_base(config_, *workspace_)}));
     run::MadeBy made = run::made_here();
     made.num_ranks = world_.size();
     made.threads_per_rank = num_threads_;
@@ -340,12 +368,14 @@ class EvalRun {
   std::optional<run::RunFolder> folder_;
   std::optional<experiment::Workspace> workspace_;
   experiment::LoadedExperts experts_;
+  std::unique_ptr<method::Router> router_;
   eval::EvaluationInput input_;
   std::vector<eval::EvaluationChunk> chunks_;
   std::optional<experiment::PartialEvaluation> partial_;
   std::optional<ProgressBoard> board_;      // rank 0
   std::vector<eval::RankTimings> timings_;  // rank 0, by worker
-  std::size_t num_done_ = 0;                // rank 0
+  std::size_t num_replies_to_do_ = 0;       // by this call: queries x their answerers
+  std::size_t num_replies_done_ = 0;        // rank 0
   std::int64_t num_mine_ = 0;               // chunks begun by this rank
 };
 
