@@ -15,6 +15,7 @@
 #include "baton/base/log.hpp"
 #include "baton/base/text.hpp"
 #include "baton/data/dataset.hpp"
+#include "baton/data/position_limit.hpp"
 #include "baton/device/host.hpp"
 #include "baton/eval/evaluator.hpp"
 #include "baton/eval/report.hpp"
@@ -32,6 +33,18 @@
 namespace baton::app {
 
 namespace {
+
+// What predictions.jsonl shows: of one message its text, of several each under its role.
+std::string prompt_text(const data::Example& example) {
+  if (example.conversation.size() == 1) {
+    return example.conversation.front().text;
+  }
+  std::string text;
+  for (const tokenizer::Message& message : example.conversation) {
+    text += fmt::format("{}{}: {}", text.empty() ? "" : "\n\n", message.role, message.text);
+  }
+  return text;
+}
 
 eval::EvaluationInput read_queries(const config::Config& config,
                                    const experiment::Workspace& workspace,
@@ -51,8 +64,12 @@ eval::EvaluationInput read_queries(const config::Config& config,
         expert.task, {.max_train_samples = 1, .max_eval_samples = config.data.max_eval_samples});
     eval::EvalTask task{expert.task, {}};
     for (const data::Example& example : rows.eval) {
-      task.queries.push_back(
-          {example.id, encoder.encode_prompt(example, counts), example.references});
+      eval::EvalQuery query{example.id, encoder.encode_prompt(example, counts), example.references,
+                            prompt_text(example)};
+      data::check_positions(static_cast<std::int64_t>(query.prompt.size()),
+                            1 + config.data.max_new_tokens,
+                            workspace.model->config().max_position_embeddings, example.origin);
+      task.queries.push_back(std::move(query));
     }
     input.tasks.push_back(std::move(task));
   }
@@ -78,9 +95,9 @@ std::string facts_of(const config::Config& config,
                      const experiment::Workspace& workspace,
                      const experiment::LoadedExperts& experts,
                      int num_threads) {
-  std::string facts =
-      fmt::format("{} {} {} {} {}", workspace.model->fingerprint(), workspace.dtype,
-                  config.eval.eval_batch_size, config.data.max_new_tokens, num_threads);
+  std::string facts = fmt::format("{} {} {} {} {} {}", workspace.model->fingerprint(),
+                                  workspace.dtype, config.eval.eval_batch_size,
+                                  config.data.max_new_tokens, num_threads, config.method.router);
   for (std::size_t i = 0; i < experts.chain.size(); ++i) {
     // The file, for one identity may have been trained to other bytes; the threshold, for it may be
     // set anew without a change of the file.
@@ -88,14 +105,6 @@ std::string facts_of(const config::Config& config,
                          experts.chain[i].threshold);
   }
   return facts;
-}
-
-std::int64_t num_queries_of(const eval::EvaluationChunk& chunk) {
-  std::int64_t count = 0;
-  for (const std::vector<eval::QueryPlace>& batch : chunk.batches) {
-    count += static_cast<std::int64_t>(batch.size());
-  }
-  return count;
 }
 
 class EvalRun {
@@ -132,6 +141,7 @@ class EvalRun {
       folder_.emplace(run::RunFolder::load(command_.run));
       config_ = experiment::config_of_run(*folder_, command_.overrides, config::Purpose::kEval);
       metrics::make_metric(config_.eval.metric);
+      router_ = method::make_router(config_.method.router);
       session_.begin(command_.run, std::move(lock));
     });
   }
@@ -168,6 +178,7 @@ class EvalRun {
       workspace_.emplace(experiment::open_workspace(config_, device));
       experts_ = experiment::load_experts(*folder_, config_, *workspace_);
       input_ = read_queries(config_, *workspace_, experts_);
+      input_.router = router_.get();
       chunks_ =
           eval::plan_chunks(input_, config_.eval.eval_batch_size, config_.data.max_new_tokens);
       partial_.emplace(folder_->paths().eval_folder(), input_,
@@ -240,9 +251,11 @@ class EvalRun {
     request.run_item = [&](int item, int, comm::Communicator&, work::ItemContext& context) {
       return evaluate_item(todo_[static_cast<std::size_t>(item)], context);
     };
-    num_done_ = chunks_.size() - todo_.size();
+    for (const std::size_t chunk : todo_) {
+      num_replies_to_do_ += chunks_[chunk].num_queries();
+    }
     if (leads()) {
-      board_.emplace(std::vector<std::string>{"chunks"}, static_cast<std::int64_t>(todo_.size()));
+      board_.emplace(std::vector<std::string>{"queries"}, queries_of(num_replies_to_do_));
     }
     timings_.assign(request.groups.size(), {});
     request.on_event = [this](const coordinator::Event& event) { note(event); };
@@ -267,9 +280,10 @@ class EvalRun {
                                chunks_[chunk], [&context] { return context.should_stop(); });
       partial_->save(chunk, made);
       const eval::RankTimings& timings = made.timings;
-      result.payload = base::Json::array({timings.prefill_seconds, timings.decode_seconds,
-                                          timings.total_seconds, timings.num_batches})
-                           .dump();
+      result.payload =
+          base::Json::array({timings.prefill_seconds, timings.decode_seconds, timings.total_seconds,
+                             timings.num_batches, timings.num_decode_batches})
+              .dump();
     } catch (const base::Error& error) {
       if (error.kind() != base::ErrorKind::kStopped) {
         throw;
@@ -277,6 +291,12 @@ class EvalRun {
       result.stopped = true;
     }
     return result;
+  }
+
+  // A query is done when all experts and the base have read it: on the way, their replies are
+  // counted.
+  std::int64_t queries_of(std::size_t num_replies) const {
+    return static_cast<std::int64_t>(num_replies / (input_.experts.size() + 1));
   }
 
   // On rank 0 in the coordinator's thread.
@@ -289,12 +309,9 @@ class EvalRun {
       timings.decode_seconds += facts[1].get<double>();
       timings.total_seconds += facts[2].get<double>();
       timings.num_batches += facts[3].get<std::int64_t>();
-      ++num_done_;
-      num_queries_ += num_queries_of(chunks_[todo_[static_cast<std::size_t>(finished->item)]]);
-      coordinator::Progress progress;
-      progress.step = static_cast<std::int64_t>(num_done_);
-      progress.num_steps = static_cast<std::int64_t>(chunks_.size());
-      board_->show(0, progress);
+      timings.num_decode_batches += facts[4].get<std::int64_t>();
+      num_replies_done_ += chunks_[todo_[static_cast<std::size_t>(finished->item)]].num_queries();
+      board_->show_count(queries_of(num_replies_done_), queries_of(num_replies_to_do_));
     } else if (const auto* failed = std::get_if<coordinator::ItemFailed>(&event)) {
       board_->clear();
       base::log_warning(
@@ -342,10 +359,13 @@ class EvalRun {
     base::write_file_atomically(folder / "matrix.csv", result.matrix.to_csv());
     base::write_file_atomically(
         folder / "timings.json",
-        eval::timings_json({timings_, num_threads_, num_queries_,
-                            static_cast<std::int64_t>(records.size()) - num_queries_}));
-    base::write_file_atomically(folder / "results.json",
-                                eval::results_json(result, describe_base(config_, *workspace_)));
+        eval::timings_json(
+            {timings_, num_threads_, queries_of(num_replies_done_),
+             static_cast<std::int64_t>(records.size()) - queries_of(num_replies_done_)}));
+    base::write_file_atomically(
+        folder / "results.json",
+        eval::results_json(result, {config_.method.method, config_.train.seed,
+                                    describe_base(config_, *workspace_)}));
     std::vector<int> everyone(ranks_.size());
     std::iota(everyone.begin(), everyone.end(), 0);
     const run::MadeBy made = experiment::made_by_ranks(ranks_, everyone);
@@ -371,14 +391,15 @@ class EvalRun {
   std::optional<run::RunFolder> folder_;
   std::optional<experiment::Workspace> workspace_;
   experiment::LoadedExperts experts_;
+  std::unique_ptr<method::Router> router_;
   eval::EvaluationInput input_;
   std::vector<eval::EvaluationChunk> chunks_;
   std::optional<experiment::PartialEvaluation> partial_;
   std::optional<ProgressBoard> board_;      // rank 0
   std::vector<std::size_t> todo_;           // the chunks that this call computes
   std::vector<eval::RankTimings> timings_;  // rank 0, by worker
-  std::int64_t num_queries_ = 0;            // rank 0: of the chunks that this call computed
-  std::size_t num_done_ = 0;                // rank 0
+  std::size_t num_replies_to_do_ = 0;       // by this call: queries x their answerers
+  std::size_t num_replies_done_ = 0;        // rank 0
   std::int64_t num_mine_ = 0;               // chunks begun by this rank
 };
 

@@ -20,6 +20,10 @@ void ProgressBoard::show(int group, const coordinator::Progress& progress) {
                    progress.num_steps, progress.loss, progress.tokens_per_second);
 }
 
+void ProgressBoard::show_count(std::int64_t num_done, std::int64_t num) {
+  progress_.update({.group = 0, .expert = names_.front(), .step = num_done, .total = num});
+}
+
 void ProgressBoard::finish(int group, int item, double seconds) {
   progress_.finish(group, names_[static_cast<std::size_t>(item)], seconds);
   progress_.clear();

@@ -118,13 +118,14 @@ std::string keys_note(const CommandSpec& command) {
   }
   switch (*command.purpose) {
     case Purpose::kEval:
-      return "\nKeys that may be set: eval.*, cluster.*, data.max_new_tokens, "
+      return "\nKeys that may be set: eval.*, cluster.*, method.router, data.max_new_tokens,\n"
              "data.max_eval_samples\n";
     case Purpose::kAsk:
     case Purpose::kAskModel:
-      return "\nKeys that may be set: cluster.*, data.max_new_tokens; with --model also "
-             "model.dtype,\n"
-             "data.template, data.cutoff_len\n";
+      return "\nKeys that may be set: cluster.*, eval.eval_batch_size (prompts at a time), "
+             "data.max_new_tokens;\n"
+             "with --run also method.router; with --model model.dtype, data.template, "
+             "data.cutoff_len\n";
     case Purpose::kTrain:
     case Purpose::kPlan:
       return "\nKeys of the config file (\"key = value\" under \"[section]\"; '#' at the start of "

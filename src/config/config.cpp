@@ -125,12 +125,13 @@ bool may_change(const std::string& key, Purpose purpose) {
       return true;
     case Purpose::kEval:
       return is_machine || key.starts_with("eval.") || key == "data.max_new_tokens" ||
-             key == "data.max_eval_samples";
+             key == "data.max_eval_samples" || key == "method.router";
     case Purpose::kAsk:
-      return is_machine || key == "data.max_new_tokens";
+      return is_machine || key == "eval.eval_batch_size" || key == "data.max_new_tokens" ||
+             key == "method.router";
     case Purpose::kAskModel:
-      return is_machine || key == "model.dtype" || key == "data.template" ||
-             key == "data.cutoff_len" || key == "data.max_new_tokens";
+      return is_machine || key == "eval.eval_batch_size" || key == "model.dtype" ||
+             key == "data.template" || key == "data.cutoff_len" || key == "data.max_new_tokens";
   }
   return false;
 }

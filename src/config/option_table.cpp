@@ -103,6 +103,14 @@ std::vector<std::string> read_linears(const std::string& text) {
   return ordered;
 }
 
+// The default is the first of the routers; what is not there yet is refused by name.
+Option router_option(OptionInfo made) {
+  const std::string first = made.default_text;
+  return choice_option(
+      std::move(made), {first, "oracle"}, {"parallel", "analytic", "gates"},
+      [](auto& c) -> auto& { return c.method.router; });
+}
+
 template <typename Get>
 Option indicator_option(OptionInfo made, Get get) {
   auto option = text_option(std::move(made), "a word of one token, or id:N with a token id", get);
@@ -215,6 +223,9 @@ void add_method(Table& table) {
   table.push_back(choice_option(
       identity(info("method", "method", "see", "Sequential ensemble of experts.")), {"see"}, {},
       [](auto& c) -> auto& { return c.method.method; }));
+  table.push_back(router_option(info("method", "router", "sequential",
+                                     "Who answers: the newest expert that accepts, or (in an "
+                                     "evaluation) the true task's.")));
   table.push_back(number_option(
       identity(info("method", "negative_ratio", "0.25",
                     "Rows of each earlier task learnt as \"pass\", as a share of its rows.")),

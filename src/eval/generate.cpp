@@ -153,6 +153,17 @@ Prefill Prefill::select_rows(const std::vector<std::int64_t>& rows) const {
   return {cache.select_rows(rows), hidden.index_select(0, ids_on(hidden.device(), rows))};
 }
 
+Prefill Prefill::join(std::vector<Prefill> parts) {
+  const c10::InferenceMode guard;
+  std::vector<model::KvCache> caches;
+  std::vector<at::Tensor> hidden;
+  for (Prefill& part : parts) {
+    caches.push_back(std::move(part.cache));
+    hidden.push_back(std::move(part.hidden));
+  }
+  return {model::KvCache::join(std::move(caches)), at::cat(hidden)};
+}
+
 Prefill prefill(const model::Decoder& model,
                 std::span<const Prompt> prompts,
                 const model::AdapterUses* adapters,

@@ -101,7 +101,7 @@ eval::Answering answering_of(const Workspace& workspace, const config::Config& c
   eval::DecodeOptions decoding;
   decoding.max_new_tokens = config.data.max_new_tokens;
   decoding.stop_ids = workspace.stop_ids();
-  return {*workspace.model, *workspace.tokenizer, decoding};
+  return {*workspace.model, *workspace.tokenizer, decoding, config.eval.eval_batch_size};
 }
 
 }  // namespace baton::experiment

@@ -313,6 +313,20 @@ TEST(Words, StayOut) {
   EXPECT_GT(num_files, 50U);
 }
 
+// A router is asked for by its key, never by a name in the code.
+TEST(Words, TheSequentialRouterIsNamedInItsFileAndAsItsKeysDefault) {
+  std::set<std::string> places;
+  for (const SourceFile& file : product_files()) {
+    for (const std::string& line : file.lines) {
+      if (line.find("\"sequential\"") != std::string::npos) {
+        places.insert(file.path.string());
+      }
+    }
+  }
+  EXPECT_EQ(places, (std::set<std::string>{"src/config/option_table.cpp",
+                                           "src/method/sequential_router.cpp"}));
+}
+
 // The readers above must see what they are meant to see.
 TEST(Readers, UnderstandIncludeLines) {
   EXPECT_EQ(included("#include <mpi.h>"), "mpi.h");

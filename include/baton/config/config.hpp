@@ -42,6 +42,7 @@ struct AcceptThreshold {
 
 struct MethodConfig {
   std::string method;            // "see"
+  std::string router;            // who answers a query: a name that method::make_router knows
   double negative_ratio = 0;     // rows of every earlier task, as a share of that task's rows; >= 0
   double buffer_ratio = 0;       // share of a task's rows kept as its rehearsal buffer; (0, 1]
   std::string buffer_selection;  // "random"

@@ -50,6 +50,20 @@ TEST(RenderTerminal, NeverWiderThanTheTerminal) {
   }
 }
 
+TEST(RenderTerminal, ThingsCountedAreOneLineWithoutALoss) {
+  ProgressState state;
+  state.groups = {{.group = 0, .expert = "queries", .step = 30, .total = 120}};
+  state.steps_done = 30;
+  state.steps_total = 120;
+  state.elapsed_seconds = 10;
+  state.seconds_left = 30;
+  const auto lines = render_terminal(state, 100);
+  ASSERT_EQ(lines.size(), 1U);
+  EXPECT_THAT(lines[0], AllOf(StartsWith("queries"), HasSubstr(" 25%"), HasSubstr("30/120"),
+                              HasSubstr("30.0 s left"), Not(HasSubstr("loss"))));
+  EXPECT_EQ(render_plain(state, state.groups[0]), "queries 30/120 (25 %), 30.0 s left");
+}
+
 TEST(RenderTerminal, WithoutATotal) {
   auto state = two_groups();
   state.steps_total = 0;
