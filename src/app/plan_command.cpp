@@ -39,7 +39,7 @@ std::vector<experiment::TaskRows> rows_for_plan(const config::Config& config) {
                                        .max_eval_samples = 1})
                      .train;
     task.buffer =
-        method::make_buffer(name, *task.train, config.method.buffer_ratio, config.train.seed);
+        method::make_buffer(name, *task.train, experiment::buffer_size(config), config.train.seed);
     tasks.push_back(std::move(task));
   }
   return tasks;
@@ -100,12 +100,7 @@ class TaskCounter {
   TaskCounter(const config::Config& config,
               const data::RowEncoder& encoder,
               coordinator::MemoryRequest& memory)
-      : encoder_(encoder), memory_(memory) {
-    options_.negative_ratio = config.method.negative_ratio;
-    options_.calibration_ratio =
-        config.method.accept_threshold.is_auto ? config.method.calibration_ratio : 0.0;
-    options_.run_seed = config.train.seed;
-  }
+      : encoder_(encoder), memory_(memory), options_(experiment::reconstruction_options(config)) {}
 
   /// Of a task's own rows, as they stand in its expert's training set.
   RowSums positives(const experiment::TaskRows& task) const {

@@ -36,7 +36,7 @@ data::RehearsalBuffer load_or_make_buffer(const config::Config& config,
   if (!std::filesystem::exists(path)) {
     BATON_ASSERT(train.has_value(), task);
     const data::RehearsalBuffer made =
-        method::make_buffer(task, *train, config.method.buffer_ratio, config.train.seed);
+        method::make_buffer(task, *train, buffer_size(config), config.train.seed);
     checkpoint::save_buffer(path, made);
     folder.record_file(folder.buffer_file(task), task, made.fingerprint(), run::made_here());
     return made;
@@ -55,7 +55,7 @@ void check_buffer(const config::Config& config,
                   const data::RehearsalBuffer& buffer,
                   const std::vector<data::Example>& train) {
   const data::RehearsalBuffer expected = method::make_buffer(
-      config.data.tasks[index], train, config.method.buffer_ratio, config.train.seed);
+      config.data.tasks[index], train, buffer_size(config), config.train.seed);
   if (expected.fingerprint() != buffer.fingerprint()) {
     throw base::Error(
         base::ErrorKind::kUsage,

@@ -58,8 +58,11 @@ Calibration calibrate(std::span<const double> own_margins,
                       std::span<const double> foreign_margins) {
   check_finite(own_margins);
   check_finite(foreign_margins);
+  Calibration result;
+  result.num_own = static_cast<std::int64_t>(own_margins.size());
+  result.num_foreign = static_cast<std::int64_t>(foreign_margins.size());
   if (own_margins.empty() || foreign_margins.empty()) {
-    return {};
+    return result;
   }
   std::vector<double> own(own_margins.begin(), own_margins.end());
   std::vector<double> foreign(foreign_margins.begin(), foreign_margins.end());
@@ -67,10 +70,9 @@ Calibration calibrate(std::span<const double> own_margins,
   all.insert(all.end(), foreign.begin(), foreign.end());
   std::sort(own.begin(), own.end());
   std::sort(foreign.begin(), foreign.end());
-  const auto num_own = static_cast<std::int64_t>(own.size());
-  const auto num_foreign = static_cast<std::int64_t>(foreign.size());
+  const std::int64_t num_own = result.num_own;
+  const std::int64_t num_foreign = result.num_foreign;
 
-  Calibration result;
   // Balanced accuracy x 2 x |own| x |foreign|: whole numbers, so that ties are ties.
   std::int64_t best_merit = -1;
   double best_gap = 0;
@@ -93,6 +95,10 @@ Calibration calibrate(std::span<const double> own_margins,
       result.threshold = candidate.threshold;
     }
   }
+  result.own_accepted =
+      static_cast<double>(count_above(own, result.threshold)) / static_cast<double>(num_own);
+  result.foreign_passed = 1 - static_cast<double>(count_above(foreign, result.threshold)) /
+                                  static_cast<double>(num_foreign);
   result.balanced_accuracy = static_cast<double>(best_merit) /
                              (2 * static_cast<double>(num_own) * static_cast<double>(num_foreign));
   return result;

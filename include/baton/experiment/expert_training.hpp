@@ -41,6 +41,7 @@ struct ExpertOutcome {
   double last_loss = 0;
   double seconds = 0;  // of training, earlier attempts included
   double threshold = 0;
+  method::Calibration calibration;  // with accept_threshold = auto
 };
 
 /// What the loop needs from around it.

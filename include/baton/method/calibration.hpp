@@ -2,6 +2,7 @@
 // accept_threshold = auto: an expert's threshold from margins of rows held out of its training.
 // Pure.
 
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -12,6 +13,10 @@ namespace baton::method {
 struct Calibration {
   double threshold = 0;
   double balanced_accuracy = 0;  // at that threshold, on the held-out rows
+  std::int64_t num_own = 0;      // margins it was set from
+  std::int64_t num_foreign = 0;
+  double own_accepted = 0;    // share of the own rows above it
+  double foreign_passed = 0;  // share of the foreign rows not above it
   std::vector<expert::RocPoint> roc;
 };
 
