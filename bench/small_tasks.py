@@ -2,7 +2,7 @@
 """A person's own small tasks at the defaults: six sets of 20, 40 and 100 rows a task, far and near, three seeds.
 
     bench/small_tasks.py --baton build/release/baton --out /tmp/small-tasks
-    bench/small_tasks.py --baton build/release/baton --out /tmp/small-tasks --variant fixed --sets far20,near20 --seeds 1
+    bench/small_tasks.py --baton build/release/baton --out /tmp/small-tasks --variant no_general --sets far20,near20 --seeds 1
 
 Each run is `baton train` and `baton eval` of a config that names model, data, tasks, output and the seed, and nothing
 else; a variant takes one part of the recipe away. What is measured already is not measured again. The rows come from the tasks of
@@ -47,6 +47,12 @@ SETS = {
 # What each part of the recipe brings: the defaults without it.
 VARIANTS = {
     "default": [],
+    "no_floors": ["method.negative_floor=0", "method.buffer_floor=0"],
+    "no_general": ["data.general=none"],
+    "no_balance": ["method.indicator_balance=false"],
+    "threshold_0": ["method.accept_threshold=0"],
+    "nothing": ["method.negative_floor=0", "method.buffer_floor=0", "data.general=none",
+                "method.indicator_balance=false", "method.accept_threshold=0"],
 }
 
 

@@ -73,7 +73,11 @@ std::vector<std::string> read_tasks(const std::string& text) {
 }
 
 std::vector<std::string> read_general(const std::string& text) {
-  return text == "none" ? std::vector<std::string>{} : read_tasks(text);
+  const auto names = text == "none" ? std::vector<std::string>{} : read_tasks(text);
+  if (std::find(names.begin(), names.end(), "none") != names.end()) {
+    throw ValueProblem{"'none' stands beside other names", "", "give none alone, or leave it out"};
+  }
+  return names;
 }
 
 std::vector<std::string> read_required_tasks(const std::string& text) {

@@ -404,14 +404,13 @@ class ExpertTraining {
       return true;
     }
     const work::Heartbeat::Section section(hooks_.heartbeat, "threshold", false);
-    const std::optional<method::Calibration> found = experiment::fit_threshold(
+    calibration_ = experiment::fit_threshold(
         {job_, hooks_, options_, initial_, trainer_->adapter()}, group_);
-    if (found) {
-      calibration_ = *found;
-      state_.accept_threshold = found->threshold;
-      state_.roc = found->roc;
+    if (calibration_) {
+      state_.accept_threshold = calibration_->threshold;
+      state_.roc = calibration_->roc;
     }
-    return found.has_value();
+    return calibration_.has_value();
   }
 
   void finish() {
@@ -440,7 +439,7 @@ class ExpertTraining {
   expert::TrainingState anchor_;  // what a rollback goes back to
   train::TrainerOptions options_;
   model::Adapter initial_;
-  method::Calibration calibration_;
+  std::optional<method::Calibration> calibration_;
   std::optional<train::Trainer> trainer_;
   std::optional<StepLog> log_;  // leader
   std::optional<TrainingSaves> saves_;

@@ -29,7 +29,16 @@ class ThresholdFit {
     if (!whole) {
       return std::nullopt;
     }
-    return method::calibrate(own_, foreign_);
+    const method::Calibration found = method::calibrate(own_, foreign_);
+    if (group_.rank() == 0) {
+      base::log_info(
+          "train",
+          fmt::format("{}: threshold {:.4g}{}; of rows it had not learnt from it accepts {:.3f} of "
+                      "{} own and passes {:.3f} of {} others",
+                      task_, found.threshold, prepared().cross_fits ? ", cross-fitted" : "",
+                      found.own_accepted, found.num_own, found.foreign_passed, found.num_foreign));
+    }
+    return found;
   }
 
  private:
@@ -37,6 +46,10 @@ class ThresholdFit {
 
   bool wants_stop() const {
     job_.hooks.heartbeat.set_place("threshold", task_, 1);
+    if (!job_.hooks.faults.empty()) {
+      job_.hooks.faults.before_slot(task_, job_.hooks.attempt, FaultInjection::kAfterTraining,
+                                    group_);
+    }
     return job_.hooks.should_stop();
   }
 

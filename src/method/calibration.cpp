@@ -1,5 +1,7 @@
 #include "baton/method/calibration.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -102,6 +104,36 @@ Calibration calibrate(std::span<const double> own_margins,
   result.balanced_accuracy = static_cast<double>(best_merit) /
                              (2 * static_cast<double>(num_own) * static_cast<double>(num_foreign));
   return result;
+}
+
+std::vector<std::string> doubts_about(const std::string& task, const Calibration& found) {
+  constexpr double kGood = 0.9;
+  std::vector<std::string> doubts;
+  if (found.num_own < kLeastMargins || found.num_foreign < kLeastMargins) {
+    doubts.push_back(fmt::format(
+        "THE THRESHOLD OF {} IS A GUESS: {} own rows and {} of others were there to set it from, {} "
+        "of each are the least. Give the task more rows, leave data.general on, or set "
+        "method.accept_threshold to a number",
+        task, found.num_own, found.num_foreign, kLeastMargins));
+  }
+  if (found.num_own == 0 || found.num_foreign == 0) {
+    return doubts;
+  }
+  if (found.own_accepted < kGood) {
+    doubts.push_back(fmt::format(
+        "{} DOES NOT KNOW ITS OWN TASK: it accepts {:.2f} of {} own rows that it had not learnt "
+        "from, so others will answer the rest. What helps: more rows, more train.num_train_epochs, "
+        "an instruction that no other task has",
+        task, found.own_accepted, found.num_own));
+  }
+  if (found.foreign_passed < kGood) {
+    doubts.push_back(fmt::format(
+        "{} TAKES WHAT IS NOT ITS OWN: it passes on {:.2f} of {} rows of earlier tasks and general "
+        "rows, so it will answer for others. What helps: a larger method.negative_floor (and "
+        "method.buffer_floor), more train.num_train_epochs, an instruction that no other task has",
+        task, found.foreign_passed, found.num_foreign));
+  }
+  return doubts;
 }
 
 }  // namespace baton::method

@@ -8,6 +8,7 @@
 
 #include "baton/base/error.hpp"
 #include "baton/base/seed.hpp"
+#include "baton/method/calibration.hpp"
 
 namespace baton::method {
 
@@ -29,8 +30,7 @@ std::size_t share_of(double ratio, std::int64_t num_rows) {
 }
 
 constexpr std::size_t kLeastRowsToHoldOutOf = 4;
-// Fewer margins than this on one side do not place a threshold.
-constexpr std::size_t kLeastMargins = 8;
+constexpr auto kLeastToHoldOut = static_cast<std::size_t>(kLeastMargins);
 
 std::size_t num_to_hold_out(double ratio, std::size_t num_rows) {
   if (ratio <= 0 || num_rows < kLeastRowsToHoldOutOf) {
@@ -98,10 +98,8 @@ void append_own(const std::string& task,
                 const ReconstructionOptions& options,
                 Reconstruction& result) {
   std::size_t count = num_to_hold_out(options.calibration_ratio, rows.size());
-  if (options.calibration_ratio > 0 && count < kLeastMargins) {
-    count = 0;
-    result.cross_fits = rows.size() >= kLeastRowsToHoldOutOf;
-  }
+  count = count < kLeastToHoldOut ? 0 : count;
+  result.cross_fits = cross_fits(options, rows.size());
   const RowList list(options, task, {.example = {}, .role = data::RowRole::kPositive, .task = task});
   const HeldOutSplit split = hold_out(rows.size(), count, list.seed("held_out", "own"));
   list.append(rows, split.held_out, result.held_out);
@@ -126,7 +124,7 @@ std::size_t negatives_to_hold_out(const ReconstructionOptions& options,
   }
   const std::size_t spare = num_rows > wanted ? num_rows - wanted : 0;
   return std::max(num_to_hold_out(options.calibration_ratio, num_rows),
-                  std::min(spare, 2 * kLeastMargins));
+                  std::min(spare, 2 * kLeastToHoldOut));
 }
 
 void append_rehearsal(const std::string& task,
@@ -207,6 +205,11 @@ data::RehearsalBuffer make_buffer(const std::string& task,
     buffer.rows.push_back(train_rows[index]);
   }
   return buffer;
+}
+
+bool cross_fits(const ReconstructionOptions& options, std::size_t num_own_rows) {
+  return options.calibration_ratio > 0 && num_own_rows >= kLeastRowsToHoldOutOf &&
+         num_to_hold_out(options.calibration_ratio, num_own_rows) < kLeastToHoldOut;
 }
 
 Reconstruction reconstruct(const std::string& task,

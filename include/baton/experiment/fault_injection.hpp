@@ -20,6 +20,10 @@ namespace baton::experiment {
 
 class FaultInjection {
  public:
+  /// The "update" while an expert's threshold is looked for: only calls=N and a pause from step -1
+  /// on reach it.
+  static constexpr std::int64_t kAfterTraining = -1;
+
   /// A text that cannot be read is a kUsage error.
   static FaultInjection from_environment(int world_rank);
 
