@@ -154,8 +154,8 @@ void add_tasks(const config::Config& config, const data::RowEncoder& encoder, Pl
     task.name = tasks[index].name;
     task.num_rows = own.num_rows + earlier.num_rows;
     task.tokens_per_epoch = static_cast<double>(own.num_tokens + earlier.num_tokens);
-    const bool cross_fits = method::cross_fits(experiment::reconstruction_options(config),
-                                               tasks[index].train->size());
+    const bool cross_fits =
+        method::cross_fits(experiment::reconstruction_options(config), tasks[index].train->size());
     task.num_epochs = config.train.num_train_epochs * (cross_fits ? method::kCostOfCrossFit : 1);
     task.num_steps = data::Sampler(task.num_rows, config.train.train_batch_size, micro,
                                    config.train.num_train_epochs, 0)

@@ -408,10 +408,10 @@ class TrainRun {
       for (const auto& [item, row] : table_) {
         rows.push_back(row);
       }
-      std::cerr << base::format_table({"expert", "positives", "negatives", "updates", "last loss",
-                                       "threshold", "own accepted", "others passed", "seconds",
-                                       "file"},
-                                      rows);
+      std::cerr << base::format_table(
+          {"expert", "positives", "negatives", "updates", "last loss", "threshold", "own accepted",
+           "others passed", "seconds", "file"},
+          rows);
       for (const std::string& doubt : doubts_) {
         base::log_warning("train", doubt);
       }

@@ -240,8 +240,8 @@ void add_method(Table& table) {
                     "Share of a task's rows kept as its rehearsal buffer.")),
       {0, true, 1, false}, [](auto& c) -> auto& { return c.method.buffer_ratio; }));
   table.push_back(integer_option(
-      identity(info("method", "buffer_floor", "64",
-                    "At least so many: smaller tasks are kept whole.")),
+      identity(
+          info("method", "buffer_floor", "64", "At least so many: smaller tasks are kept whole.")),
       {0, kManyRows}, [](auto& c) -> auto& { return c.method.buffer_floor; }));
   table.push_back(choice_option(
       identity(info("method", "buffer_selection", "random", "How these rows are chosen.")),
@@ -368,9 +368,9 @@ void add_eval_and_cluster(Table& table) {
       info("cluster", "timeout_seconds", "1800",
            "Seconds without progress after which a rank counts as stuck; 0: never."),
       {0, 10'000'000}, [](auto& c) -> auto& { return c.cluster.timeout_seconds; }));
-  table.push_back(flag_option(info("cluster", "deterministic", "true",
-                                   "The same bits for any number of ranks and groups."),
-                                  [](auto& c) -> auto& { return c.cluster.deterministic; }));
+  table.push_back(flag_option(
+      info("cluster", "deterministic", "true", "The same bits for any number of ranks and groups."),
+      [](auto& c) -> auto& { return c.cluster.deterministic; }));
   table.push_back(auto_integer_option(
       info("cluster", "threads_per_rank", "",
            "CPU threads of a rank; auto: the node's cores over its ranks."),

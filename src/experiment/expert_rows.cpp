@@ -111,7 +111,7 @@ PreparedExpert prepare_expert(const config::Config& config,
   }
   const method::Reconstruction set =
       method::reconstruct(tasks[index].name, *tasks[index].train, earlier, general_rows,
-                        reconstruction_options(config));
+                          reconstruction_options(config));
 
   PreparedExpert prepared;
   prepared.task_index = index;

@@ -158,8 +158,8 @@ class ExpertTraining {
   void set_up() {
     const std::uint64_t seed = base::seed_for(job_.config.train.seed, {"expert", task_});
     state_ = new_state(job_, seed);
-    initial_ = model::adapter_from_state(
-        state_, job_.workspace.model->config().num_hidden_layers, job_.workspace.model->device());
+    initial_ = model::adapter_from_state(state_, job_.workspace.model->config().num_hidden_layers,
+                                         job_.workspace.model->device());
     options_ = trainer_options(job_.config, seed);
     train::TrainerOptions options = options_;
     options.before_slot = [this] { return before_slot(); };
@@ -404,8 +404,8 @@ class ExpertTraining {
       return true;
     }
     const work::Heartbeat::Section section(hooks_.heartbeat, "threshold", false);
-    calibration_ = experiment::fit_threshold(
-        {job_, hooks_, options_, initial_, trainer_->adapter()}, group_);
+    calibration_ =
+        experiment::fit_threshold({job_, hooks_, options_, initial_, trainer_->adapter()}, group_);
     if (calibration_) {
       state_.accept_threshold = calibration_->threshold;
       state_.roc = calibration_->roc;

@@ -54,8 +54,8 @@ void check_buffer(const config::Config& config,
                   std::size_t index,
                   const data::RehearsalBuffer& buffer,
                   const std::vector<data::Example>& train) {
-  const data::RehearsalBuffer expected = method::make_buffer(
-      config.data.tasks[index], train, buffer_size(config), config.train.seed);
+  const data::RehearsalBuffer expected =
+      method::make_buffer(config.data.tasks[index], train, buffer_size(config), config.train.seed);
   if (expected.fingerprint() != buffer.fingerprint()) {
     throw base::Error(
         base::ErrorKind::kUsage,

@@ -24,8 +24,7 @@ class ThresholdFit {
       : job_(job), group_(group), task_(job.expert.identity.facts().at("task")) {}
 
   std::optional<method::Calibration> run() {
-    const bool whole =
-        prepared().cross_fits ? cross_fit() : ask(job_.trained, prepared().held_out);
+    const bool whole = prepared().cross_fits ? cross_fit() : ask(job_.trained, prepared().held_out);
     if (!whole) {
       return std::nullopt;
     }
@@ -57,9 +56,10 @@ class ThresholdFit {
   bool cross_fit() {
     for (int fold = 0; fold < kNumFolds; ++fold) {
       if (group_.rank() == 0) {
-        base::log_info("train", fmt::format("{}: few rows, so its threshold is cross-fitted: expert "
-                                            "{} of {} without a part of them",
-                                            task_, fold + 1, kNumFolds));
+        base::log_info("train",
+                       fmt::format("{}: few rows, so its threshold is cross-fitted: expert "
+                                   "{} of {} without a part of them",
+                                   task_, fold + 1, kNumFolds));
       }
       std::vector<data::TrainingRow> learnt;
       std::vector<data::TrainingRow> left_out;
@@ -166,7 +166,7 @@ class ThresholdFit {
 }  // namespace
 
 std::optional<method::Calibration> fit_threshold(const ThresholdJob& job,
-                                                comm::Communicator& group) {
+                                                 comm::Communicator& group) {
   return ThresholdFit(job, group).run();
 }
 

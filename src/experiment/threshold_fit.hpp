@@ -8,10 +8,10 @@
 #include <optional>
 
 #include "baton/comm/communicator.hpp"
-#include "baton/model/adapter.hpp"
-#include "baton/method/calibration.hpp"
-#include "baton/train/trainer.hpp"
 #include "baton/experiment/expert_training.hpp"
+#include "baton/method/calibration.hpp"
+#include "baton/model/adapter.hpp"
+#include "baton/train/trainer.hpp"
 
 namespace baton::experiment {
 
@@ -24,6 +24,7 @@ struct ThresholdJob {
 };
 
 /// Collective over `group`; nothing when a rank asked to stop.
-std::optional<method::Calibration> fit_threshold(const ThresholdJob& job, comm::Communicator& group);
+std::optional<method::Calibration> fit_threshold(const ThresholdJob& job,
+                                                 comm::Communicator& group);
 
 }  // namespace baton::experiment

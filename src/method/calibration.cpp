@@ -110,11 +110,12 @@ std::vector<std::string> doubts_about(const std::string& task, const Calibration
   constexpr double kGood = 0.9;
   std::vector<std::string> doubts;
   if (found.num_own < kLeastMargins || found.num_foreign < kLeastMargins) {
-    doubts.push_back(fmt::format(
-        "THE THRESHOLD OF {} IS A GUESS: {} own rows and {} of others were there to set it from, {} "
-        "of each are the least. Give the task more rows, leave data.general on, or set "
-        "method.accept_threshold to a number",
-        task, found.num_own, found.num_foreign, kLeastMargins));
+    doubts.push_back(
+        fmt::format("THE THRESHOLD OF {} IS A GUESS: {} own rows and {} of others were there to "
+                    "set it from, {} "
+                    "of each are the least. Give the task more rows, leave data.general on, or set "
+                    "method.accept_threshold to a number",
+                    task, found.num_own, found.num_foreign, kLeastMargins));
   }
   if (found.num_own == 0 || found.num_foreign == 0) {
     return doubts;

@@ -100,7 +100,8 @@ void append_own(const std::string& task,
   std::size_t count = num_to_hold_out(options.calibration_ratio, rows.size());
   count = count < kLeastToHoldOut ? 0 : count;
   result.cross_fits = cross_fits(options, rows.size());
-  const RowList list(options, task, {.example = {}, .role = data::RowRole::kPositive, .task = task});
+  const RowList list(options, task,
+                     {.example = {}, .role = data::RowRole::kPositive, .task = task});
   const HeldOutSplit split = hold_out(rows.size(), count, list.seed("held_out", "own"));
   list.append(rows, split.held_out, result.held_out);
   list.append(rows, split.kept, result.training);
@@ -148,8 +149,7 @@ void append_rehearsal(const std::string& task,
         "expert {}: the buffer of {} gives {} negatives where negative_ratio asks for {} ({} of "
         "its {} rows are "
         "held out)",
-        task, buffer.task, split.kept.size(), by_ratio, split.held_out.size(),
-        buffer.rows.size()));
+        task, buffer.task, split.kept.size(), by_ratio, split.held_out.size(), buffer.rows.size()));
   }
   base::Random random(base::seed_for(options.run_seed, {"negatives", task, buffer.task}));
   std::vector<std::size_t> chosen;
@@ -164,9 +164,8 @@ void append_general(const std::string& task,
                     std::span<const data::Example> rows,
                     const ReconstructionOptions& options,
                     Reconstruction& result) {
-  const std::size_t wanted = options.general_samples > 0
-                                 ? static_cast<std::size_t>(options.general_samples)
-                                 : rows.size();
+  const std::size_t wanted =
+      options.general_samples > 0 ? static_cast<std::size_t>(options.general_samples) : rows.size();
   const std::size_t spare = rows.size() > wanted ? rows.size() - wanted : 0;
   const RowList list(options, task, {.example = {}, .role = data::RowRole::kGeneral, .task = ""});
   const HeldOutSplit split = hold_out(

@@ -392,8 +392,8 @@ TEST(Resolved, ComesBackAndRefusesWhatItDoesNotKnow) {
 }
 
 TEST(Identity, HoldsWhatChangesAnExpert) {
-  const auto facts = identity_facts(
-      parse(kSmallest + "[data]\ngeneral = none\n[method]\naccept_threshold = 0\n"));
+  const auto facts =
+      identity_facts(parse(kSmallest + "[data]\ngeneral = none\n[method]\naccept_threshold = 0\n"));
   for (const auto& key : {"train.seed", "train.micro_batch_size", "train.learning_rate",
                           "lora.lora_rank", "data.cutoff_len", "data.template",
                           "method.negative_ratio", "method.accept_threshold", "model.dtype"}) {

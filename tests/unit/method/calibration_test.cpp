@@ -128,7 +128,8 @@ TEST(Calibration, SharesAreThoseAtTheThreshold) {
 }
 
 TEST(Calibration, DoubtsAreSaidInWords) {
-  const auto doubts = [](std::int64_t num_own, std::int64_t num_foreign, double own, double foreign) {
+  const auto doubts = [](std::int64_t num_own, std::int64_t num_foreign, double own,
+                         double foreign) {
     Calibration found;
     found.num_own = num_own;
     found.num_foreign = num_foreign;
@@ -142,8 +143,8 @@ TEST(Calibration, DoubtsAreSaidInWords) {
   EXPECT_THAT(doubts(20, 0, 0, 0), AllOf(HasSubstr("GUESS"), Not(HasSubstr("OWN"))));
   EXPECT_THAT(doubts(20, 30, 0.89, 1), AllOf(HasSubstr("qa DOES NOT KNOW"), HasSubstr("0.89 of 20"),
                                              HasSubstr("num_train_epochs")));
-  EXPECT_THAT(doubts(20, 30, 1, 0.5), AllOf(HasSubstr("qa TAKES"), HasSubstr("0.50 of 30"),
-                                            HasSubstr("negative_floor")));
+  EXPECT_THAT(doubts(20, 30, 1, 0.5),
+              AllOf(HasSubstr("qa TAKES"), HasSubstr("0.50 of 30"), HasSubstr("negative_floor")));
 }
 
 TEST(Calibration, NonFiniteMarginsAreAnError) {

@@ -39,15 +39,17 @@ std::vector<std::string> ids_of(std::span<const data::Example> rows) {
   return ids;
 }
 
-std::int64_t count_of(std::span<const data::SelectedRow> rows, const std::string& task, data::RowRole role) {
+std::int64_t count_of(std::span<const data::SelectedRow> rows,
+                      const std::string& task,
+                      data::RowRole role) {
   return std::count_if(rows.begin(), rows.end(), [&](const data::SelectedRow& row) {
     return row.task == task && row.role == role;
   });
 }
 
 std::vector<data::RehearsalBuffer> buffers_of(const std::vector<std::string>& tasks,
-                                        int num_rows,
-                                        double ratio) {
+                                              int num_rows,
+                                              double ratio) {
   std::vector<data::RehearsalBuffer> buffers;
   for (const std::string& task : tasks) {
     buffers.push_back(make_buffer(task, rows_of(task, num_rows), {ratio}, kSeed));
@@ -201,13 +203,13 @@ TEST(Reconstruct, HeldOutRowsAreApartAndOfTheRightSize) {
 
 // Rows that training does not need cost nothing to hold out.
 TEST(Reconstruct, HoldsOutWhatTrainingLeavesOver) {
-  const Reconstruction result = reconstruct("b", rows_of("b", 100), buffers_of({"a"}, 100, 0.6),
-                                            rows_of("g", 40),
-                                            {.negative_ratio = 0.25,
-                                             .negative_floor = 32,
-                                             .general_samples = 24,
-                                             .calibration_ratio = 0.1,
-                                             .run_seed = kSeed});
+  const Reconstruction result =
+      reconstruct("b", rows_of("b", 100), buffers_of({"a"}, 100, 0.6), rows_of("g", 40),
+                  {.negative_ratio = 0.25,
+                   .negative_floor = 32,
+                   .general_samples = 24,
+                   .calibration_ratio = 0.1,
+                   .run_seed = kSeed});
   EXPECT_EQ(count_of(result.training, "a", data::RowRole::kRehearsal), 32);
   EXPECT_EQ(count_of(result.held_out, "a", data::RowRole::kRehearsal), 16);  // of the 28 left over
   EXPECT_EQ(count_of(result.training, "", data::RowRole::kGeneral), 24);
@@ -233,12 +235,9 @@ TEST(Reconstruct, TooFewOwnRowsToHoldOutCrossFit) {
 
 // Each half of a cross-fit sees rows of every kind, drawn at random: files are often sorted.
 TEST(Reconstruct, FoldsAreRandomHalvesOfEveryList) {
-  const Reconstruction result = reconstruct("b", rows_of("b", 20), buffers_of({"a"}, 20, 1),
-                                            rows_of("g", 31),
-                                            {.negative_ratio = 1,
-                                             .general_samples = 20,
-                                             .calibration_ratio = 0.1,
-                                             .run_seed = kSeed});
+  const Reconstruction result = reconstruct(
+      "b", rows_of("b", 20), buffers_of({"a"}, 20, 1), rows_of("g", 31),
+      {.negative_ratio = 1, .general_samples = 20, .calibration_ratio = 0.1, .run_seed = kSeed});
   std::map<std::string, std::vector<int>> folds;
   for (const data::SelectedRow& row : result.training) {
     folds[row.task].push_back(row.fold);
