@@ -38,7 +38,7 @@ std::vector<experiment::TaskRows> rows_for_plan(const config::Config& config) {
                                        .max_eval_samples = 1})
                      .train;
     task.buffer =
-        method::make_buffer(name, *task.train, config.method.buffer_ratio, config.train.seed);
+        method::make_buffer(name, *task.train, experiment::buffer_size(config), config.train.seed);
     tasks.push_back(std::move(task));
   }
   return tasks;
@@ -76,12 +76,7 @@ class TaskCounter {
   TaskCounter(const config::Config& config,
               const data::RowEncoder& encoder,
               coordinator::MemoryRequest& memory)
-      : encoder_(encoder), memory_(memory) {
-    options_.negative_ratio = config.method.negative_ratio;
-    options_.calibration_ratio =
-        config.method.accept_threshold.is_auto ? config.method.calibration_ratio : 0.0;
-    options_.run_seed = config.train.seed;
-  }
+      : encoder_(encoder), memory_(memory), options_(experiment::reconstruction_options(config)) {}
 
   /// Of a task's own rows, as they stand in its expert's training set.
   RowSums positives(const experiment::TaskRows& task) const {
@@ -136,7 +131,9 @@ void add_tasks(const config::Config& config, const data::RowEncoder& encoder, Pl
     task.name = tasks[index].name;
     task.num_rows = own.num_rows + earlier.num_rows;
     task.tokens_per_epoch = static_cast<double>(own.num_tokens + earlier.num_tokens);
-    task.num_epochs = config.train.num_train_epochs;
+    const bool cross_fits =
+        method::cross_fits(experiment::reconstruction_options(config), tasks[index].train->size());
+    task.num_epochs = config.train.num_train_epochs * (cross_fits ? method::kCostOfCrossFit : 1);
     task.num_steps = data::Sampler(task.num_rows, config.train.train_batch_size, micro,
                                    config.train.num_train_epochs, 0)
                          .num_updates();

@@ -215,7 +215,8 @@ class TrainRun {
       const experiment::PreparedExpert& expert = prepared_.back();
       coordinator::ExpertCost cost;
       cost.name = rows_.tasks[index].name;
-      cost.token_steps = static_cast<double>(expert.num_tokens()) * config_.train.num_train_epochs;
+      cost.token_steps = static_cast<double>(expert.num_tokens()) * config_.train.num_train_epochs *
+                         (expert.cross_fits ? method::kCostOfCrossFit : 1);
       cost.max_useful_ranks = experiment::max_useful_ranks(config_);
       plan_request_.experts.push_back(cost);
       if (leads()) {
@@ -321,9 +322,16 @@ class TrainRun {
     const experiment::ExpertOutcome outcome = experiment::train_expert(job, group, hooks);
     work::ItemResult result;
     result.stopped = outcome.stopped;
-    result.payload =
-        base::Json::array({outcome.seconds, outcome.threshold, outcome.steps, outcome.last_loss})
-            .dump();
+    base::Json threshold;  // null where it was given
+    if (outcome.calibration) {
+      threshold = {{"num_own", outcome.calibration->num_own},
+                   {"num_foreign", outcome.calibration->num_foreign},
+                   {"own_accepted", outcome.calibration->own_accepted},
+                   {"foreign_passed", outcome.calibration->foreign_passed}};
+    }
+    result.payload = base::Json::array({outcome.seconds, outcome.threshold, outcome.steps,
+                                        outcome.last_loss, threshold})
+                         .dump();
     return result;
   }
 
@@ -351,6 +359,7 @@ class TrainRun {
         base::parse_json(event.payload, base::ErrorKind::kInternal, "a finished expert");
     const experiment::PreparedExpert& expert = expert_of(event.item);
     const std::string& task = name_of(event.item);
+    note_doubts(task, facts[4]);
     run::MadeBy made =
         experiment::made_by_ranks(ranks_, groups_[static_cast<std::size_t>(event.group)]);
     made.seconds = facts[0].get<double>();
@@ -364,9 +373,31 @@ class TrainRun {
                           std::to_string(facts[2].get<std::int64_t>()),
                           fmt::format("{:.4f}", facts[3].get<double>()),
                           fmt::format("{:.4g}", facts[1].get<double>()),
+                          share_text(facts[4], "own_accepted"),
+                          share_text(facts[4], "foreign_passed"),
                           fmt::format("{:.1f}", made.seconds),
                           folder_->expert_file(task)};
     session_.write_progress();
+  }
+
+  static std::string share_text(const base::Json& threshold, const char* name) {
+    return threshold.is_null() ? "-" : fmt::format("{:.3f}", threshold.at(name).get<double>());
+  }
+
+  // Shown once all experts are done, below the table, where they are not scrolled away.
+  void note_doubts(const std::string& task, const base::Json& threshold) {
+    if (threshold.is_null()) {
+      return;
+    }
+    method::Calibration found;
+    found.num_own = threshold.at("num_own").get<std::int64_t>();
+    found.num_foreign = threshold.at("num_foreign").get<std::int64_t>();
+    found.own_accepted = threshold.at("own_accepted").get<double>();
+    found.foreign_passed = threshold.at("foreign_passed").get<double>();
+    for (const std::string& doubt : method::doubts_about(task, found)) {
+      doubts_.push_back(doubt);
+      folder_->record().warnings.push_back(doubt);
+    }
   }
 
   void on(const coordinator::ItemFailed& event) {
@@ -403,9 +434,13 @@ class TrainRun {
       for (const auto& [item, row] : table_) {
         rows.push_back(row);
       }
-      std::cerr << base::format_table({"expert", "positives", "negatives", "updates", "last loss",
-                                       "threshold", "seconds", "file"},
-                                      rows);
+      std::cerr << base::format_table(
+          {"expert", "positives", "negatives", "updates", "last loss", "threshold", "own accepted",
+           "others passed", "seconds", "file"},
+          rows);
+      for (const std::string& doubt : doubts_) {
+        base::log_warning("train", doubt);
+      }
     }
     if (!outcome.failures.empty()) {
       fail_with(outcome);
@@ -483,6 +518,7 @@ class TrainRun {
   std::vector<std::vector<int>> groups_;           // world ranks, the leader first
   std::optional<ProgressBoard> board_;             // rank 0
   std::map<int, std::vector<std::string>> table_;  // rank 0
+  std::vector<std::string> doubts_;                // rank 0: about thresholds
 };
 
 }  // namespace

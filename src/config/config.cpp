@@ -267,6 +267,7 @@ std::map<std::string, std::string> identity_facts(const Config& config) {
   }
   if (!config.method.accept_threshold.is_auto) {
     facts.erase("method.calibration_ratio");
+    facts.erase("method.calibration_batch_size");
   }
   if (config.data.general.empty()) {
     facts.erase("data.general_samples");

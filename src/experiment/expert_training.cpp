@@ -18,10 +18,9 @@
 #include "baton/checkpoint/expert_file.hpp"
 #include "baton/checkpoint/generation.hpp"
 #include "baton/comm/agree.hpp"
-#include "baton/eval/margins.hpp"
-#include "baton/method/calibration.hpp"
 #include "baton/train/new_adapter.hpp"
 #include "baton/train/trainer.hpp"
+#include "threshold_fit.hpp"
 #include "training_saves.hpp"
 
 namespace baton::experiment {
@@ -70,33 +69,6 @@ expert::ExpertState new_state(const ExpertJob& job, std::uint64_t seed) {
                                             config.lora.lora_target, config.lora.lora_rank},
                                            seed);
   return state;
-}
-
-// Margins of the held-out rows decide; they are few, and every rank of the group would get the
-// same.
-void calibrate_threshold(const ExpertJob& job,
-                         const model::Adapter& adapter,
-                         expert::ExpertState& state) {
-  std::vector<std::vector<tokenizer::TokenId>> prompts;
-  for (const data::TrainingRow& row : job.prepared.held_out) {
-    prompts.emplace_back(row.tokens.begin(), row.tokens.begin() + row.prompt_length);
-  }
-  const std::vector<double> margins =
-      eval::margins(*job.workspace.model, adapter, prompts, job.workspace.indicators,
-                    job.config.eval.eval_batch_size);
-  std::vector<double> own;
-  std::vector<double> foreign;
-  for (std::size_t i = 0; i < margins.size(); ++i) {
-    (job.prepared.held_out[i].role == data::RowRole::kPositive ? own : foreign)
-        .push_back(margins[i]);
-  }
-  const method::Calibration calibration = method::calibrate(own, foreign);
-  state.accept_threshold = calibration.threshold;
-  state.roc = calibration.roc;
-  base::log_info("train", fmt::format("{}: accept_threshold {:.4g} from {} own and {} foreign "
-                                      "held-out rows, balanced accuracy {:.3f}",
-                                      state.task, calibration.threshold, own.size(), foreign.size(),
-                                      calibration.balanced_accuracy));
 }
 
 // One line a logged update. When training goes on from saved state, what an earlier attempt wrote
@@ -172,10 +144,12 @@ class ExpertTraining {
     outcome.steps = trainer_->learner().num_steps();
     outcome.last_loss = trainer_->learner().last_loss();
     outcome.seconds = saves_->seconds();
+    outcome.stopped = outcome.stopped || !fit_threshold();
     const work::Heartbeat::Section section(hooks_.heartbeat, outcome.stopped ? "save" : "finish",
                                            false);
     comm::together(group_, [&] { outcome.stopped ? saves_->finish_stop() : finish(); });
     outcome.threshold = state_.accept_threshold;
+    outcome.calibration = calibration_;
     return outcome;
   }
 
@@ -185,16 +159,17 @@ class ExpertTraining {
   void set_up() {
     const std::uint64_t seed = base::seed_for(job_.config.train.seed, {"expert", task_});
     state_ = new_state(job_, seed);
-    const model::Adapter initial = model::adapter_from_state(
-        state_, job_.workspace.model->config().num_hidden_layers, job_.workspace.model->device());
-    train::TrainerOptions options = trainer_options(job_.config, seed);
+    initial_ = model::adapter_from_state(state_, job_.workspace.model->config().num_hidden_layers,
+                                         job_.workspace.model->device());
+    options_ = trainer_options(job_.config, seed);
+    train::TrainerOptions options = options_;
     options.before_slot = [this] { return before_slot(); };
     if (!hooks_.faults.empty()) {
       options.on_gradient = [this](std::int64_t step, comm::FloatBuffer gradient) {
         hooks_.faults.on_gradient(task_, step + 1, gradient);
       };
     }
-    trainer_.emplace(*job_.workspace.model, group_, job_.prepared.training, initial, options);
+    trainer_.emplace(*job_.workspace.model, group_, job_.prepared.training, initial_, options);
     facts_.task = task_;
     facts_.threads_per_rank = at::get_num_threads();
     facts_.identity = job_.identity;
@@ -418,6 +393,21 @@ class ExpertTraining {
     });
   }
 
+  // False when asked to stop.
+  bool fit_threshold() {
+    if (!job_.config.method.accept_threshold.is_auto) {
+      return true;
+    }
+    const work::Heartbeat::Section section(hooks_.heartbeat, "threshold", false);
+    calibration_ =
+        experiment::fit_threshold({job_, hooks_, options_, initial_, trainer_->learner().adapter()}, group_);
+    if (calibration_) {
+      state_.accept_threshold = calibration_->threshold;
+      state_.roc = calibration_->roc;
+    }
+    return calibration_.has_value();
+  }
+
   void finish() {
     saves_->finish();
     if (!leads()) {
@@ -431,9 +421,6 @@ class ExpertTraining {
       base::log_warning("train", fmt::format("{}: {}", task_, stragglers));
     }
     state_.steps = trainer_->learner().num_steps();
-    if (job_.config.method.accept_threshold.is_auto) {
-      calibrate_threshold(job_, trainer_->learner().adapter(), state_);
-    }
     state_.arrays = model::arrays_of(trainer_->learner().adapter());
     checkpoint::save_expert(job_.expert_path(), state_);
   }
@@ -445,6 +432,9 @@ class ExpertTraining {
   expert::ExpertState state_;
   expert::TrainingState facts_;   // without arrays
   expert::TrainingState anchor_;  // what a rollback goes back to
+  train::TrainerOptions options_;
+  model::Adapter initial_;
+  std::optional<method::Calibration> calibration_;
   std::optional<train::Trainer> trainer_;
   std::optional<StepLog> log_;  // leader
   std::optional<TrainingSaves> saves_;

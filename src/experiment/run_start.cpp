@@ -99,8 +99,8 @@ void RunStart::choose_buffer(std::size_t index, TaskRows& rows) {
     rows.buffer = load_buffer(index);
     return;
   }
-  data::RehearsalBuffer made = method::make_buffer(name_of(index), *rows.train,
-                                                   config_.method.buffer_ratio, config_.train.seed);
+  data::RehearsalBuffer made =
+      method::make_buffer(name_of(index), *rows.train, buffer_size(config_), config_.train.seed);
   if (!is_there) {
     task.writes_buffer = true;
     rows.buffer = std::move(made);

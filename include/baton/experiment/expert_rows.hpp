@@ -11,6 +11,7 @@
 #include "baton/data/rehearsal_buffer.hpp"
 #include "baton/data/row_encoder.hpp"
 #include "baton/data/training_row.hpp"
+#include "baton/method/see_rows.hpp"
 
 namespace baton::experiment {
 
@@ -22,14 +23,19 @@ struct TaskRows {
   data::RehearsalBuffer buffer;
 };
 
-/// The general rows of the config: train rows of its `general` tasks, or a sample of them.
+/// The general rows of the config: a sample of the rows that come with Baton or of the train rows of
+/// its `general` tasks; with accept_threshold = auto some more than are trained on.
 std::vector<data::Example> read_general_rows(const config::Config& config);
+
+method::BufferSize buffer_size(const config::Config& config);
+method::ReconstructionOptions reconstruction_options(const config::Config& config);
 
 /// One expert's encoded rows, ready for a trainer.
 struct PreparedExpert {
   std::size_t task_index = 0;
   std::vector<data::TrainingRow> training;
   std::vector<data::TrainingRow> held_out;
+  bool cross_fits = false;  // see method::Reconstruction
   std::int64_t num_positive = 0;
   std::int64_t num_negative = 0;
   std::vector<std::string> warnings;

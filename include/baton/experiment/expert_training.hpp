@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "baton/comm/communicator.hpp"
@@ -12,6 +13,7 @@
 #include "baton/experiment/fault_injection.hpp"
 #include "baton/experiment/workspace.hpp"
 #include "baton/expert/expert_state.hpp"
+#include "baton/method/calibration.hpp"
 #include "baton/run/run_paths.hpp"
 #include "baton/work/heartbeat.hpp"
 #include "baton/work/stop_watcher.hpp"
@@ -50,6 +52,7 @@ struct ExpertOutcome {
   double last_loss = 0;
   double seconds = 0;  // of training, earlier attempts included
   double threshold = 0;
+  std::optional<method::Calibration> calibration;  // with accept_threshold = auto
 };
 
 /// What the loop needs from around it.

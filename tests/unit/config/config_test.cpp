@@ -59,10 +59,10 @@ TEST(Config, SmallestFileGetsTheDefaults) {
   EXPECT_EQ(config.data.prompt_template, "auto");
   EXPECT_EQ(config.data.cutoff_len, 1024);
   EXPECT_EQ(config.data.max_new_tokens, 64);
-  EXPECT_TRUE(config.data.general.empty());
+  EXPECT_THAT(config.data.general, ElementsAre("builtin"));
   EXPECT_DOUBLE_EQ(config.method.negative_ratio, 0.25);
-  EXPECT_FALSE(config.method.accept_threshold.is_auto);
-  EXPECT_EQ(config.method.accept_threshold.value, 0);
+  EXPECT_TRUE(config.method.accept_threshold.is_auto);
+  EXPECT_TRUE(config.method.indicator_balance);
   EXPECT_THAT(config.lora.lora_target, ElementsAre("q_proj", "v_proj"));
   EXPECT_EQ(config.train.train_batch_size, 8);
   EXPECT_EQ(config.train.micro_batch_size, 4);
@@ -88,13 +88,17 @@ TEST(Config, EveryKeyCanBeReadAndWritten) {
                                                      {"method.method", "see"},
                                                      {"method.router", "oracle"},
                                                      {"method.negative_ratio", "0.5"},
+                                                     {"method.negative_floor", "5"},
                                                      {"method.buffer_ratio", "1"},
+                                                     {"method.buffer_floor", "0"},
                                                      {"method.buffer_selection", "random"},
                                                      {"method.accept_indicator", "id:7"},
                                                      {"method.pass_indicator", "skip"},
                                                      {"method.accept_threshold", "auto"},
                                                      {"method.calibration_ratio", "0.2"},
+                                                     {"method.calibration_batch_size", "3"},
                                                      {"method.indicator_loss_weight", "2.5"},
+                                                     {"method.indicator_balance", "false"},
                                                      {"lora.lora_rank", "16"},
                                                      {"lora.lora_alpha", "64"},
                                                      {"lora.lora_dropout", "0.05"},
@@ -137,10 +141,22 @@ TEST(Config, EqualValuesGiveEqualText) {
       resolved(parse(kSmallest + "[train]\nlearning_rate = 1e-3\nnum_train_epochs = 3.0\n"
                                  "[lora]\nlora_target = v_proj , q_proj\n"
                                  "[method]\naccept_threshold = -0.0\n"));
-  EXPECT_EQ(one, resolved(parse(kSmallest)));
+  EXPECT_EQ(one, resolved(parse(kSmallest + "[method]\naccept_threshold = 0\n")));
   EXPECT_EQ(one.at("train.learning_rate"), "0.001");
   EXPECT_EQ(one.at("lora.lora_target"), "q_proj,v_proj");
   EXPECT_EQ(one.at("method.accept_threshold"), "0");
+}
+
+TEST(Config, GeneralRowsAreBuiltinNoneOrTasks) {
+  const auto general = [](const std::string& value) {
+    return parse(kSmallest + "[data]\ngeneral = " + value + "\n");
+  };
+  EXPECT_TRUE(general("none").data.general.empty());
+  EXPECT_TRUE(general("").data.general.empty());  // as runs of older versions have it
+  EXPECT_EQ(resolved(general("none")).at("data.general"), "none");
+  EXPECT_EQ(resolved(general("")).at("data.general"), "none");
+  EXPECT_THAT(general("builtin, g").data.general, ElementsAre("builtin", "g"));
+  EXPECT_THAT(error_of(kSmallest + "[data]\ngeneral = none, g\n"), HasSubstr("none"));
 }
 
 TEST(Config, DefaultsOfTheTableAreCanonical) {
@@ -381,7 +397,8 @@ TEST(Resolved, ComesBackAndRefusesWhatItDoesNotKnow) {
 }
 
 TEST(Identity, HoldsWhatChangesAnExpert) {
-  const auto facts = identity_facts(parse(kSmallest));
+  const auto facts =
+      identity_facts(parse(kSmallest + "[data]\ngeneral = none\n[method]\naccept_threshold = 0\n"));
   for (const auto& key : {"train.seed", "train.micro_batch_size", "train.learning_rate",
                           "lora.lora_rank", "data.cutoff_len", "data.template",
                           "method.negative_ratio", "method.accept_threshold", "model.dtype"}) {
@@ -395,13 +412,15 @@ TEST(Identity, HoldsWhatChangesAnExpert) {
   for (const auto& key :
        {"train.logging_steps", "train.save_steps", "train.save_seconds", "train.non_finite",
         "data.tasks", "data.dataset_dir", "data.max_new_tokens", "data.max_eval_samples",
-        "method.calibration_ratio", "data.general_samples"}) {
+        "method.calibration_ratio", "method.calibration_batch_size", "data.general_samples"}) {
     EXPECT_FALSE(facts.contains(key)) << key;
   }
-  EXPECT_TRUE(identity_facts(parse(kSmallest + "[method]\naccept_threshold=auto\n"))
-                  .contains("method.calibration_ratio"));
-  EXPECT_TRUE(
-      identity_facts(parse(kSmallest + "[data]\ngeneral=g\n")).contains("data.general_samples"));
+  const auto defaults = identity_facts(parse(kSmallest));
+  for (const auto& key : {"method.calibration_ratio", "method.calibration_batch_size",
+                          "method.negative_floor", "method.buffer_floor",
+                          "method.indicator_balance", "data.general", "data.general_samples"}) {
+    EXPECT_TRUE(defaults.contains(key)) << key;
+  }
 }
 
 TEST(LoadConfig, ReadsAFileAndNamesAMissingOne) {
