@@ -96,10 +96,14 @@ class TrainRun {
     folder_.emplace(std::move(open.folder));
     dtype_reason_ = open.dtype.reason;
     session_.begin(root(), std::move(open.lock));
-    start_.emplace(config_, *folder_, command_.replace);
   }
 
   int run_in_folder() {
+    work::together(world_, [this] {
+      if (leads()) {
+        start_.emplace(config_, *folder_, command_.replace);
+      }
+    });
     load();
     find_missing();
     if (!missing_.empty()) {

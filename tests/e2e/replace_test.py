@@ -162,7 +162,7 @@ class Replace(unittest.TestCase):
 
     def test_other_rows_of_a_task(self):
         """Its buffer is another one too, and with it every later expert."""
-        data = toy_data("replace-rows", num_train=19)
+        data = toy_data("replace-rows")
         settings = {**SMALL, "data__dataset_dir": str(data)}
         rows = data / "loud.train.json"
         lines = rows.read_text().splitlines()
