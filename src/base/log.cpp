@@ -7,6 +7,8 @@
 #include <chrono>
 #include <memory>
 
+#include "baton/base/text.hpp"
+
 namespace baton::base {
 
 namespace {
@@ -83,7 +85,7 @@ void log(LogLevel level, std::string_view area, const std::string& text) {
   const std::string rank =
       s.world_rank < 0 ? std::string() : fmt::format(" {}/{}", s.world_rank, s.world_size);
   s.logger->log(to_spdlog(level), "[{:.1f}s{} {}] {}{}", seconds, rank, area, level_word(level),
-                text);
+                printable(text));
 }
 
 }  // namespace baton::base

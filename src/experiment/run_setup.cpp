@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <optional>
 #include <utility>
 
 #include "baton/base/error.hpp"
@@ -97,43 +98,65 @@ OpenRun open_run(const config::Config& config) {
   return {std::move(lock), std::move(folder)};
 }
 
-std::vector<TaskRows> load_task_rows(const config::Config& config, run::RunFolder& folder) {
+namespace {
+
+std::optional<std::vector<data::Example>> read_train_rows(const config::Config& config,
+                                                          const data::Dataset& dataset,
+                                                          std::size_t index) {
+  const std::string& task = config.data.tasks[index];
+  try {
+    return dataset
+        .read_task(task, {.max_train_samples = config.data.max_train_samples,
+                          .max_eval_samples = config.data.max_eval_samples})
+        .train;
+  } catch (const base::Error& error) {
+    if (!finished_before(config, index)) {
+      throw;
+    }
+    base::log_warning("data", fmt::format("the training rows of {} cannot be read; its finished "
+                                          "expert and buffer are used as they are ({})",
+                                          task, error.summary()));
+    return std::nullopt;
+  }
+}
+
+}  // namespace
+
+RunFacts load_run_facts(const config::Config& config,
+                        run::RunFolder& folder,
+                        const RowMeter& meter) {
   const data::Dataset dataset(config.data.dataset_dir);
-  std::vector<TaskRows> tasks;
+  RunFacts facts;
+  facts.general = read_general_rows(config);
+  if (!facts.general.empty()) {
+    facts.general_fingerprint = data::rows_fingerprint(facts.general);
+    facts.general_sums = meter.general(facts.general);
+  }
   for (std::size_t index = 0; index < config.data.tasks.size(); ++index) {
     if (work::stop_requested()) {
       throw base::Error(base::ErrorKind::kStopped, "asked to stop while the tasks were read",
                         {.fix = "run the same command again"});
     }
-    TaskRows task;
+    TaskFacts task;
     task.name = config.data.tasks[index];
-    try {
-      task.train = dataset
-                       .read_task(task.name, {.max_train_samples = config.data.max_train_samples,
-                                              .max_eval_samples = 1})
-                       .train;
-    } catch (const base::Error& error) {
-      if (!finished_before(config, index)) {
-        throw;
-      }
-      base::log_warning("data", fmt::format("the training rows of {} cannot be read; its finished "
-                                            "expert and buffer are used as they "
-                                            "are ({})",
-                                            task.name, error.summary()));
+    const std::optional<std::vector<data::Example>> train = read_train_rows(config, dataset, index);
+    const data::RehearsalBuffer buffer = load_or_make_buffer(config, folder, index, train);
+    if (train) {
+      check_buffer(config, index, buffer, *train);
+      task.rows_fingerprint = data::rows_fingerprint(*train);
+      task.own = meter.positives(task.name, *train);
     }
-    task.buffer = load_or_make_buffer(config, folder, index, task.train);
-    if (task.train) {
-      check_buffer(config, index, task.buffer, *task.train);
-    }
-    tasks.push_back(std::move(task));
+    task.buffer_fingerprint = buffer.fingerprint();
+    task.negatives = meter.negatives(buffer);
+    facts.tasks.push_back(std::move(task));
   }
-  return tasks;
+  return facts;
 }
 
 std::vector<std::size_t> find_missing_experts(run::RunFolder& folder,
-                                              const std::vector<expert::Identity>& identities) {
+                                              const IdentityOf& identity_of) {
   std::vector<std::size_t> missing;
-  for (std::size_t index = 0; index < identities.size(); ++index) {
+  for (std::size_t index = 0; index < folder.record().tasks.size(); ++index) {
     const std::string& task = folder.record().tasks[index];
     const std::string file = folder.expert_file(task);
     const std::filesystem::path path = folder.expert_path(task);
@@ -151,7 +174,7 @@ std::vector<std::size_t> find_missing_experts(run::RunFolder& folder,
       folder.verify(file);  // throws, with both sums
     }
     const expert::ExpertState found = checkpoint::load_expert(path);
-    expert::Identity expected = identities[index];
+    expert::Identity expected = identity_of(index);
     if (!expected.facts().contains("task_rows") && found.identity.facts().contains("task_rows")) {
       expected.set("task_rows", found.identity.facts().at("task_rows"));
     }
@@ -178,7 +201,7 @@ std::vector<std::size_t> find_missing_experts(run::RunFolder& folder,
 
 void check_saved_states(const config::Config& config,
                         const run::RunFolder& folder,
-                        const std::vector<expert::Identity>& identities,
+                        const IdentityOf& identity_of,
                         const std::vector<std::size_t>& missing) {
   for (const std::size_t index : missing) {
     const std::string& task = config.data.tasks[index];
@@ -188,7 +211,7 @@ void check_saved_states(const config::Config& config,
       continue;
     }
     const std::vector<std::string> differences =
-        expert::describe_differences(identities[index], saved->identity);
+        expert::describe_differences(identity_of(index), saved->identity);
     if (differences.empty()) {
       continue;
     }
