@@ -24,10 +24,13 @@ tasks = {tasks}
 template = auto
 cutoff_len = 256
 max_train_samples = {rows}
+general = none
 [method]
 accept_indicator = accept
 pass_indicator = pass
 negative_ratio = 0.01
+negative_floor = 0
+accept_threshold = 0
 [train]
 train_batch_size = 8
 micro_batch_size = 4

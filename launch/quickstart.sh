@@ -43,10 +43,8 @@ say "training: five experts, ranks: $ranks"
 run_ranks "$ranks" "$baton" train --config configs/quickstart.cfg
 say "evaluation: every stage of the chain on every task"
 run_ranks "$ranks" "$baton" eval --run "$run"
-question=$("$DEPS/tools/bin/python" -c '
-import json
-task = json.load(open(".deps/tasks/plural.json", encoding="utf-8"))
-print(task.get("task_prefix", "") + task["examples"][-1]["input"])')
+# In the words of the task plural; the noun is in none of its rows.
+question="This is a lighthouse. Now there is another one. There are two"
 say "one question"
 printf '> %s\n' "$question"
 "$baton" ask --run "$run" "$question" </dev/null

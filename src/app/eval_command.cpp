@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <iostream>
+#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -14,12 +15,13 @@
 #include "baton/base/log.hpp"
 #include "baton/base/text.hpp"
 #include "baton/data/dataset.hpp"
+#include "baton/data/position_limit.hpp"
 #include "baton/device/host.hpp"
 #include "baton/eval/evaluator.hpp"
 #include "baton/eval/report.hpp"
 #include "baton/experiment/open_run.hpp"
 #include "baton/experiment/partial_evaluation.hpp"
-#include "baton/experiment/versions.hpp"
+#include "baton/experiment/rank_facts.hpp"
 #include "baton/metrics/metric.hpp"
 #include "baton/work/run_session.hpp"
 #include "baton/work/stop_signal.hpp"
@@ -31,6 +33,18 @@
 namespace baton::app {
 
 namespace {
+
+// What predictions.jsonl shows: of one message its text, of several each under its role.
+std::string prompt_text(const data::Example& example) {
+  if (example.conversation.size() == 1) {
+    return example.conversation.front().text;
+  }
+  std::string text;
+  for (const tokenizer::Message& message : example.conversation) {
+    text += fmt::format("{}{}: {}", text.empty() ? "" : "\n\n", message.role, message.text);
+  }
+  return text;
+}
 
 eval::EvaluationInput read_queries(const config::Config& config,
                                    const experiment::Workspace& workspace,
@@ -51,8 +65,12 @@ eval::EvaluationInput read_queries(const config::Config& config,
                       .max_eval_samples = config.data.max_eval_samples});
     eval::EvalTask task{expert.task, {}, rows.num_leaked};
     for (const data::Example& example : rows.eval) {
-      task.queries.push_back(
-          {example.id, encoder.encode_prompt(example, counts), example.references});
+      eval::EvalQuery query{example.id, encoder.encode_prompt(example, counts), example.references,
+                            prompt_text(example)};
+      data::check_positions(static_cast<std::int64_t>(query.prompt.size()),
+                            1 + config.data.max_new_tokens,
+                            workspace.model->config().max_position_embeddings, example.origin);
+      task.queries.push_back(std::move(query));
     }
     input.tasks.push_back(std::move(task));
   }
@@ -78,11 +96,14 @@ std::string facts_of(const config::Config& config,
                      const experiment::Workspace& workspace,
                      const experiment::LoadedExperts& experts,
                      int num_threads) {
-  std::string facts =
-      fmt::format("{} {} {} {} {}", workspace.model->fingerprint(), workspace.dtype,
-                  config.eval.eval_batch_size, config.data.max_new_tokens, num_threads);
-  for (const expert::ExpertState& expert : experts.states) {
-    facts += fmt::format(" {} {}", expert.task, expert.identity.fingerprint());
+  std::string facts = fmt::format("{} {} {} {} {} {}", workspace.model->fingerprint(),
+                                  workspace.dtype, config.eval.eval_batch_size,
+                                  config.data.max_new_tokens, num_threads, config.method.router);
+  for (std::size_t i = 0; i < experts.chain.size(); ++i) {
+    // The file, for one identity may have been trained to other bytes; the threshold, for it may be
+    // set anew without a change of the file.
+    facts += fmt::format(" {} {} {}", experts.chain[i].name, experts.digests[i],
+                         experts.chain[i].threshold);
   }
   return facts;
 }
@@ -94,7 +115,7 @@ class EvalRun {
 
   int run() {
     world_.check_same_build(base::build_identity(config::version()));
-    work::together(world_, [this] { open(); });
+    open();
     work::Watchdog watchdog(
         world_, heartbeat_,
         {.timeout_seconds = static_cast<double>(config_.cluster.timeout_seconds),
@@ -108,15 +129,22 @@ class EvalRun {
  private:
   bool leads() const { return world_.rank() == 0; }
 
+  // run.json is read under the lock: whoever had the folder before may have written it to the last.
   void open() {
-    folder_.emplace(run::RunFolder::load(command_.run));
-    config_ = experiment::config_of_run(*folder_, command_.overrides, config::Purpose::kEval);
-    metrics::make_metric(config_.eval.metric);
     std::optional<run::RunLock> lock;
-    if (leads()) {
-      lock.emplace(command_.run);
-    }
-    session_.begin(command_.run, std::move(lock));
+    work::together(world_, [&] {
+      if (leads()) {
+        run::RunFolder::require(command_.run);
+        lock.emplace(command_.run);
+      }
+    });
+    work::together(world_, [&] {
+      folder_.emplace(run::RunFolder::load(command_.run));
+      config_ = experiment::config_of_run(*folder_, command_.overrides, config::Purpose::kEval);
+      metrics::make_metric(config_.eval.metric);
+      router_ = method::make_router(config_.method.router);
+      session_.begin(command_.run, std::move(lock));
+    });
   }
 
   int evaluate() {
@@ -141,20 +169,26 @@ class EvalRun {
     const work::Heartbeat::Section section(heartbeat_, "load");
     num_threads_ =
         experiment::set_threads(config_.cluster, world_.local_rank(), world_.local_size());
-    work::together(world_, [this] {
-      workspace_.emplace(
-          experiment::open_workspace(config_, world_.local_rank(), world_.local_size()));
-      experts_ = experiment::load_experts(*folder_, *workspace_);
+    device::Device device;
+    work::together(world_, [&] {
+      device = device::choose_device(world_.local_rank(), world_.local_size());
+      faults_ = experiment::FaultInjection::from_environment(world_.rank());
+    });
+    ranks_ = experiment::gather_rank_facts(world_, experiment::facts_of_this_rank(device, faults_));
+    work::together(world_, [&] {
+      workspace_.emplace(experiment::open_workspace(config_, device));
+      experts_ = experiment::load_experts(*folder_, config_, *workspace_);
       input_ = read_queries(config_, *workspace_, experts_);
+      input_.router = router_.get();
       chunks_ =
           eval::plan_chunks(input_, config_.eval.eval_batch_size, config_.data.max_new_tokens);
-      partial_.emplace(folder_->eval_folder(), input_,
+      partial_.emplace(folder_->paths().eval_folder(), input_,
                        facts_of(config_, *workspace_, experts_, num_threads_));
     });
     work::together(world_, [this] {
       if (leads()) {
         say_start();
-        base::make_directories(folder_->eval_folder());
+        base::make_directories(folder_->paths().eval_folder());
         partial_->open();
       }
     });
@@ -171,6 +205,10 @@ class EvalRun {
             "{} queries of {} tasks in {} chunks, {} experts, base {}; {} ranks, {} threads each",
             num_queries, input_.tasks.size(), chunks_.size(), experts_.chain.size(),
             describe_base(config_, *workspace_), world_.size(), num_threads_));
+    const std::string unlike = experiment::describe_unlike_ranks(ranks_);
+    if (!unlike.empty()) {
+      base::log_warning("eval", unlike);
+    }
   }
 
   // Rank 0 looks which chunks an earlier call left; all get the list.
@@ -202,21 +240,23 @@ class EvalRun {
 
   // Every rank is a group of its own, but for one that only coordinates.
   work::WorkOutcome compute() {
-    const std::vector<std::size_t> todo = chunks_to_do();
+    todo_ = chunks_to_do();
     const bool is_dedicated = config_.cluster.coordinator == "dedicated" && world_.size() > 1;
     work::WorkRequest request;
     for (int rank = is_dedicated ? 1 : 0; rank < world_.size(); ++rank) {
       request.groups.push_back({rank});
     }
-    for (const std::size_t chunk : todo) {
+    for (const std::size_t chunk : todo_) {
       request.items.push_back({fmt::format("chunk {}", chunk), chunks_[chunk].cost, 1, {}});
     }
     request.run_item = [&](int item, int, comm::Communicator&, work::ItemContext& context) {
-      return evaluate_item(todo[static_cast<std::size_t>(item)], context);
+      return evaluate_item(todo_[static_cast<std::size_t>(item)], context);
     };
-    num_done_ = chunks_.size() - todo.size();
+    for (const std::size_t chunk : todo_) {
+      num_replies_to_do_ += chunks_[chunk].num_queries();
+    }
     if (leads()) {
-      board_.emplace(std::vector<std::string>{"chunks"}, static_cast<std::int64_t>(todo.size()));
+      board_.emplace(std::vector<std::string>{"queries"}, queries_of(num_replies_to_do_));
     }
     timings_.assign(request.groups.size(), {});
     request.on_event = [this](const coordinator::Event& event) { note(event); };
@@ -232,7 +272,8 @@ class EvalRun {
 
   work::ItemResult evaluate_item(std::size_t chunk, work::ItemContext& context) {
     // The first chunk of a rank may be slow (step 0 of the watchdog), the others are not.
-    heartbeat_.set_place("evaluate", fmt::format("chunk {}", chunk), num_mine_++);
+    heartbeat_.set_place("evaluate", fmt::format("chunk {}", chunk), num_mine_, num_mine_ == 0);
+    ++num_mine_;
     work::ItemResult result;
     try {
       const eval::ChunkResult made =
@@ -240,9 +281,10 @@ class EvalRun {
                                chunks_[chunk], [&context] { return context.should_stop(); });
       partial_->save(chunk, made);
       const eval::RankTimings& timings = made.timings;
-      result.payload = base::Json::array({timings.prefill_seconds, timings.decode_seconds,
-                                          timings.total_seconds, timings.num_batches})
-                           .dump();
+      result.payload =
+          base::Json::array({timings.prefill_seconds, timings.decode_seconds, timings.total_seconds,
+                             timings.num_batches, timings.num_decode_batches})
+              .dump();
     } catch (const base::Error& error) {
       if (error.kind() != base::ErrorKind::kStopped) {
         throw;
@@ -250,6 +292,12 @@ class EvalRun {
       result.stopped = true;
     }
     return result;
+  }
+
+  // A query is done when all experts and the base have read it: on the way, their replies are
+  // counted.
+  std::int64_t queries_of(std::size_t num_replies) const {
+    return static_cast<std::int64_t>(num_replies / (input_.experts.size() + 1));
   }
 
   // On rank 0 in the coordinator's thread.
@@ -262,11 +310,9 @@ class EvalRun {
       timings.decode_seconds += facts[1].get<double>();
       timings.total_seconds += facts[2].get<double>();
       timings.num_batches += facts[3].get<std::int64_t>();
-      ++num_done_;
-      coordinator::Progress progress;
-      progress.step = static_cast<std::int64_t>(num_done_);
-      progress.num_steps = static_cast<std::int64_t>(chunks_.size());
-      board_->show(0, progress);
+      timings.num_decode_batches += facts[4].get<std::int64_t>();
+      num_replies_done_ += chunks_[todo_[static_cast<std::size_t>(finished->item)]].num_queries();
+      board_->show_count(queries_of(num_replies_done_), queries_of(num_replies_to_do_));
     } else if (const auto* failed = std::get_if<coordinator::ItemFailed>(&event)) {
       board_->clear();
       base::log_warning(
@@ -308,19 +354,22 @@ class EvalRun {
     }
     const std::vector<eval::QueryRecord> records = eval::assemble(input_, std::move(parts));
     const eval::EvaluationResult result = eval::summarise(input_, records, config_.eval.metric);
-    const std::filesystem::path folder = folder_->eval_folder();
+    const std::filesystem::path folder = folder_->paths().eval_folder();
     base::write_file_atomically(folder / "predictions.jsonl",
                                 eval::predictions_jsonl(input_, result));
     base::write_file_atomically(folder / "matrix.csv", result.matrix.to_csv());
     base::write_file_atomically(
         folder / "timings.json",
-        eval::timings_json(timings_, num_threads_, static_cast<std::int64_t>(records.size())));
-    base::write_file_atomically(folder / "results.json",
-                                eval::results_json(result, describe_base(config_, *workspace_)));
-    run::MadeBy made = run::made_here();
-    made.num_ranks = world_.size();
-    made.threads_per_rank = num_threads_;
-    experiment::add_library_versions(made.libraries);
+        eval::timings_json(
+            {timings_, num_threads_, queries_of(num_replies_done_),
+             static_cast<std::int64_t>(records.size()) - queries_of(num_replies_done_)}));
+    base::write_file_atomically(
+        folder / "results.json",
+        eval::results_json(result, {config_.method.method, config_.train.seed,
+                                    describe_base(config_, *workspace_)}));
+    std::vector<int> everyone(ranks_.size());
+    std::iota(everyone.begin(), everyone.end(), 0);
+    const run::MadeBy made = experiment::made_by_ranks(ranks_, everyone);
     for (const char* name : {"eval/predictions.jsonl", "eval/matrix.csv", "eval/results.json"}) {
       folder_->record_file(name, "", "", made);
     }
@@ -338,15 +387,20 @@ class EvalRun {
   work::Heartbeat heartbeat_;
   config::Config config_;
   int num_threads_ = 1;
+  experiment::FaultInjection faults_;
+  std::vector<experiment::RankFacts> ranks_;  // by world rank
   std::optional<run::RunFolder> folder_;
   std::optional<experiment::Workspace> workspace_;
   experiment::LoadedExperts experts_;
+  std::unique_ptr<method::Router> router_;
   eval::EvaluationInput input_;
   std::vector<eval::EvaluationChunk> chunks_;
   std::optional<experiment::PartialEvaluation> partial_;
   std::optional<ProgressBoard> board_;      // rank 0
+  std::vector<std::size_t> todo_;           // the chunks that this call computes
   std::vector<eval::RankTimings> timings_;  // rank 0, by worker
-  std::size_t num_done_ = 0;                // rank 0
+  std::size_t num_replies_to_do_ = 0;       // by this call: queries x their answerers
+  std::size_t num_replies_done_ = 0;        // rank 0
   std::int64_t num_mine_ = 0;               // chunks begun by this rank
 };
 

@@ -2,13 +2,38 @@
 
 #include <fmt/format.h>
 
+#include <optional>
+
 #include "baton/base/error.hpp"
 #include "baton/base/log.hpp"
 #include "baton/checkpoint/expert_file.hpp"
+#include "baton/experiment/identity.hpp"
+#include "baton/experiment/open_run.hpp"
+#include "baton/run/base_of_run.hpp"
 #include "baton/run/run_record.hpp"
 #include "baton/weights/peft_export.hpp"
 
 namespace baton::app {
+
+namespace {
+
+// An export is of use on its base and with its tokenizer only; where they are not at hand, that is
+// said.
+void check_model_folder(const config::Config& config,
+                        const expert::ExpertState& expert,
+                        const std::filesystem::path& path) {
+  const std::string& folder = config.model.model_name_or_path;
+  if (!std::filesystem::exists(folder)) {
+    base::log_warning("export", fmt::format("base, tokenizer and template were not checked: the "
+                                            "model folder {} is not here",
+                                            folder));
+    return;
+  }
+  const experiment::Workspace workspace = experiment::open_workspace_without_model(config);
+  experiment::check_common_identity(expert, experiment::common_identity(config, workspace), path);
+}
+
+}  // namespace
 
 int run_export(const std::filesystem::path& run,
                const std::string& expert,
@@ -27,16 +52,15 @@ int run_export(const std::filesystem::path& run,
     base::log_warning("export",
                       path.string() + " is not recorded in run.json; its own checksums decide");
   }
-  const auto& config = folder.record().config;
-  const auto value = [&](const std::string& key) {
-    const auto found = config.find(key);
-    return found == config.end() ? std::string() : found->second;
-  };
+  const std::optional<expert::BaseSizes> base = run::base_sizes_of(folder.record());
+  const expert::ExpertState state = checkpoint::load_expert(path, {expert, base});
+  const config::Config config = experiment::config_of_run(folder, {}, config::Purpose::kAsk);
+  check_model_folder(config, state, path);
   weights::PeftExportOptions options;
-  options.base_model = value("model.model_name_or_path");
-  options.accept_text = value("method.accept_indicator");
-  options.pass_text = value("method.pass_indicator");
-  weights::export_peft(checkpoint::load_expert(path), out, options);
+  options.base_model = config.model.model_name_or_path;
+  options.accept_text = config.method.accept_indicator;
+  options.pass_text = config.method.pass_indicator;
+  weights::export_peft(state, out, options);
   base::log_info("export", fmt::format("expert '{}' written to {}", expert, out.string()));
   return 0;
 }

@@ -2,11 +2,8 @@
 // weights. An expert's rows are counted exactly; its tokens are estimated from one draw of
 // negatives for all experts, so that the work grows with the tasks and not with their square.
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdint>
-#include <fstream>
 #include <iostream>
 #include <string>
 #include <utility>
@@ -16,9 +13,11 @@
 #include "baton/data/dataset.hpp"
 #include "baton/data/sampler.hpp"
 #include "baton/device/cpu_facts.hpp"
+#include "baton/device/memory_facts.hpp"
 #include "baton/experiment/expert_rows.hpp"
 #include "baton/experiment/row_meter.hpp"
 #include "baton/experiment/run_setup.hpp"
+#include "baton/experiment/workspace.hpp"
 #include "baton/method/see_rows.hpp"
 #include "baton/run/run_record.hpp"
 #include "commands.hpp"
@@ -44,22 +43,20 @@ experiment::RunFacts facts_for_plan(const config::Config& config, const data::Ro
     task.name = name;
     task.own = meter.positives(name, train);
     task.negatives = meter.negatives(
-        method::make_buffer(name, train, config.method.buffer_ratio, config.train.seed));
+        method::make_buffer(name, train, experiment::buffer_size(config), config.train.seed));
+    task.cross_fits = method::cross_fits(experiment::reconstruction_options(config), train.size());
     facts.tasks.push_back(std::move(task));
   }
   return facts;
 }
 
-coordinator::MemoryRequest memory_request(const config::Config& config,
-                                          const weights::LlamaConfig& sizes) {
+coordinator::MemoryRequest memory_request(const config::Config& config) {
   coordinator::MemoryRequest memory;
-  memory.model = {sizes.vocab_size,        sizes.hidden_size,         sizes.intermediate_size,
-                  sizes.num_hidden_layers, sizes.num_attention_heads, sizes.num_key_value_heads,
-                  sizes.head_dim,          sizes.num_parameters()};
+  memory.model = weights::read_decoder_config(config.model.model_name_or_path);
   const bool bf16 =
       config.model.dtype == "bfloat16" || (config.model.dtype == "auto" && device::has_fast_bf16());
   memory.compute_bytes = bf16 ? 2 : 4;
-  memory.weights_are_mapped = sizes.torch_dtype == (bf16 ? "bfloat16" : "float32");
+  memory.weights_are_mapped = memory.model.torch_dtype == (bf16 ? "bfloat16" : "float32");
   memory.lora_rank = static_cast<int>(config.lora.lora_rank);
   memory.lora_targets = config.lora.lora_target;
   memory.micro_batch_rows = config.train.micro_batch_size;
@@ -74,44 +71,25 @@ coordinator::PlanRequest wishes_of(const config::Config& config) {
   return wishes;
 }
 
-// What this process may use: the machine's memory or less, where a container or a batch job limits
-// it.
-std::uint64_t memory_of_this_machine() {
-  const long num_pages = sysconf(_SC_PHYS_PAGES);
-  const long page_bytes = sysconf(_SC_PAGESIZE);
-  if (num_pages <= 0 || page_bytes <= 0) {
-    return 0;
-  }
-  std::uint64_t bytes =
-      static_cast<std::uint64_t>(num_pages) * static_cast<std::uint64_t>(page_bytes);
-  for (const char* file :
-       {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
-    std::uint64_t limit = 0;
-    if (std::ifstream(file) >> limit && limit > 0) {  // the word "max" is no number
-      bytes = std::min(bytes, limit);
-    }
-  }
-  return bytes;
-}
-
 void add_tasks(const config::Config& config, const data::RowEncoder& encoder, PlanInputs& inputs) {
   const experiment::RunFacts facts = facts_for_plan(config, encoder);
   const std::int64_t micro = config.train.micro_batch_size;
   const std::filesystem::path root = config.output.output_dir;
+  const run::RunPaths paths(root, config.data.tasks);
   for (std::size_t index = 0; index < facts.tasks.size(); ++index) {
     const experiment::RowSums sums = facts.sums_of(index);
     PlanTask task;
     task.name = facts.tasks[index].name;
     task.num_rows = sums.num_rows;
     task.tokens_per_epoch = static_cast<double>(sums.num_tokens);
-    task.num_epochs = config.train.num_train_epochs;
+    task.num_epochs = config.train.num_train_epochs *
+                      (facts.tasks[index].cross_fits ? method::kCostOfCrossFit : 1);
     task.num_steps = data::Sampler(task.num_rows, config.train.train_batch_size, micro,
                                    config.train.num_train_epochs, 0)
                          .num_updates();
-    task.max_useful_ranks = static_cast<int>((config.train.train_batch_size + micro - 1) / micro);
+    task.max_useful_ranks = experiment::max_useful_ranks(config);
     task.is_trained =
-        !root.empty() &&
-        std::filesystem::exists(root / "experts" / (run::task_file_stem(index, task.name) + ".h5"));
+        !root.empty() && std::filesystem::exists(paths.path_of(paths.expert_file(index)));
     inputs.tasks.push_back(task);
     coordinator::MemoryRequest& memory = inputs.memory;
     memory.max_tokens_per_row = std::max(memory.max_tokens_per_row, sums.longest_row);
@@ -127,15 +105,16 @@ int run_plan_command(const config::Command& command) {
       config::load_config(command.config_file, command.overrides, config::Purpose::kPlan);
   experiment::Workspace workspace;
   experiment::open_text_parts(config, workspace);
-  const weights::LlamaConfig sizes = weights::read_llama_config(config.model.model_name_or_path);
-  const data::RowEncoder encoder = experiment::make_row_encoder(config, workspace, sizes);
+  experiment::find_indicators(config.method, workspace);
   PlanInputs inputs;
-  inputs.memory = memory_request(config, sizes);
+  inputs.memory = memory_request(config);
+  const data::RowEncoder encoder =
+      experiment::make_row_encoder(config, workspace, inputs.memory.model);
   add_tasks(config, encoder, inputs);
   inputs.num_ranks = static_cast<int>(command.num_ranks);
   inputs.ranks_per_node = static_cast<int>(command.num_ranks_per_node.value_or(0));
   inputs.wishes = wishes_of(config);
-  inputs.machine_bytes = memory_of_this_machine();
+  inputs.machine_bytes = device::memory_facts().usable_bytes;
   inputs.as_json = command.as_json;
   return run_plan(inputs, std::cout);
 }

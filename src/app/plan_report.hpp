@@ -17,10 +17,10 @@ struct PlanTask {
   std::string name;
   std::int64_t num_rows = 0;    // of the expert's training set, negatives included
   double tokens_per_epoch = 0;  // estimated
-  double num_epochs = 1;
-  std::int64_t num_steps = 0;  // updates over all epochs
-  int max_useful_ranks = 0;    // micro-batch slots of an update; 0: no limit
-  bool is_trained = false;     // in the run folder already: listed, not planned
+  double num_epochs = 1;        // twice the training's where a threshold is cross-fitted
+  std::int64_t num_steps = 0;   // updates over all epochs
+  int max_useful_ranks = 0;     // micro-batch slots of an update; 0: no limit
+  bool is_trained = false;      // in the run folder already: listed, not planned
 };
 
 struct PlanInputs {

@@ -60,11 +60,31 @@ std::string render_bar(double share, int width) {
   return fmt::format("[{:<{}}]", bar, width);
 }
 
+std::string colour_bar(const std::string& line) {
+  const std::size_t open = line.find('[');
+  const std::size_t close = line.find(']', open);
+  if (close == std::string::npos) {
+    return line;
+  }
+  return line.substr(0, open + 1) + "\x1b[32m" + line.substr(open + 1, close - open - 1) +
+         "\x1b[0m" + line.substr(close);
+}
+
 std::vector<std::string> render_terminal(const ProgressState& state, int width) {
   const int columns = std::max(width, kSmallestWidth);
+  if (state.groups.size() == 1 && !state.groups[0].loss) {
+    const GroupProgress& counted = state.groups[0];
+    std::string facts = fmt::format("{}/{}  ", counted.step, counted.total);
+    facts += state.seconds_left < 0 ? "" : left_text(state.seconds_left) + "  ";
+    facts += base::format_duration(state.elapsed_seconds) + " so far";
+    return {bar_line(counted.expert, share_of(counted.step, counted.total), facts, columns)};
+  }
   std::vector<std::string> lines;
   for (const auto& group : state.groups) {
-    std::string facts = fmt::format("{}/{}  loss {:.4g}", group.step, group.total, group.loss);
+    std::string facts = fmt::format("{}/{}", group.step, group.total);
+    if (group.loss) {
+      facts += fmt::format("  loss {:.4g}", *group.loss);
+    }
     if (group.tokens_per_second > 0) {
       facts += "  " + speed_text(group.tokens_per_second);
     }
@@ -86,8 +106,10 @@ std::vector<std::string> render_terminal(const ProgressState& state, int width) 
 
 std::string render_plain(const ProgressState& state, const GroupProgress& group) {
   std::string line =
-      fmt::format("group {} {} step {}/{} ({:.0f} %), loss {:.4g}", group.group, group.expert,
-                  group.step, group.total, 100.0 * share_of(group.step, group.total), group.loss);
+      group.loss ? fmt::format("group {} {} step ", group.group, group.expert) : group.expert + " ";
+  line += fmt::format("{}/{} ({:.0f} %)", group.step, group.total,
+                      100.0 * share_of(group.step, group.total));
+  line += group.loss ? fmt::format(", loss {:.4g}", *group.loss) : "";
   for (const auto& fact : {speed_text(group.tokens_per_second), left_text(state.seconds_left)}) {
     line += fact.empty() ? "" : ", " + fact;
   }
@@ -152,7 +174,10 @@ void Progress::finish(int group, const std::string& expert, double seconds) {
   const auto found = groups_.find(group);
   if (found != groups_.end() && found->second.progress.expert == expert) {
     const auto& progress = found->second.progress;
-    out_ << fmt::format(", {} steps, last loss {:.4g}", progress.total, progress.loss);
+    out_ << fmt::format(", {} steps", progress.total);
+    if (progress.loss) {
+      out_ << fmt::format(", last loss {:.4g}", *progress.loss);
+    }
     finished_steps_ += progress.total;
     finished_advance_ += progress.total - found->second.first_step;
     groups_.erase(found);
@@ -195,7 +220,10 @@ void Progress::draw() {
   const auto now = state();
   if (!is_terminal_) {
     for (const auto& group : now.groups) {
-      out_ << fmt::format("[{:.0f}s] {}\n", now.elapsed_seconds, render_plain(now, group));
+      // The line ends with the time left: of what, where that is more than the line's own work.
+      const bool is_of_all = now.seconds_left >= 0 && now.steps_total > group.total;
+      out_ << fmt::format("[{:.0f}s] {}{}\n", now.elapsed_seconds, render_plain(now, group),
+                          is_of_all ? " in all" : "");
     }
     out_.flush();
     return;
@@ -204,7 +232,7 @@ void Progress::draw() {
   // One column less than the terminal has: some wrap at the last one.
   const auto lines = render_terminal(now, width_ - 1);
   for (const auto& line : lines) {
-    out_ << line << '\n';
+    out_ << (has_colour_ ? colour_bar(line) : line) << '\n';
   }
   out_.flush();
   num_lines_drawn_ = lines.size();

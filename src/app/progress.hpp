@@ -8,18 +8,19 @@
 #include <functional>
 #include <iosfwd>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace baton::app {
 
-/// One group's expert in training.
+/// One group's expert in training; or, without a loss, things of one kind being counted ("queries").
 struct GroupProgress {
   int group = 0;
   std::string expert;
   std::int64_t step = 0;
   std::int64_t total = 0;  // steps of this expert
-  double loss = 0;
+  std::optional<double> loss = {};
   double tokens_per_second = 0;  // 0 = unknown
 };
 
@@ -34,12 +35,15 @@ struct ProgressState {
 /// "[=====>    ]" of `width` cells between the brackets; share is clamped to [0, 1].
 std::string render_bar(double share, int width);
 
-/// One line a group and one for all, each at most `width` columns (>= 20). No control characters.
+/// One line a group and one for all (one alone for things counted), each at most `width` columns (>= 20). No control characters.
 std::vector<std::string> render_terminal(const ProgressState& state, int width);
 
 /// One line for a group in a log: "group 0 qa step 20/60 (33 %), loss 1.234, 512 tokens/s, 2 min 05
-/// s left".
+/// s left"; of things counted "queries 20/60 (33 %), 2 min 05 s left".
 std::string render_plain(const ProgressState& state, const GroupProgress& group);
+
+/// The line with its bar in colour.
+std::string colour_bar(const std::string& line);
 
 /// What stderr is, from the descriptor and the environment (NO_COLOR, TERM, COLUMNS).
 struct TerminalFacts {
@@ -58,6 +62,9 @@ class Progress {
 
   /// Steps of all experts to train in this call, where they are known beforehand.
   void set_total_steps(std::int64_t num_steps);
+
+  /// Bars are drawn in colour from now on.
+  void use_colour() { has_colour_ = true; }
 
   /// A group stands at `step` of its expert; the first call for an expert names where it starts
   /// from.
@@ -96,6 +103,7 @@ class Progress {
   std::int64_t finished_advance_ = 0;  // of these, done since the start of this call
   std::int64_t total_steps_ = 0;
   std::size_t num_lines_drawn_ = 0;
+  bool has_colour_ = false;
 };
 
 }  // namespace baton::app

@@ -10,11 +10,18 @@ ProgressBoard::ProgressBoard(std::vector<std::string> names, std::int64_t total_
       terminal_(app::stderr_facts()),
       progress_(terminal_.is_terminal, std::cerr, terminal_.width) {
   progress_.set_total_steps(total_steps);
+  if (terminal_.may_colour) {
+    progress_.use_colour();
+  }
 }
 
 void ProgressBoard::show(int group, const coordinator::Progress& progress) {
   progress_.update(group, names_[static_cast<std::size_t>(progress.item)], progress.step,
                    progress.num_steps, progress.loss, progress.tokens_per_second);
+}
+
+void ProgressBoard::show_count(std::int64_t num_done, std::int64_t num) {
+  progress_.update({.group = 0, .expert = names_.front(), .step = num_done, .total = num});
 }
 
 void ProgressBoard::finish(int group, int item, double seconds) {

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iostream>
 #include <map>
 #include <optional>
@@ -19,11 +20,14 @@
 #include "baton/comm/make_communicator.hpp"
 #include "baton/coordinator/group_plan.hpp"
 #include "baton/data/sampler.hpp"
+#include "baton/device/device.hpp"
 #include "baton/device/host.hpp"
 #include "baton/experiment/expert_training.hpp"
+#include "baton/experiment/identity.hpp"
+#include "baton/experiment/rank_facts.hpp"
 #include "baton/experiment/run_rows.hpp"
 #include "baton/experiment/run_setup.hpp"
-#include "baton/experiment/versions.hpp"
+#include "baton/experiment/run_start.hpp"
 #include "baton/work/run_session.hpp"
 #include "baton/work/watchdog.hpp"
 #include "baton/work/work_loop.hpp"
@@ -45,7 +49,9 @@ class TrainRun {
   int run() {
     world_.check_same_build(base::build_identity(config::version()));
     work::together(world_, [this] { read_config(); });
+    meet();
     work::together(world_, [this] { open_folder(); });
+    share_dtype();
     work::Watchdog watchdog(
         world_, heartbeat_,
         {.timeout_seconds = static_cast<double>(config_.cluster.timeout_seconds),
@@ -63,7 +69,26 @@ class TrainRun {
   void read_config() {
     config_ =
         config::load_config(command_.config_file, command_.overrides, config::Purpose::kTrain);
+    paths_ = run::RunPaths(root(), config_.data.tasks);
     faults_ = experiment::FaultInjection::from_environment(world_.rank());
+  }
+
+  // What the ranks are, before anything is decided or written.
+  void meet() {
+    work::together(world_, [this] {
+      num_threads_ =
+          experiment::set_threads(config_.cluster, world_.local_rank(), world_.local_size());
+      device_ = device::choose_device(world_.local_rank(), world_.local_size());
+    });
+    ranks_ =
+        experiment::gather_rank_facts(world_, experiment::facts_of_this_rank(device_, faults_));
+  }
+
+  // Rank 0 decided when it opened the folder.
+  void share_dtype() {
+    const auto everyone = world_.make_world_group();
+    config_.model.dtype = everyone->broadcast_bytes(config_.model.dtype, 0);
+    everyone->close();
   }
 
   void open_folder() {
@@ -71,27 +96,24 @@ class TrainRun {
       session_.begin(root(), std::nullopt);
       return;
     }
-    experiment::OpenRun open = experiment::open_run(config_);
+    experiment::OpenRun open = experiment::open_run(config_, ranks_);
     folder_.emplace(std::move(open.folder));
+    dtype_reason_ = open.dtype.reason;
     session_.begin(root(), std::move(open.lock));
-    for (const std::string& name : command_.replace) {
-      const std::string moved = folder_->move_aside(name);
-      checkpoint::remove_generations(folder_->path_of(folder_->checkpoint_folder(name)));
-      base::log_info("train", moved.empty()
-                                  ? fmt::format("{}: no expert to replace", name)
-                                  : fmt::format("{}: the old expert is now {}", name, moved));
-    }
+    start_.emplace(config_, *folder_, command_.replace);
   }
 
   int run_in_folder() {
-    num_threads_ =
-        experiment::set_threads(config_.cluster, world_.local_rank(), world_.local_size());
     load();
     find_missing();
+    if (!missing_.empty()) {
+      work::together(world_, [this] { plan(); });
+    }
+    session_.stop_point();
+    carry_out();
     if (missing_.empty()) {
       return finish_without_work();
     }
-    work::together(world_, [this] { plan(); });
     session_.stop_point();
     const work::WorkOutcome outcome = train_all();
     return close_run(outcome);
@@ -100,8 +122,8 @@ class TrainRun {
   void load() {
     const work::Heartbeat::Section section(heartbeat_, "load");
     work::together(world_, [this] {
-      workspace_.emplace(
-          experiment::open_workspace(config_, world_.local_rank(), world_.local_size()));
+      workspace_.emplace(experiment::open_workspace(config_, device_));
+      experiment::find_indicators(config_.method, *workspace_);
     });
     say_start();
     session_.stop_point();
@@ -110,8 +132,7 @@ class TrainRun {
       encoder_.emplace(
           experiment::make_row_encoder(config_, *workspace_, workspace_->model->config()));
       if (leads()) {
-        const experiment::RowMeter meter(config_, *encoder_, kRowsToMeter);
-        facts_ = experiment::load_run_facts(config_, *folder_, meter);
+        facts_ = start_->read_rows(experiment::RowMeter(config_, *encoder_, kRowsToMeter));
         bytes = experiment::to_bytes(facts_);
       }
     });
@@ -133,18 +154,21 @@ class TrainRun {
     return experiment::identity_of(config_, *workspace_, facts_, index);
   }
 
-  void say_start() const {
+  void say_start() {
     if (!leads()) {
       return;
     }
-    std::cerr << config::describe(config_);
-    const weights::LlamaConfig& sizes = workspace_->model->config();
+    if (const std::string warning = experiment::FaultInjection::warning(); !warning.empty()) {
+      base::log_warning("train", warning);
+    }
+    std::cerr << config::describe(config_, command_.shows_all_keys);
+    const weights::DecoderConfig& sizes = workspace_->model->config();
     base::log_info(
         "train",
         fmt::format("base {}: {:.1f} M weights, {} layers, width {}, as {} ({})",
                     config_.model.model_name_or_path,
                     static_cast<double>(sizes.num_parameters()) / 1e6, sizes.num_hidden_layers,
-                    sizes.hidden_size, workspace_->dtype, workspace_->dtype_reason));
+                    sizes.hidden_size, workspace_->dtype, dtype_reason_));
     base::log_info("train", workspace_->device.description);
     base::log_info("train",
                    fmt::format("{} ranks, {} on this machine, {} threads each; {}; template {}",
@@ -153,19 +177,23 @@ class TrainRun {
                                    ? "deterministic: the same bits for any number of ranks"
                                    : "fast reduction: last bits depend on the group's size",
                                workspace_->prompt_template->name()));
+    const std::string unlike = experiment::describe_unlike_ranks(ranks_);
+    if (!unlike.empty()) {
+      base::log_warning("train", unlike);
+      std::vector<std::string>& noted = folder_->record().warnings;
+      if (std::find(noted.begin(), noted.end(), unlike) == noted.end()) {
+        noted.push_back(unlike);
+      }
+    }
   }
 
   void find_missing() {
     std::string message;
     work::together(world_, [&] {
       if (leads()) {
-        const auto identity = [this](std::size_t index) { return identity_of(index); };
-        base::Json missing = experiment::find_missing_experts(*folder_, identity);
-        message = missing.dump();
-        experiment::check_saved_states(config_, *folder_, identity,
-                                       missing.get<std::vector<std::size_t>>());
-        folder_->record().config = config::resolved(config_);
-        folder_->save();
+        const auto missing =
+            start_->find_missing([this](std::size_t index) { return identity_of(index); });
+        message = base::Json(missing).dump();
       }
     });
     const auto everyone = world_.make_world_group();
@@ -175,15 +203,24 @@ class TrainRun {
                    .get<std::vector<std::size_t>>();
   }
 
+  // Everything is read and checked: the run folder may change now.
+  void carry_out() {
+    work::together(world_, [&] {
+      if (leads()) {
+        start_->carry_out(facts_);
+      }
+    });
+  }
+
   void plan() {
-    const std::int64_t micro = config_.train.micro_batch_size;
     for (const std::size_t index : missing_) {
-      const experiment::RowSums sums = facts_.sums_of(index);
+      const experiment::TaskFacts& task = facts_.tasks[index];
+      const auto num_tokens = static_cast<double>(facts_.sums_of(index).num_tokens);
       coordinator::ExpertCost cost;
-      cost.name = facts_.tasks[index].name;
-      cost.token_steps = static_cast<double>(sums.num_tokens) * config_.train.num_train_epochs;
-      cost.max_useful_ranks =
-          static_cast<int>((config_.train.train_batch_size + micro - 1) / micro);
+      cost.name = task.name;
+      cost.token_steps = num_tokens * config_.train.num_train_epochs *
+                         (task.cross_fits ? method::kCostOfCrossFit : 1);
+      cost.max_useful_ranks = experiment::max_useful_ranks(config_);
       plan_request_.experts.push_back(cost);
     }
     plan_request_.node_of_rank = world_.node_of_rank();
@@ -200,17 +237,6 @@ class TrainRun {
     }
   }
 
-  experiment::ExpertJob job_of(std::size_t index, const experiment::PreparedExpert& expert) const {
-    const std::string stem = run::task_file_stem(index, facts_.tasks[index].name);
-    return {config_,
-            *workspace_,
-            expert,
-            identity_of(index),
-            root() / "experts" / (stem + ".h5"),
-            root() / "logs" / (stem + ".jsonl"),
-            root() / "checkpoints" / stem};
-  }
-
   // As the rows were metered: rows to leave out are known when they are encoded.
   std::int64_t updates_of(std::size_t index) const {
     return data::Sampler(facts_.sums_of(index).num_rows, config_.train.train_batch_size,
@@ -221,6 +247,7 @@ class TrainRun {
   work::WorkOutcome train_all() {
     work::WorkRequest request;
     request.groups = coordinator::rank_lists(plan_);
+    groups_ = request.groups;
     std::vector<std::string> names;
     std::int64_t total_steps = 0;
     for (std::size_t i = 0; i < missing_.size(); ++i) {
@@ -263,10 +290,10 @@ class TrainRun {
       if (group_index_ == 0 && group->rank() == 0) {  // the choice is the same in all groups
         speaks.emplace(base::LogLevel::kInfo);
       }
-      group = comm::make_communicator(
-          std::move(group), {comm::backend_from_name(config_.cluster.backend), workspace_->device,
-                             static_cast<double>(config_.cluster.timeout_seconds), nullptr,
-                             config_.cluster.deterministic});
+      group = comm::make_communicator(std::move(group),
+                                      {.backend = comm::backend_from_name(config_.cluster.backend),
+                                       .device = workspace_->device,
+                                       .deterministic = config_.cluster.deterministic});
     }
     return group;
   }
@@ -294,7 +321,7 @@ class TrainRun {
                               comm::Communicator& group,
                               work::ItemContext& context) {
     const experiment::PreparedExpert prepared = prepare(index, group);
-    const experiment::ExpertJob job = job_of(index, prepared);
+    const experiment::ExpertJob job{config_, *workspace_, prepared, identity_of(index), paths_};
     const experiment::TrainingHooks hooks{[&](const experiment::ExpertStep& step) {
                                             context.tell(step.step, step.num_steps, step.loss,
                                                          step.tokens_per_second);
@@ -307,8 +334,15 @@ class TrainRun {
     const experiment::ExpertOutcome outcome = experiment::train_expert(job, group, hooks);
     work::ItemResult result;
     result.stopped = outcome.stopped;
+    base::Json threshold;  // null where it was given
+    if (outcome.calibration) {
+      threshold = {{"num_own", outcome.calibration->num_own},
+                   {"num_foreign", outcome.calibration->num_foreign},
+                   {"own_accepted", outcome.calibration->own_accepted},
+                   {"foreign_passed", outcome.calibration->foreign_passed}};
+    }
     result.payload = base::Json::array({outcome.seconds, outcome.threshold, outcome.steps,
-                                        outcome.last_loss, group.size(), prepared.num_positive,
+                                        outcome.last_loss, threshold, prepared.num_positive,
                                         prepared.num_negative, prepared.warnings})
                          .dump(-1, ' ', false, base::Json::error_handler_t::replace);
     return result;
@@ -333,14 +367,13 @@ class TrainRun {
     const base::Json facts =
         base::parse_json(event.payload, base::ErrorKind::kInternal, "a finished expert");
     const std::string& task = name_of(event.item);
-    run::MadeBy made = run::made_here();
-    made.num_ranks = facts[4].get<std::int64_t>();
-    made.threads_per_rank = num_threads_;
-    made.seconds = facts[0].get<double>();
-    experiment::add_library_versions(made.libraries);
     for (const base::Json& warning : facts[7]) {
       folder_->record().warnings.push_back(warning.get<std::string>());
     }
+    note_doubts(task, facts[4]);
+    run::MadeBy made =
+        experiment::made_by_ranks(ranks_, groups_[static_cast<std::size_t>(event.group)]);
+    made.seconds = facts[0].get<double>();
     folder_->record_file(folder_->expert_file(task), task,
                          identity_of(task_index(event.item)).fingerprint(), made);
     checkpoint::remove_generations(folder_->path_of(folder_->checkpoint_folder(task)));
@@ -351,9 +384,31 @@ class TrainRun {
                           std::to_string(facts[2].get<std::int64_t>()),
                           fmt::format("{:.4f}", facts[3].get<double>()),
                           fmt::format("{:.4g}", facts[1].get<double>()),
+                          share_text(facts[4], "own_accepted"),
+                          share_text(facts[4], "foreign_passed"),
                           fmt::format("{:.1f}", made.seconds),
                           folder_->expert_file(task)};
     session_.write_progress();
+  }
+
+  static std::string share_text(const base::Json& threshold, const char* name) {
+    return threshold.is_null() ? "-" : fmt::format("{:.3f}", threshold.at(name).get<double>());
+  }
+
+  // Shown once all experts are done, below the table, where they are not scrolled away.
+  void note_doubts(const std::string& task, const base::Json& threshold) {
+    if (threshold.is_null()) {
+      return;
+    }
+    method::Calibration found;
+    found.num_own = threshold.at("num_own").get<std::int64_t>();
+    found.num_foreign = threshold.at("num_foreign").get<std::int64_t>();
+    found.own_accepted = threshold.at("own_accepted").get<double>();
+    found.foreign_passed = threshold.at("foreign_passed").get<double>();
+    for (const std::string& doubt : method::doubts_about(task, found)) {
+      doubts_.push_back(doubt);
+      folder_->record().warnings.push_back(doubt);
+    }
   }
 
   void on(const coordinator::ItemFailed& event) {
@@ -390,9 +445,13 @@ class TrainRun {
       for (const auto& [item, row] : table_) {
         rows.push_back(row);
       }
-      std::cerr << base::format_table({"expert", "positives", "negatives", "updates", "last loss",
-                                       "threshold", "seconds", "file"},
-                                      rows);
+      std::cerr << base::format_table(
+          {"expert", "positives", "negatives", "updates", "last loss", "threshold", "own accepted",
+           "others passed", "seconds", "file"},
+          rows);
+      for (const std::string& doubt : doubts_) {
+        base::log_warning("train", doubt);
+      }
     }
     if (!outcome.failures.empty()) {
       fail_with(outcome);
@@ -453,7 +512,12 @@ class TrainRun {
   config::Config config_;
   experiment::FaultInjection faults_;
   int num_threads_ = 1;
-  std::optional<run::RunFolder> folder_;  // rank 0
+  run::RunPaths paths_;
+  device::Device device_;
+  std::vector<experiment::RankFacts> ranks_;   // by world rank
+  std::string dtype_reason_;                   // rank 0
+  std::optional<run::RunFolder> folder_;       // rank 0
+  std::optional<experiment::RunStart> start_;  // rank 0
   std::optional<experiment::Workspace> workspace_;
   std::optional<data::RowEncoder> encoder_;
   experiment::RunFacts facts_;
@@ -461,8 +525,10 @@ class TrainRun {
   coordinator::PlanRequest plan_request_;
   coordinator::GroupPlan plan_;
   int group_index_ = -1;
+  std::vector<std::vector<int>> groups_;           // world ranks, the leader first
   std::optional<ProgressBoard> board_;             // rank 0
   std::map<int, std::vector<std::string>> table_;  // rank 0
+  std::vector<std::string> doubts_;                // rank 0: about thresholds
 };
 
 }  // namespace

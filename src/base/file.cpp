@@ -9,17 +9,11 @@
 #include <cstring>
 #include <utility>
 
-#include "baton/base/handle.hpp"
 #include "baton/base/text.hpp"
 
 namespace baton::base {
 
 namespace {
-
-struct CloseFd {
-  void operator()(int fd) const noexcept { ::close(fd); }
-};
-using Fd = Handle<int, CloseFd, -1>;
 
 [[noreturn]] void throw_storage(const std::string& action,
                                 const std::filesystem::path& path,
@@ -40,31 +34,7 @@ using Fd = Handle<int, CloseFd, -1>;
        .fix = fix});
 }
 
-Fd open_for_reading(const std::filesystem::path& path, ErrorKind kind) {
-  Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) {
-    const int error = errno;
-    if (error != ENOENT && error != ENOTDIR) {
-      throw_storage("open a file for reading", path, error);
-    }
-    throw Error(kind, "cannot open a file for reading",
-                {.where = path.string(),
-                 .expected = "a readable file",
-                 .found = std::strerror(error),
-                 .fix = "check the path"});
-  }
-  struct stat facts {};
-  if (::fstat(fd.get(), &facts) != 0 || !S_ISREG(facts.st_mode)) {
-    throw Error(kind, "not a regular file",
-                {.where = path.string(),
-                 .expected = "a file",
-                 .found = "a folder or device",
-                 .fix = "check the path"});
-  }
-  return fd;
-}
-
-std::uint64_t size_of(const Fd& fd) {
+std::uint64_t size_of(const FileHandle& fd) {
   struct stat facts {};
   ::fstat(fd.get(), &facts);
   return static_cast<std::uint64_t>(facts.st_size);
@@ -79,7 +49,7 @@ void write_synced(const std::filesystem::path& temporary,
                   const std::filesystem::path& path,
                   int flags,
                   std::string_view content) {
-  Fd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0666));
+  FileHandle fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0666));
   if (!fd) {
     throw_storage("create a file", path, errno);
   }
@@ -109,8 +79,50 @@ void write_synced(const std::filesystem::path& temporary,
 
 }  // namespace
 
+void refuse_git_lfs_pointer(std::string_view content, ErrorKind kind, const std::string& origin) {
+  if (!content.starts_with("version https://git-lfs.github.com/spec/")) {
+    return;
+  }
+  throw Error(kind, "a file is a Git LFS pointer, not the file itself",
+              {.where = origin,
+               .expected = "the content",
+               .found = "the few lines that a git clone without Git LFS leaves in its place",
+               .fix = "install git-lfs, then run `git lfs pull` in the folder that was cloned; or "
+                      "download the file itself"});
+}
+
+void CloseFile::operator()(int descriptor) const noexcept {
+  ::close(descriptor);
+}
+
+FileHandle open_input(const std::filesystem::path& path, ErrorKind kind, Symlinks symlinks) {
+  // Without O_NONBLOCK the open of a pipe waits for a writer.
+  const int follow = symlinks == Symlinks::kRefuse ? O_NOFOLLOW : 0;
+  FileHandle file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | follow));
+  const auto refuse = [&](const char* summary, const char* expected, const std::string& found) {
+    throw Error(
+        kind, summary,
+        {.where = path.string(), .expected = expected, .found = found, .fix = "check the path"});
+  };
+  if (!file) {
+    const int error = errno;
+    if (error == ELOOP && symlinks == Symlinks::kRefuse) {
+      refuse("not a regular file", "a regular file", "a symbolic link");
+    }
+    if (error != ENOENT && error != ENOTDIR && error != ENXIO) {
+      throw_storage("open a file for reading", path, error);
+    }
+    refuse("cannot open a file for reading", "a readable file", std::strerror(error));
+  }
+  struct stat facts {};
+  if (::fstat(file.get(), &facts) != 0 || !S_ISREG(facts.st_mode)) {
+    refuse("not a regular file", "a regular file", "a folder, pipe or device");
+  }
+  return file;
+}
+
 std::string read_file(const std::filesystem::path& path, ErrorKind kind, std::uint64_t max_bytes) {
-  const Fd fd = open_for_reading(path, kind);
+  const FileHandle fd = open_input(path, kind);
   const std::uint64_t size = size_of(fd);
   if (size > max_bytes) {
     throw Error(kind, "a file is larger than what is read here",
@@ -147,7 +159,7 @@ void write_new_file(const std::filesystem::path& path, std::string_view content)
 }
 
 void sync_folder(const std::filesystem::path& folder) {
-  const Fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const FileHandle fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   // Some file systems cannot sync a folder; that they say so (EINVAL) is no failure of the write. A
   // folder that may be written but not read (EACCES) cannot be opened for it either.
   if (fd ? ::fsync(fd.get()) != 0 && errno != EINVAL : errno != EACCES) {
@@ -192,7 +204,7 @@ void make_directories(const std::filesystem::path& path) {
 }
 
 MappedFile::MappedFile(const std::filesystem::path& path, ErrorKind kind) : path_(path) {
-  const Fd fd = open_for_reading(path, kind);
+  const FileHandle fd = open_input(path, kind);
   size_ = static_cast<std::size_t>(size_of(fd));
   if (size_ == 0) {
     return;  // mmap refuses length 0

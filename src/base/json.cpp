@@ -53,6 +53,7 @@ class Guard {
 }  // namespace
 
 Json parse_json(std::string_view text, ErrorKind kind, const std::string& origin) {
+  refuse_git_lfs_pointer(text, kind, origin);
   if (const auto position = find_invalid_utf8(text)) {
     refuse(kind, origin, "a byte that is not UTF-8 at offset " + std::to_string(*position));
   }

@@ -3,10 +3,15 @@
 #include <fmt/format.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <memory>
 
+#include "baton/base/narrow.hpp"
 #include "baton/base/text.hpp"
 
 namespace baton::base {
@@ -59,6 +64,31 @@ const char* level_word(LogLevel level) {
   }
 }
 
+/// What a terminal is shown: lines that fit it, warnings and errors in colour (unless NO_COLOR is
+/// set). A file or a pipe gets the line as it is.
+std::string on_terminal(LogLevel level, const std::string& line) {
+  static const bool kIsTerminal = ::isatty(STDERR_FILENO) == 1;
+  winsize size{};
+  if (!kIsTerminal || ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col < 40) {
+    return line;
+  }
+  std::string text;
+  std::size_t begin = 0;
+  while (begin <= line.size()) {  // lines of its own stay lines
+    const std::size_t end = std::min(line.find('\n', begin), line.size());
+    for (const std::string& part :
+         wrap_text(std::string_view(line).substr(begin, end - begin), size.ws_col - 5U)) {
+      text += (text.empty() ? "" : "\n    ") + part;
+    }
+    begin = end + 1;
+  }
+  const char* no_colour = std::getenv("NO_COLOR");
+  const bool is_plain = level == LogLevel::kDebug || level == LogLevel::kInfo ||
+                        (no_colour != nullptr && *no_colour != '\0');
+  const char* colour = level == LogLevel::kError ? "\x1b[31m" : "\x1b[33m";
+  return is_plain ? text : colour + text + "\x1b[0m";
+}
+
 }  // namespace
 
 void set_log_identity(int world_rank, int world_size) {
@@ -84,8 +114,10 @@ void log(LogLevel level, std::string_view area, const std::string& text) {
       std::chrono::duration<double>(std::chrono::steady_clock::now() - s.start).count();
   const std::string rank =
       s.world_rank < 0 ? std::string() : fmt::format(" {}/{}", s.world_rank, s.world_size);
-  s.logger->log(to_spdlog(level), "[{:.1f}s{} {}] {}{}", seconds, rank, area, level_word(level),
-                printable(text));
+  const std::string line =
+      fmt::format("[{:.1f}s{} {}] {}{}", seconds, rank, area, level_word(level),
+                                       printable(text));
+  s.logger->log(to_spdlog(level), "{}", on_terminal(level, line));
 }
 
 }  // namespace baton::base

@@ -6,6 +6,8 @@
 #include <array>
 #include <cmath>
 
+#include "baton/base/narrow.hpp"
+
 namespace baton::base {
 
 namespace {
@@ -57,13 +59,6 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
     }
   }
   return row[b.size()];
-}
-
-// Columns a terminal needs: code points, which is right for the texts we print.
-std::size_t display_width(std::string_view text) {
-  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
-  }));
 }
 
 // The code point of the valid sequence text[i .. i + length).

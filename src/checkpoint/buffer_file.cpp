@@ -1,10 +1,12 @@
 #include "baton/checkpoint/buffer_file.hpp"
 
+#include <cmath>
 #include <string_view>
 #include <vector>
 
 #include "baton/base/error.hpp"
 #include "baton/base/json.hpp"
+#include "baton/base/text.hpp"
 #include "baton/checkpoint/file_parts.hpp"
 #include "baton/checkpoint/h5_file.hpp"
 #include "content_digest.hpp"
@@ -93,6 +95,27 @@ void check_offsets(const H5File& file, const RowBlob& blob) {
   }
 }
 
+// What the digest covers but nobody has looked at: the file may be somebody else's.
+void check_facts(const H5File& file, const RehearsalBuffer& buffer, const std::string& task) {
+  if (base::find_invalid_utf8(buffer.task) || buffer.task.empty()) {
+    refuse_content(file.path(), "attribute task", "a name in UTF-8", "another text");
+  }
+  if (!task.empty() && buffer.task != task) {
+    refuse_content(file.path(), "attribute task", "\"" + task + "\", as run.json calls this file",
+                   "\"" + buffer.task + "\"");
+  }
+  const auto num_rows = static_cast<std::int64_t>(buffer.rows.size());
+  if (buffer.num_task_rows < num_rows) {
+    refuse_content(file.path(), "attribute num_task_rows",
+                   std::to_string(num_rows) + " or more, the rows in the buffer",
+                   std::to_string(buffer.num_task_rows));
+  }
+  if (!(buffer.ratio >= 0 && std::isfinite(buffer.ratio))) {
+    refuse_content(file.path(), "attribute ratio", "a finite number, 0 or more",
+                   std::to_string(buffer.ratio));
+  }
+}
+
 }  // namespace
 
 void save_buffer(const std::filesystem::path& path, const RehearsalBuffer& buffer) {
@@ -113,7 +136,7 @@ void save_buffer(const std::filesystem::path& path, const RehearsalBuffer& buffe
   });
 }
 
-RehearsalBuffer load_buffer(const std::filesystem::path& path) {
+RehearsalBuffer load_buffer(const std::filesystem::path& path, const std::string& task) {
   const H5File file = H5File::open(path);
   check_kind(file, kBufferKind, kBufferFormatVersion);
   RehearsalBuffer buffer;
@@ -136,6 +159,7 @@ RehearsalBuffer load_buffer(const std::filesystem::path& path) {
     buffer.rows.push_back(row_from_json(std::string_view(blob.lines).substr(begin, end - begin),
                                         path.string() + " row " + std::to_string(i + 1)));
   }
+  check_facts(file, buffer, task);
   const std::string fingerprint = file.text("fingerprint");
   if (fingerprint != buffer.fingerprint()) {
     refuse_content(path, "attribute fingerprint", buffer.fingerprint() + ", as the content gives",

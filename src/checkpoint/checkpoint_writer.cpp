@@ -85,7 +85,6 @@ void CheckpointWriter::State::give_sizes() {
   for (auto* values : {&buffer.parameters, &buffer.first_moment, &buffer.second_moment}) {
     values->resize(num_parameters);
   }
-  buffer.gradient.resize(num_parameters + 1);
 }
 
 void CheckpointWriter::State::fill_and_hand_over(
@@ -97,9 +96,6 @@ void CheckpointWriter::State::fill_and_hand_over(
   try {
     const auto start = Clock::now();
     fill(buffer);
-    if (buffer.slot == 0) {
-      buffer.gradient.clear();
-    }
     copy_seconds = seconds_since(start);
   } catch (...) {
     lock.lock();

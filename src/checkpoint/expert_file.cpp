@@ -1,6 +1,7 @@
 #include "baton/checkpoint/expert_file.hpp"
 
 #include <fmt/format.h>
+
 #include <bit>
 #include <cstring>
 #include <set>
@@ -35,7 +36,7 @@ void add_facts(ContentDigest& digest, const ExpertState& state) {
   }
   digest.add("lora_activation", state.lora_activation);
   for (const std::int64_t id : state.invocation_ids) {
-    digest.add_int("invocation_id", id);
+    digest.add_int("invocation_ids", id);
   }
   digest.add_int("accept_token_id", state.accept_token_id)
       .add_int("pass_token_id", state.pass_token_id)
@@ -124,7 +125,17 @@ std::vector<expert::RocPoint> read_roc(const H5File& file) {
 
 // Reads and checks everything but the arrays.
 ExpertState read_facts(const H5File& file) {
-  check_kind(file, kExpertKind, kExpertFormatVersion);
+  if (check_kind(file, kExpertKind, kExpertFormatVersion) < kExpertFormatVersion) {
+    throw base::Error(
+        base::ErrorKind::kModel,
+        "an expert was written by an older version of this program, which did not "
+        "note what its tokenizer and template make of a prompt",
+        {.where = file.path().string(),
+         .expected = fmt::format("format_version {}", kExpertFormatVersion),
+         .found = fmt::format("format_version {}", file.integer("format_version")),
+         .fix = "train it again (`baton train --replace NAME`), or use the version of "
+                "the program that wrote it"});
+  }
   ExpertState state;
   state.task = file.text("task");
   state.identity = read_identity(file);
@@ -148,33 +159,6 @@ ExpertState read_facts(const H5File& file) {
   return state;
 }
 
-std::string shape_text(const std::vector<std::int64_t>& shape) {
-  return fmt::format("[{}]", fmt::join(shape, ", "));
-}
-
-// lora_A is [R, in], lora_B is [out, R].
-void check_array(const H5File& file,
-                 const std::string& name,
-                 const H5Dataset& facts,
-                 std::int64_t rank) {
-  const std::string item = "dataset " + std::string(kGroup) + "/" + name;
-  if (facts.type != H5Type::kFloat32) {
-    refuse_content(file.path(), item, "32-bit floating-point numbers", "another type");
-  }
-  const bool is_a = name.ends_with(".lora_A.weight");
-  const bool is_b = name.ends_with(".lora_B.weight");
-  if (!is_a && !is_b) {
-    return;
-  }
-  const bool fits = facts.shape.size() == 2 && facts.shape[is_a ? 0 : 1] == rank;
-  if (!fits) {
-    refuse_content(
-        file.path(), item,
-        is_a ? fmt::format("shape [{}, inputs]", rank) : fmt::format("shape [outputs, {}]", rank),
-        "shape " + shape_text(facts.shape));
-  }
-}
-
 }  // namespace
 
 void save_expert(const std::filesystem::path& path, const ExpertState& state) {
@@ -193,34 +177,16 @@ void save_expert(const std::filesystem::path& path, const ExpertState& state) {
   });
 }
 
-ExpertState load_expert(const std::filesystem::path& path) {
+ExpertState load_expert(const std::filesystem::path& path, const expert::Expected& expected) {
   const H5File file = H5File::open(path);
   ExpertState state = read_facts(file);
   for (const std::string& name : file.names_in(kGroup)) {
     const std::string full_name = std::string(kGroup) + "/" + name;
-    const H5Dataset facts = file.describe(full_name);
-    check_array(file, name, facts, state.lora_rank);
-    state.arrays.push_back({name, facts.shape, file.read_floats(full_name)});
+    state.arrays.push_back({name, file.describe(full_name).shape, file.read_floats(full_name)});
   }
   check_digest(file, "content_sha256", content_digest(state));
+  expert::check_expert(state, path.string(), expected);
   return state;
-}
-
-ExpertFacts read_expert_facts(const std::filesystem::path& path) {
-  const H5File file = H5File::open(path);
-  ExpertFacts facts;
-  facts.state = read_facts(file);
-  facts.format_version = file.integer("format_version");
-  facts.fingerprint = file.text("fingerprint");
-  facts.content_sha256 = file.text("content_sha256");
-  facts.array_names = file.names_in(kGroup);
-  for (const std::string& name : facts.array_names) {
-    const H5Dataset array = file.describe(std::string(kGroup) + "/" + name);
-    check_array(file, name, array, facts.state.lora_rank);
-    facts.array_shapes.push_back(array.shape);
-    facts.num_values += array.num_elements();
-  }
-  return facts;
 }
 
 }  // namespace baton::checkpoint

@@ -117,7 +117,7 @@ expert::TrainingState read_generation(const GenerationPath& generation, const Ma
   verify_state_file(generation, manifest);
   expert::TrainingState state = read_training_state(generation.path / kStateFile);
   const bool agrees =
-      state.step == manifest.step && state.slot == manifest.slot && state.task == manifest.task &&
+      state.step == manifest.step && state.task == manifest.task &&
       state.num_updates == manifest.num_updates &&
       static_cast<std::int64_t>(state.parameters.size()) == manifest.num_parameters &&
       state.identity.facts() == manifest.identity.facts();
@@ -149,11 +149,11 @@ std::filesystem::path existing_part(const std::filesystem::path& path) {
 
 std::filesystem::path save_generation(const std::filesystem::path& folder,
                                       const expert::TrainingState& state) {
-  const std::filesystem::path path = folder / generation_name(state.step, state.slot);
+  const std::filesystem::path path = folder / generation_name(state.step);
   for (const std::filesystem::path& leftover : list_generations(folder).leftovers) {
     remove_quietly(leftover);
   }
-  if (!is_there_already({path, state.step, state.slot}, state)) {
+  if (!is_there_already({path, state.step}, state)) {
     write_generation(folder, path, state);
   }
   remove_old_generations(folder);
@@ -215,9 +215,9 @@ void remove_generations(const std::filesystem::path& folder) noexcept {
 }
 
 std::uint64_t generation_bytes(std::int64_t num_parameters) {
-  constexpr std::uint64_t kNumVectors = 4;                  // parameters, two moments, gradient
+  constexpr std::uint64_t kNumVectors = 3;                  // parameters and two moments
   constexpr std::uint64_t kFacts = std::uint64_t{1} << 20;  // attributes, manifest, file structure
-  const std::uint64_t vector_bytes = 4 * (static_cast<std::uint64_t>(num_parameters) + 1);
+  const std::uint64_t vector_bytes = 4 * static_cast<std::uint64_t>(num_parameters);
   return kNumVectors * (vector_bytes + vector_bytes / 4096) + kFacts;
 }
 

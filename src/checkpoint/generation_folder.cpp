@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <tuple>
 
 #include "baton/base/json.hpp"
 #include "baton/base/sha256.hpp"
@@ -43,12 +42,11 @@ std::optional<GenerationPath> parse_name(const std::filesystem::path& path) {
   const std::string name = path.filename().string();
   std::string_view rest = name;
   const auto step = take_number(rest, "step-");
-  const auto slot = rest.empty() ? 0 : take_number(rest, "-slot-");
   // Other spellings of the same number are not ours.
-  if (!step || !slot || !rest.empty() || name != generation_name(*step, *slot)) {
+  if (!step || name != generation_name(*step)) {
     return std::nullopt;
   }
-  return GenerationPath{path, *step, *slot};
+  return GenerationPath{path, *step};
 }
 
 bool is_leftover(const std::filesystem::path& path) {
@@ -100,9 +98,8 @@ void read_file_facts(const base::Json& json,
 
 }  // namespace
 
-std::string generation_name(std::int64_t step, std::int64_t slot) {
-  return slot == 0 ? fmt::format("step-{:08}", step)
-                   : fmt::format("step-{:08}-slot-{:05}", step, slot);
+std::string generation_name(std::int64_t step) {
+  return fmt::format("step-{:08}", step);
 }
 
 FolderContent list_generations(const std::filesystem::path& folder) {
@@ -129,9 +126,7 @@ FolderContent list_generations(const std::filesystem::path& folder) {
                        .fix = "check the path, its permissions and the disk"});
   }
   std::sort(content.generations.begin(), content.generations.end(),
-            [](const GenerationPath& a, const GenerationPath& b) {
-              return std::tie(a.step, a.slot) > std::tie(b.step, b.slot);
-            });
+            [](const GenerationPath& a, const GenerationPath& b) { return a.step > b.step; });
   return content;
 }
 
@@ -145,7 +140,6 @@ std::string manifest_text(const expert::TrainingState& state, std::string_view i
       {"format_version", kTrainingStateFormatVersion},
       {"task", state.task},
       {"step", state.step},
-      {"slot", state.slot},
       {"num_updates", state.num_updates},
       {"num_parameters", state.parameters.size()},
       {"fingerprint", state.identity.fingerprint()},
@@ -164,9 +158,10 @@ std::string manifest_text(const expert::TrainingState& state, std::string_view i
 Manifest read_manifest(const GenerationPath& generation) {
   require_folder(generation.path);
   const std::filesystem::path marker_path = generation.path / kMarkerFile;
-  const std::string marker = RegularFile(marker_path, Symlinks::kRefuse).read_text(kMaxMarkerBytes);
+  const std::string marker =
+      RegularFile(marker_path, base::Symlinks::kRefuse).read_text(kMaxMarkerBytes);
   const std::filesystem::path path = generation.path / kManifestFile;
-  const std::string text = RegularFile(path, Symlinks::kRefuse).read_text(kMaxManifestBytes);
+  const std::string text = RegularFile(path, base::Symlinks::kRefuse).read_text(kMaxManifestBytes);
   const std::string sum = base::sha256_hex(text);
   if (marker != sum + "\n") {
     refuse_content(marker_path, "", "SHA-256 " + sum + ", of " + kManifestFile, "another text");
@@ -179,27 +174,29 @@ Manifest read_manifest(const GenerationPath& generation) {
   if (manifest.is_newer_format()) {
     return manifest;
   }
-  if (manifest.format_version < 1) {
-    refuse_content(path, "format_version", "1 or more", std::to_string(manifest.format_version));
+  if (manifest.format_version < kTrainingStateFormatVersion) {
+    refuse_content(path, "format_version",
+                   fmt::format("{}: the state of an older version of this program is not read, its "
+                               "expert is trained from the beginning",
+                               kTrainingStateFormatVersion),
+                   std::to_string(manifest.format_version));
   }
   manifest.task = item<std::string>(json, "task", path);
   manifest.identity =
       identity_from_json(item<base::Json>(json, "identity", path), path, "identity");
   manifest.step = item<std::int64_t>(json, "step", path);
-  manifest.slot = item<std::int64_t>(json, "slot", path);
   manifest.num_updates = item<std::int64_t>(json, "num_updates", path);
   manifest.num_parameters = item<std::int64_t>(json, "num_parameters", path);
   read_file_facts(json, path, manifest);
   require_equal(path, "fingerprint", manifest.identity.fingerprint(),
                 item<std::string>(json, "fingerprint", path));
-  require_equal(path, "step and slot", generation.path.filename().string(),
-                generation_name(manifest.step, manifest.slot));
+  require_equal(path, "step", generation.path.filename().string(), generation_name(manifest.step));
   return manifest;
 }
 
 void verify_state_file(const GenerationPath& generation, const Manifest& manifest) {
   const std::filesystem::path path = generation.path / kStateFile;
-  RegularFile file(path, Symlinks::kRefuse);
+  RegularFile file(path, base::Symlinks::kRefuse);
   require_equal(path, "size", fmt::format("{} bytes", manifest.state_size),
                 fmt::format("{} bytes", file.size()));
   require_equal(path, "SHA-256", manifest.state_sha256, file.sha256());
@@ -240,7 +237,7 @@ void refuse_newer_format(const GenerationPath& generation, const Manifest& manif
   throw base::Error(
       base::ErrorKind::kModel, "training state was written by a newer version of this program",
       {.where = generation.path.string(),
-       .expected = fmt::format("format version 1 to {}", kTrainingStateFormatVersion),
+       .expected = fmt::format("format version {}", kTrainingStateFormatVersion),
        .found = fmt::format("format version {}", manifest.format_version),
        .fix =
            "use the version of the program that wrote it, delete the folder to train this expert "

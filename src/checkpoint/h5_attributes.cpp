@@ -73,10 +73,6 @@ void H5File::set_reals(const std::string& name, std::span<const double> values) 
                           static_cast<std::int64_t>(values.size()));
 }
 
-bool H5File::has_attribute(const std::string& name) const {
-  return H5Aexists(state_->file.get(), name.c_str()) > 0;
-}
-
 AttributeId H5File::State::open_attribute(const std::string& name) const {
   const htri_t exists = H5Aexists(file.get(), name.c_str());
   if (exists < 0) {

@@ -1,5 +1,7 @@
 #include "baton/checkpoint/h5_file.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -74,6 +76,8 @@ std::uint64_t check_superblock(const std::filesystem::path& path) {
     refuse_h5(path, "", "an HDF5 file", std::to_string(file.size()) + " bytes");
   }
   if (std::memcmp(bytes.data(), kSignature.data(), kSignature.size()) != 0) {
+    base::refuse_git_lfs_pointer({reinterpret_cast<const char*>(bytes.data()), bytes.size()},
+                                 base::ErrorKind::kModel, path.string());
     refuse_h5(path, "", "an HDF5 file", "a file that does not begin as one");
   }
   const auto byte_at = [&](std::size_t i) { return std::to_integer<int>(bytes[i]); };
@@ -88,6 +92,25 @@ std::uint64_t check_superblock(const std::filesystem::path& path) {
               std::to_string(file.size()) + " bytes");
   }
   return file.size();
+}
+
+struct ForeignLink {
+  std::string name;
+  const char* kind = nullptr;  // nullptr: none was met
+  std::uint64_t num_links = 0;
+};
+
+constexpr std::uint64_t kMaxLinks = 1'000'000;
+
+// Called by HDF5 for every link below the root; ends the walk at the first that is not a hard one.
+herr_t look_at_link(hid_t, const char* name, const H5L_info_t* link, void* data) {
+  ForeignLink& foreign = *static_cast<ForeignLink*>(data);
+  if (link->type != H5L_TYPE_HARD) {
+    foreign.kind = link->type == H5L_TYPE_SOFT ? "a soft link" : "an external link";
+    foreign.name = name;
+    return 1;
+  }
+  return ++foreign.num_links > kMaxLinks ? 1 : 0;
 }
 
 }  // namespace
@@ -155,6 +178,21 @@ H5File H5File::create(const std::filesystem::path& path) {
   return H5File(std::move(state));
 }
 
+// One walk over the whole file, so that no reader can follow a link out of it at any level: HDF5
+// follows soft and external links by itself wherever a name leads through one.
+void H5File::State::require_hard_links() const {
+  ForeignLink foreign;
+  if (H5Lvisit(file.get(), H5_INDEX_NAME, H5_ITER_NATIVE, look_at_link, &foreign) < 0) {
+    refuse_h5(path, "", "readable groups", take_h5_error());
+  }
+  if (foreign.kind != nullptr) {
+    refuse_h5(path, foreign.name, "data in the file itself", foreign.kind);
+  }
+  if (foreign.num_links > kMaxLinks) {
+    refuse_h5(path, "", fmt::format("at most {} entries", kMaxLinks), "more");
+  }
+}
+
 H5File H5File::open(const std::filesystem::path& path) {
   auto state = std::make_unique<State>();
   prepare_h5();
@@ -168,6 +206,7 @@ H5File H5File::open(const std::filesystem::path& path) {
   if (!state->file) {
     refuse_h5(path, "", "a readable HDF5 file", take_h5_error());
   }
+  state->require_hard_links();
   return H5File(std::move(state));
 }
 
@@ -261,12 +300,7 @@ void H5File::write_bytes(const std::string& name, std::string_view bytes) {
   state_->write(name, H5Type::kByte, bytes.data(), shape);
 }
 
-bool H5File::has_link(const std::string& name) const {
-  return H5Lexists(state_->file.get(), name.c_str(), H5P_DEFAULT) > 0;
-}
-
 std::vector<std::string> H5File::names_in(const std::string& group) const {
-  constexpr hsize_t kMaxLinks = 1'000'000;
   constexpr std::size_t kMaxNameBytes = 4096;
   const std::string item = "group " + (group.empty() ? "/" : group);
   const GroupId id(H5Gopen2(state_->file.get(), group.empty() ? "/" : group.c_str(), H5P_DEFAULT));
@@ -275,7 +309,8 @@ std::vector<std::string> H5File::names_in(const std::string& group) const {
     refuse_h5(state_->path, item, "a readable group", take_h5_error());
   }
   if (facts.nlinks > kMaxLinks) {
-    refuse_h5(state_->path, item, "at most 1000000 entries", std::to_string(facts.nlinks));
+    refuse_h5(state_->path, item, fmt::format("at most {} entries", kMaxLinks),
+              std::to_string(facts.nlinks));
   }
   const H5_index_t order =
       facts.max_corder > 0 && !group.empty() ? H5_INDEX_CRT_ORDER : H5_INDEX_NAME;
@@ -288,26 +323,13 @@ std::vector<std::string> H5File::names_in(const std::string& group) const {
       refuse_h5(state_->path, item, "readable names", take_h5_error());
     }
     name.resize(static_cast<std::size_t>(size));
-    state_->require_hard_link((group.empty() ? "" : group + "/") + name);
     names.push_back(std::move(name));
   }
   return names;
 }
 
-void H5File::State::require_hard_link(const std::string& name) const {
-  H5L_info_t link{};
-  if (H5Lget_info(file.get(), name.c_str(), &link, H5P_DEFAULT) < 0) {
-    refuse_h5(path, name, "an object of this name", take_h5_error());
-  }
-  if (link.type != H5L_TYPE_HARD) {
-    refuse_h5(path, name, "data in the file itself",
-              link.type == H5L_TYPE_SOFT ? "a soft link" : "an external link");
-  }
-}
-
 DatasetId H5File::State::open_dataset(const std::string& name, H5Dataset& facts) const {
   const std::string item = "dataset " + name;
-  require_hard_link(name);
   DatasetId dataset(H5Dopen2(file.get(), name.c_str(), H5P_DEFAULT));
   const TypeId type(dataset ? H5Dget_type(dataset.get()) : -1);
   const SpaceId space(dataset ? H5Dget_space(dataset.get()) : -1);

@@ -31,7 +31,7 @@ struct H5File::State {
              H5Type type,
              const void* values,
              std::span<const std::int64_t> shape);
-  void require_hard_link(const std::string& name) const;
+  void require_hard_links() const;
   DatasetId open_dataset(const std::string& name, H5Dataset& facts) const;
   void check_storage(const DatasetId& dataset,
                      const PropertyId& creation,

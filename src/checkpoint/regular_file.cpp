@@ -1,6 +1,5 @@
 #include "regular_file.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -35,29 +34,11 @@ std::string words(int error) {
 
 }  // namespace
 
-void RegularFile::CloseFd::operator()(int fd) const noexcept {
-  ::close(fd);
-}
-
-RegularFile::RegularFile(const std::filesystem::path& path, Symlinks symlinks) : path_(path) {
-  const int follow = symlinks == Symlinks::kRefuse ? O_NOFOLLOW : 0;
-  fd_ = base::Handle<int, CloseFd, -1>(
-      ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | follow));
-  if (!fd_) {
-    const int error = errno;
-    if (error == ELOOP && symlinks == Symlinks::kRefuse) {
-      refuse(base::ErrorKind::kModel, path, "a regular file", "a symbolic link");
-    }
-    const bool is_absent = error == ENOENT || error == ENOTDIR || error == ENXIO;
-    refuse(is_absent ? base::ErrorKind::kModel : base::ErrorKind::kStorage, path, "a readable file",
-           words(error));
-  }
+RegularFile::RegularFile(const std::filesystem::path& path, base::Symlinks symlinks)
+    : path_(path), fd_(base::open_input(path, base::ErrorKind::kModel, symlinks)) {
   struct stat facts {};
   if (::fstat(fd_.get(), &facts) != 0) {
     refuse(base::ErrorKind::kStorage, path, "a readable file", words(errno));
-  }
-  if (!S_ISREG(facts.st_mode)) {
-    refuse(base::ErrorKind::kModel, path, "a regular file", "a folder, pipe or device");
   }
   size_ = static_cast<std::uint64_t>(facts.st_size);
 }

@@ -9,16 +9,15 @@
 #include <span>
 #include <string>
 
-#include "baton/base/handle.hpp"
+#include "baton/base/file.hpp"
 
 namespace baton::checkpoint {
-
-enum class Symlinks { kFollow, kRefuse };
 
 class RegularFile {
  public:
   /// kModel for a file that is missing or no regular file, kStorage for one that may not be read.
-  explicit RegularFile(const std::filesystem::path& path, Symlinks symlinks = Symlinks::kFollow);
+  explicit RegularFile(const std::filesystem::path& path,
+                       base::Symlinks symlinks = base::Symlinks::kFollow);
 
   std::uint64_t size() const { return size_; }
   /// The next bytes; fewer than asked for at the end of the file. kStorage when the disk fails.
@@ -29,12 +28,8 @@ class RegularFile {
   std::string sha256();
 
  private:
-  struct CloseFd {
-    void operator()(int fd) const noexcept;
-  };
-
   std::filesystem::path path_;
-  base::Handle<int, CloseFd, -1> fd_;
+  base::FileHandle fd_;
   std::uint64_t size_ = 0;
 };
 

@@ -59,10 +59,8 @@ void check_shapes(const TrainingState& state) {
   BATON_ASSERT(state.first_moment.size() == size && state.second_moment.size() == size,
                fmt::format("{} parameters, {} and {} moments", size, state.first_moment.size(),
                            state.second_moment.size()));
-  BATON_ASSERT(state.gradient.size() == (state.slot == 0 ? 0 : size + 1),
-               fmt::format("{} gradients at slot {}", state.gradient.size(), state.slot));
-  BATON_ASSERT(state.slot >= 0 && state.step >= 0 && state.step <= state.num_updates,
-               fmt::format("step {} of {}, slot {}", state.step, state.num_updates, state.slot));
+  BATON_ASSERT(state.step >= 0 && state.step <= state.num_updates,
+               fmt::format("step {} of {}", state.step, state.num_updates));
 }
 
 H5File build_training_state(const std::filesystem::path& path, const TrainingState& state) {
@@ -75,7 +73,6 @@ H5File build_training_state(const std::filesystem::path& path, const TrainingSta
   file.set_unsigned("seed", state.seed);
   file.set_int("step", state.step);
   file.set_int("num_updates", state.num_updates);
-  file.set_int("slot", state.slot);
   file.set_int("num_parameters", static_cast<std::int64_t>(state.parameters.size()));
   file.set_real("first_loss", state.first_loss);
   file.set_real("last_loss", state.last_loss);
@@ -85,9 +82,6 @@ H5File build_training_state(const std::filesystem::path& path, const TrainingSta
   write_flat(file, "parameters", state.parameters);
   write_flat(file, "first_moment", state.first_moment);
   write_flat(file, "second_moment", state.second_moment);
-  if (state.slot > 0) {
-    write_flat(file, "gradient", state.gradient);
-  }
   file.write_ints("skipped_updates", state.skipped_updates);
   return file;
 }
@@ -101,7 +95,6 @@ TrainingState read_training_state(const std::filesystem::path& path) {
   state.seed = file.unsigned_integer("seed");
   state.step = file.integer("step");
   state.num_updates = file.integer("num_updates");
-  state.slot = file.integer("slot");
   state.first_loss = file.real("first_loss");
   state.last_loss = file.real("last_loss");
   state.seconds = file.real("seconds");
@@ -111,15 +104,9 @@ TrainingState read_training_state(const std::filesystem::path& path) {
   require(file, state.num_updates >= 0, "num_updates", state.num_updates, "0 or more");
   require(file, state.step >= 0 && state.step <= state.num_updates, "step", state.step,
           fmt::format("0 to {}", state.num_updates));
-  require(file, state.slot >= 0, "slot", state.slot, "0 or more");
   state.parameters = read_flat(file, "parameters", size);
   state.first_moment = read_flat(file, "first_moment", size);
   state.second_moment = read_flat(file, "second_moment", size);
-  if (state.slot > 0) {
-    state.gradient = read_flat(file, "gradient", size + 1);
-  } else if (file.has_link("gradient")) {
-    refuse_content(file.path(), "dataset gradient", "none between updates", "one");
-  }
   state.skipped_updates = read_skipped(file);
   return state;
 }

@@ -1,7 +1,6 @@
 #include "baton/comm/make_communicator.hpp"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -12,6 +11,7 @@
 #include "baton/base/log.hpp"
 #include "baton/base/text.hpp"
 #include "baton/comm/nccl_communicator.hpp"
+#include "baton/device/host.hpp"
 
 namespace baton::comm {
 namespace {
@@ -34,12 +34,6 @@ std::string group_obstacle(Communicator& host, const device::Device& device) {
     }
   }
   return "";
-}
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  gethostname(name.data(), name.size() - 1);
-  return name.data();
 }
 
 /// One line a rank: its parts hold no line breaks.
@@ -138,7 +132,7 @@ std::optional<base::Error> shared_gpu_error(const std::vector<RankGpu>& gpu_of_r
 
 void check_one_rank_per_gpu(Communicator& ranks, const device::Device& device) {
   RankGpu mine;
-  mine.host = host_name();
+  mine.host = device::host_name();
   if (device.kind == device::DeviceKind::kCuda) {
     mine.unique_id = device.unique_id;
     mine.description = fmt::format("GPU {} at {}", device.index, device.pci_address);

@@ -2,10 +2,8 @@
 
 #include <fmt/format.h>
 #include <mpi.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -17,6 +15,7 @@
 #include "baton/base/log.hpp"
 #include "baton/base/sha256.hpp"
 #include "baton/device/cpu_facts.hpp"
+#include "baton/device/host.hpp"
 #include "control_plane.hpp"
 #include "mpi_check.hpp"
 #include "mpi_communicator.hpp"
@@ -24,19 +23,13 @@
 namespace baton::comm {
 namespace {
 
-std::string host_name() {
-  std::array<char, 256> name{};
-  return gethostname(name.data(), name.size() - 1) == 0 && name[0] != '\0' ? name.data()
-                                                                           : "localhost";
-}
-
 /// srun without an MPI plugin starts every rank alone; Open MPI's own start would end the process
 /// with a text about its build, so this is found out before.
 void check_launch(const LaunchFacts& facts) {
   if (facts.launcher == "srun" && facts.announced_size > 1 && !facts.can_meet_peers) {
     throw base::Error(
         base::ErrorKind::kCommunication, "the ranks that srun started cannot find one another",
-        {.where = fmt::format("rank {} on {}", facts.announced_rank, host_name()),
+        {.where = fmt::format("rank {} on {}", facts.announced_rank, device::host_name()),
          .expected = fmt::format("{} ranks in one MPI world", facts.announced_size),
          .found = "no PMIx or PMI address in the environment",
          .fix =
@@ -48,7 +41,7 @@ void check_size(const LaunchFacts& facts, int size) {
   if (facts.announced_size > 1 && size == 1) {
     throw base::Error(
         base::ErrorKind::kCommunication, "this rank is alone though more were started",
-        {.where = fmt::format("rank {} on {}", facts.announced_rank, host_name()),
+        {.where = fmt::format("rank {} on {}", facts.announced_rank, device::host_name()),
          .expected =
              fmt::format("{} ranks ({} announced them)", facts.announced_size, facts.launcher),
          .found = "an MPI world of 1",
@@ -81,7 +74,7 @@ struct ProcessWorld::State {
   int size = 1;
   int local_rank = 0;
   int local_size = 1;
-  std::string host = host_name();
+  std::string host = device::host_name();
   std::vector<int> node_of_rank{0};
   ControlPlane control;
   std::unique_ptr<MpiCommunicator> agreement;  // never used for data

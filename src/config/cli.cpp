@@ -228,7 +228,7 @@ Command make_command(const CommandSpec& spec, const ParsedLine& line) {
     return found == line.flags.end() ? std::string() : found->second.front();
   };
   Command command;
-  command.verb = *spec.verb;
+  command.verb = spec.verb;
   command.config_file = value("config");
   command.run = value("run");
   command.model = value("model");
@@ -237,6 +237,7 @@ Command make_command(const CommandSpec& spec, const ParsedLine& line) {
   command.expert = value("expert");
   command.overrides = line.overrides;
   command.as_json = line.flags.contains("json");
+  command.shows_all_keys = line.flags.contains("all-keys");
   command.reads_jsonl = line.flags.contains("jsonl");
   if (const auto replace = line.flags.find("replace"); replace != line.flags.end()) {
     command.replace = replace->second;
@@ -276,11 +277,6 @@ const CommandSpec& command_of(const std::string& name) {
     fail(fmt::format("unknown {} '{}'", name.starts_with("-") ? "flag" : "command", name),
          {"command line", "one of " + base::join(names, ", "), name,
           nearest ? fmt::format("did you mean 'baton {}'?", *nearest) : "see 'baton --help'"});
-  }
-  if (!spec->verb) {
-    fail(fmt::format("'baton {}' is not available in this version", name),
-         {"command line", "one of " + base::join(command_names(), ", "), name,
-          "see 'baton --help'"});
   }
   return *spec;
 }

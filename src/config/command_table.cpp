@@ -26,7 +26,9 @@ CommandSpec train_command() {
           "",
           {kConfig,
            {"replace", FlagKind::kRepeated, "NAME",
-            "move this task's expert aside and train it anew", false}},
+            "move this task's expert aside and train it anew", false},
+           {"all-keys", FlagKind::kSwitch, "",
+            "show every key at start, not only those that differ from the defaults", false}},
           Purpose::kTrain,
           {"baton train --config configs/quickstart.cfg",
            "mpirun -n 2 baton train --config configs/quickstart.cfg --set train.seed=7"}};
@@ -98,7 +100,6 @@ std::vector<CommandSpec> make_table() {
        {{"model", FlagKind::kValue, "DIR", "the model folder", true}},
        std::nullopt,
        {"echo Hello | baton tokenize --model models/smollm2"}},
-      {"report", std::nullopt, "Writes one report.html of a run.", "", {}, std::nullopt, {}},
       {"doctor",
        Verb::kDoctor,
        "Looks at the machines of a run: what is wrong and what to do.",
@@ -117,13 +118,14 @@ std::string keys_note(const CommandSpec& command) {
   }
   switch (*command.purpose) {
     case Purpose::kEval:
-      return "\nKeys that may be set: eval.*, cluster.*, data.max_new_tokens, "
+      return "\nKeys that may be set: eval.*, cluster.*, method.router, data.max_new_tokens,\n"
              "data.max_eval_samples\n";
     case Purpose::kAsk:
     case Purpose::kAskModel:
-      return "\nKeys that may be set: cluster.*, data.max_new_tokens; with --model also "
-             "model.dtype,\n"
-             "data.template, data.cutoff_len\n";
+      return "\nKeys that may be set: cluster.*, eval.eval_batch_size (prompts at a time), "
+             "data.max_new_tokens;\n"
+             "with --run also method.router; with --model model.dtype, data.template, "
+             "data.cutoff_len\n";
     case Purpose::kTrain:
     case Purpose::kPlan:
       return "\nKeys of the config file (\"key = value\" under \"[section]\"; '#' at the start of "
@@ -151,9 +153,7 @@ const CommandSpec* find_command(const std::string& name) {
 std::vector<std::string> command_names() {
   std::vector<std::string> names;
   for (const auto& spec : command_table()) {
-    if (spec.verb) {
-      names.push_back(spec.name);
-    }
+    names.push_back(spec.name);
   }
   return names;
 }
@@ -200,9 +200,7 @@ std::string general_help() {
       "experts.\n\n"
       "Usage: baton COMMAND [flags]      (under mpirun or srun, or alone)\n\n";
   for (const auto& command : command_table()) {
-    if (command.verb) {
-      text += fmt::format("  {:<10} {}\n", command.name, command.summary);
-    }
+    text += fmt::format("  {:<10} {}\n", command.name, command.summary);
   }
   text +=
       "\n  baton COMMAND --help   flags and examples of a command\n"

@@ -21,7 +21,7 @@ struct FlagSpec {
 
 struct CommandSpec {
   std::string name;
-  std::optional<Verb> verb;  // nothing: known by name, not available in this version
+  Verb verb;
   std::string summary;
   std::string argument;  // what help calls the positional argument; empty = takes none
   std::vector<FlagSpec> flags;

@@ -6,6 +6,7 @@
 
 #include "baton/base/error.hpp"
 #include "baton/base/file.hpp"
+#include "baton/base/narrow.hpp"
 #include "baton/base/text.hpp"
 #include "config_text.hpp"
 #include "option_table.hpp"
@@ -15,6 +16,13 @@ namespace {
 
 constexpr std::uint64_t kMaxConfigBytes = std::uint64_t{1} << 20;
 const char* const kMicroBatchSize = "train.micro_batch_size";
+
+const char* const kCommentHint =
+    "'#' opens a comment only at the start of a line: give the words a line of their own";
+
+bool has_trailing_comment(const std::string& value) {
+  return value.find(" #") != std::string::npos || value.find("\t#") != std::string::npos;
+}
 
 [[noreturn]] void fail(const std::string& summary, base::ErrorDetails details) {
   throw base::Error(base::ErrorKind::kUsage, summary, std::move(details));
@@ -35,10 +43,11 @@ void assign_value(Config& config, const Option& option, const GivenValue& given)
     option.assign(config, given.text);
   } catch (const ValueProblem& problem) {
     const auto& info = option.info;
+    const std::string fix = has_trailing_comment(given.text) ? kCommentHint : problem.fix;
     fail(problem.summary.empty() ? fmt::format("bad value of {}", info.key())
                                  : fmt::format("{}: {}", info.key(), problem.summary),
          {given.origin, problem.expected.empty() ? info.values : problem.expected,
-          given.text.empty() ? "nothing" : fmt::format("'{}'", given.text), problem.fix});
+          given.text.empty() ? "nothing" : fmt::format("'{}'", given.text), fix});
   }
 }
 
@@ -116,12 +125,13 @@ bool may_change(const std::string& key, Purpose purpose) {
       return true;
     case Purpose::kEval:
       return is_machine || key.starts_with("eval.") || key == "data.max_new_tokens" ||
-             key == "data.max_eval_samples";
+             key == "data.max_eval_samples" || key == "method.router";
     case Purpose::kAsk:
-      return is_machine || key == "data.max_new_tokens";
+      return is_machine || key == "eval.eval_batch_size" || key == "data.max_new_tokens" ||
+             key == "method.router";
     case Purpose::kAskModel:
-      return is_machine || key == "model.dtype" || key == "data.template" ||
-             key == "data.cutoff_len" || key == "data.max_new_tokens";
+      return is_machine || key == "eval.eval_batch_size" || key == "model.dtype" ||
+             key == "data.template" || key == "data.cutoff_len" || key == "data.max_new_tokens";
   }
   return false;
 }
@@ -147,11 +157,30 @@ void check_allowed(const GivenValues& given, Purpose purpose) {
 
 }  // namespace
 
+namespace {
+
+// A folder's name may hold " #", so only one that is not there is taken for a name with a comment.
+void check_folder_comments(const Config& config, const std::string& origin) {
+  for (const auto& [key, folder] :
+       {std::pair("model.model_name_or_path", config.model.model_name_or_path),
+        std::pair("data.dataset_dir", config.data.dataset_dir)}) {
+    std::error_code ignored;
+    if (has_trailing_comment(folder) && !std::filesystem::exists(folder, ignored)) {
+      fail(fmt::format("{} names no folder", key),
+           {origin, "a folder", fmt::format("'{}'", folder), kCommentHint});
+    }
+  }
+}
+
+}  // namespace
+
 Config load_config(const std::filesystem::path& file,
                    std::span<const Override> overrides,
                    Purpose purpose) {
   const std::string text = base::read_file(file, base::ErrorKind::kUsage, kMaxConfigBytes);
-  return parse_config(text, file.string(), overrides, purpose);
+  Config config = parse_config(text, file.string(), overrides, purpose);
+  check_folder_comments(config, file.string());
+  return config;
 }
 
 Config parse_config(const std::string& text,
@@ -238,6 +267,7 @@ std::map<std::string, std::string> identity_facts(const Config& config) {
   }
   if (!config.method.accept_threshold.is_auto) {
     facts.erase("method.calibration_ratio");
+    facts.erase("method.calibration_batch_size");
   }
   if (config.data.general.empty()) {
     facts.erase("data.general_samples");
@@ -248,12 +278,23 @@ std::map<std::string, std::string> identity_facts(const Config& config) {
   return facts;
 }
 
-std::string describe(const Config& config) {
+std::string describe(const Config& config, bool shows_all) {
   std::vector<std::vector<std::string>> rows;
+  std::size_t num_defaults = 0;
   for (const auto& option : option_table()) {
-    rows.push_back({option.info.section, option.info.name, option.text(config)});
+    const std::string text = option.text(config);
+    if (shows_all || text != option.info.default_text) {
+      rows.push_back({option.info.key(), text});
+    } else {
+      ++num_defaults;
+    }
   }
-  return base::format_table({"section", "key", "value"}, rows);
+  std::string table = base::format_narrow_table({"key", "value"}, rows);
+  if (num_defaults > 0) {
+    table +=
+        fmt::format("{} more keys have their defaults (--all-keys shows them)\n", num_defaults);
+  }
+  return table;
 }
 
 }  // namespace baton::config

@@ -90,23 +90,49 @@ struct Line {
   std::string where;
 };
 
+/// What to do about a line without "=", which YAML and JSON have many of.
+std::string hint_of(const std::string& text, const std::string& section) {
+  const auto colon = text.find(':');
+  const std::string name = base::trim(std::string_view(text).substr(0, colon));
+  if (text.starts_with("- ")) {
+    return "this is no YAML: a list stands on one line, 'key = one, two, three'";
+  }
+  if (text == "---" || text == "{" || text == "}") {
+    return "this is neither YAML nor JSON: write [section], then 'key = value'";
+  }
+  if (colon == std::string::npos) {
+    return find_option(section + "." + text) != nullptr
+               ? fmt::format("give it a value: '{} = ...'", text)
+               : "";
+  }
+  const std::string value = base::trim(std::string_view(text).substr(colon + 1));
+  return value.empty() ? fmt::format("this is no YAML: a section is written [{}]", name)
+                       : fmt::format("this is no YAML: write '{} = {}'", name, value);
+}
+
 void add_line(GivenValues& values, const Line& line) {
   const auto equals = line.text.find('=');
   if (equals == std::string::npos || equals == 0) {
     fail("a line of the config is no setting",
-         {line.where, "key = value, [section], or a comment that starts with '#'", line.text, ""});
+         {line.where, "key = value, [section], or a comment that starts with '#'", line.text,
+          hint_of(line.text, line.section)});
   }
   const std::string name = base::trim(std::string_view(line.text).substr(0, equals));
+  const std::string last = name.substr(name.rfind('.') + 1);
   if (line.section.empty()) {
-    const std::string key = suggest_key("", name.substr(name.find('.') + 1));
+    const std::string key = suggest_key("", last);
     fail(fmt::format("key '{}' stands outside of any section", name),
          {line.where, "a section header such as [train] above it", "none",
           key.empty() ? "" : fmt::format("did you mean [{}]?", key.substr(0, key.find('.')))});
   }
   const std::string key = line.section + "." + name;
   if (find_option(key) == nullptr) {
+    const bool is_dotted = last != name;
     fail(fmt::format("unknown key '{}' in section [{}]", name, line.section),
-         {line.where, "a key of that section", name, did_you_mean_key(line.section, name)});
+         {line.where, "a key of that section", name,
+          did_you_mean_key(is_dotted ? name.substr(0, name.rfind('.')) : line.section, last) +
+              (is_dotted ? " In a file the section stands above its keys, not before the dot."
+                         : "")});
   }
   const std::string value = base::trim(std::string_view(line.text).substr(equals + 1));
   const auto [place, is_new] = values.insert({key, {value, line.where}});
@@ -115,6 +141,28 @@ void add_line(GivenValues& values, const Line& line) {
          {fmt::format("{} and {}", place->second.origin, line.where), "each key once",
           fmt::format("'{}' and '{}'", place->second.text, value), "remove one of the two lines"});
   }
+}
+
+/// One problem stands for itself; of several each is a line of one error.
+void fail_with(const std::vector<base::Error>& problems, const std::string& where) {
+  if (problems.empty()) {
+    return;
+  }
+  if (problems.size() == 1) {
+    throw problems.front();
+  }
+  constexpr std::size_t kMostShown = 20;
+  std::string list;
+  for (std::size_t i = 0; i < problems.size() && i < kMostShown; ++i) {
+    const base::ErrorDetails& details = problems[i].details();
+    list += fmt::format("\n    {}: {}{}", details.where, problems[i].summary(),
+                        details.fix.empty() ? "" : "; " + details.fix);
+  }
+  if (problems.size() > kMostShown) {
+    list += fmt::format("\n    and {} more", problems.size() - kMostShown);
+  }
+  fail(fmt::format("{} mistakes in the config", problems.size()),
+       {where, "", list, "'baton train --help' lists every key"});
 }
 
 po::options_description describe_keys() {
@@ -138,7 +186,9 @@ po::parsed_options as_parsed(const GivenValues& values,
 
 GivenValues read_config_text(const std::string& text, const std::string& origin) {
   GivenValues values;
+  std::vector<base::Error> problems;
   std::string section;
+  bool is_known = true;
   std::size_t number = 0;
   std::size_t begin = text.starts_with("\xEF\xBB\xBF") ? 3 : 0;
   while (begin < text.size()) {
@@ -155,27 +205,37 @@ GivenValues read_config_text(const std::string& text, const std::string& origin)
     if (line.empty() || line.front() == '#') {
       continue;
     }
-    if (line.front() == '[') {
-      section = read_section(line, where);
-    } else {
-      add_line(values, {line, section, where});
+    try {
+      if (line.front() == '[') {
+        is_known = false;
+        section = read_section(line, where);
+        is_known = true;
+      } else if (is_known) {  // keys of an unknown section are not problems of their own
+        add_line(values, {line, section, where});
+      }
+    } catch (const base::Error& problem) {
+      problems.push_back(problem);
     }
   }
+  fail_with(problems, origin);
   return values;
 }
 
 GivenValues read_overrides(std::span<const Override> overrides) {
   GivenValues values;
+  std::vector<base::Error> problems;
   for (const auto& item : overrides) {
     check_characters(item.value, item.origin);
     if (find_option(item.key) == nullptr) {
       const auto dot = item.key.find('.');
       const std::string section = dot == std::string::npos ? "" : item.key.substr(0, dot);
       const std::string key = suggest_key(section, item.key.substr(dot + 1));
-      fail(fmt::format("unknown key '{}'", item.key),
-           {item.origin, "section.key=value", item.key,
-            key.empty() ? "the keys are listed by 'baton train --help'"
-                        : did_you_mean("'" + key + "'")});
+      problems.emplace_back(
+          base::ErrorKind::kUsage, fmt::format("unknown key '{}'", item.key),
+          base::ErrorDetails{item.origin, "section.key=value", item.key,
+                             key.empty() ? "the keys are listed by 'baton train --help'"
+                                         : did_you_mean("'" + key + "'")});
+      continue;
     }
     const auto [place, is_new] = values.insert({item.key, {base::trim(item.value), item.origin}});
     if (!is_new) {
@@ -184,6 +244,7 @@ GivenValues read_overrides(std::span<const Override> overrides) {
             fmt::format("{} and {}", place->second.origin, item.origin), "remove one of the two"});
     }
   }
+  fail_with(problems, "command line");
   return values;
 }
 

@@ -5,6 +5,7 @@
 #include <iterator>
 #include <set>
 
+#include "baton/expert/expert_state.hpp"
 #include "value_types.hpp"
 
 namespace baton::config {
@@ -14,8 +15,7 @@ constexpr std::int64_t kManyRows = 1'000'000'000;
 constexpr std::int64_t kManyTokens = 1'048'576;
 constexpr std::int64_t kManySteps = 1'000'000'000;
 
-const std::vector<std::string> kLinears = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
-                                           "gate_proj", "up_proj", "down_proj"};
+const std::vector<std::string>& kLinears = expert::lora_target_names();
 
 OptionInfo info(std::string section, std::string name, std::string default_text, std::string help) {
   OptionInfo made;
@@ -72,6 +72,14 @@ std::vector<std::string> read_tasks(const std::string& text) {
   return names;
 }
 
+std::vector<std::string> read_general(const std::string& text) {
+  const auto names = text == "none" ? std::vector<std::string>{} : read_tasks(text);
+  if (std::find(names.begin(), names.end(), "none") != names.end()) {
+    throw ValueProblem{"'none' stands beside other names", "", "give none alone, or leave it out"};
+  }
+  return names;
+}
+
 std::vector<std::string> read_required_tasks(const std::string& text) {
   auto names = read_tasks(text);
   if (names.empty()) {
@@ -101,6 +109,14 @@ std::vector<std::string> read_linears(const std::string& text) {
       kLinears.begin(), kLinears.end(), std::back_inserter(ordered),
       [&](const auto& name) { return std::find(names.begin(), names.end(), name) != names.end(); });
   return ordered;
+}
+
+// The default is the first of the routers; what is not there yet is refused by name.
+Option router_option(OptionInfo made) {
+  const std::string first = made.default_text;
+  return choice_option(
+      std::move(made), {first, "oracle"}, {"parallel", "analytic", "gates"},
+      [](auto& c) -> auto& { return c.method.router; });
 }
 
 template <typename Get>
@@ -139,18 +155,17 @@ Option threshold_option(OptionInfo made) {
           }};
 }
 
-Option flag_option(OptionInfo made) {
+template <typename Get>
+Option flag_option(OptionInfo made, Get get) {
   made.values = "true or false";
   return {std::move(made),
-          [](Config& config, const std::string& text) {
+          [get](Config& config, const std::string& text) {
             if (text != "true" && text != "false") {
               throw ValueProblem{};
             }
-            config.cluster.deterministic = text == "true";
+            get(config) = text == "true";
           },
-          [](const Config& config) {
-            return std::string(config.cluster.deterministic ? "true" : "false");
-          }};
+          [get](const Config& config) { return std::string(get(config) ? "true" : "false"); }};
 }
 
 Option seed_option(OptionInfo made) {
@@ -204,10 +219,15 @@ void add_data(Table& table) {
       info("data", "max_eval_samples", "0", "First rows of a task to evaluate on; 0: all."),
       {0, kManyRows}, [](auto& c) -> auto& { return c.data.max_eval_samples; }));
   table.push_back(list_option(
-      identity(info("data", "general", "", "Tasks whose rows every expert learns to pass on.")),
-      "names, comma-separated", read_tasks, [](auto& c) -> auto& { return c.data.general; }));
+      identity(info("data", "general", "builtin",
+                    "Rows every expert learns to pass on: builtin, none, or tasks.")),
+      "builtin, none, or names, comma-separated", read_general,
+      [](auto& c) -> auto& { return c.data.general; }));
+  table.back().text = [](const Config& c) {
+    return c.data.general.empty() ? std::string("none") : base::join(c.data.general, ",");
+  };
   table.push_back(integer_option(
-      identity(info("data", "general_samples", "0", "Rows taken of them in all; 0: all.")),
+      identity(info("data", "general_samples", "64", "Rows of them to train on; 0: all.")),
       {0, kManyRows}, [](auto& c) -> auto& { return c.data.general_samples; }));
 }
 
@@ -215,14 +235,25 @@ void add_method(Table& table) {
   table.push_back(choice_option(
       identity(info("method", "method", "see", "Sequential ensemble of experts.")), {"see"}, {},
       [](auto& c) -> auto& { return c.method.method; }));
+  table.push_back(router_option(info("method", "router", "sequential",
+                                     "Who answers: the newest expert that accepts, or (in an "
+                                     "evaluation) the true task's.")));
   table.push_back(number_option(
       identity(info("method", "negative_ratio", "0.25",
                     "Rows of each earlier task learnt as \"pass\", as a share of its rows.")),
       {0, false, 1000, false}, [](auto& c) -> auto& { return c.method.negative_ratio; }));
+  table.push_back(integer_option(
+      identity(info("method", "negative_floor", "32",
+                    "At least so many rows of each, where its buffer has them.")),
+      {0, kManyRows}, [](auto& c) -> auto& { return c.method.negative_floor; }));
   table.push_back(number_option(
       identity(info("method", "buffer_ratio", "0.25",
                     "Share of a task's rows kept as its rehearsal buffer.")),
       {0, true, 1, false}, [](auto& c) -> auto& { return c.method.buffer_ratio; }));
+  table.push_back(integer_option(
+      identity(
+          info("method", "buffer_floor", "64", "At least so many: smaller tasks are kept whole.")),
+      {0, kManyRows}, [](auto& c) -> auto& { return c.method.buffer_floor; }));
   table.push_back(choice_option(
       identity(info("method", "buffer_selection", "random", "How these rows are chosen.")),
       {"random"}, {"kmeans"}, [](auto& c) -> auto& { return c.method.buffer_selection; }));
@@ -234,16 +265,24 @@ void add_method(Table& table) {
       identity(info("method", "pass_indicator", "pass", "What an expert says to all others.")),
       [](auto& c) -> auto& { return c.method.pass_indicator; }));
   table.push_back(threshold_option(
-      identity(info("method", "accept_threshold", "0",
+      identity(info("method", "accept_threshold", "auto",
                     "An expert answers where its margin is above; auto: from held-out rows."))));
   table.push_back(number_option(
       identity(info("method", "calibration_ratio", "0.1",
                     "Share of rows held out for accept_threshold = auto.")),
       {0, true, 0.9, false}, [](auto& c) -> auto& { return c.method.calibration_ratio; }));
+  table.push_back(integer_option(
+      identity(info("method", "calibration_batch_size", "16",
+                    "Prompts read together when the threshold is set.")),
+      {1, 1'000'000}, [](auto& c) -> auto& { return c.method.calibration_batch_size; }));
   table.push_back(number_option(
       identity(info("method", "indicator_loss_weight", "1",
                     "Weight of the indicator in the loss; other target tokens weigh 1.")),
       {0, true, 1000, false}, [](auto& c) -> auto& { return c.method.indicator_loss_weight; }));
+  table.push_back(flag_option(
+      identity(info("method", "indicator_balance", "true",
+                    "Own and foreign rows weigh alike in the indicator's part of the loss.")),
+      [](auto& c) -> auto& { return c.method.indicator_balance; }));
 }
 
 void add_lora(Table& table) {
@@ -340,8 +379,9 @@ void add_eval_and_cluster(Table& table) {
       info("cluster", "timeout_seconds", "1800",
            "Seconds without progress after which a rank counts as stuck; 0: never."),
       {0, 10'000'000}, [](auto& c) -> auto& { return c.cluster.timeout_seconds; }));
-  table.push_back(flag_option(info("cluster", "deterministic", "true",
-                                   "The same bits for any number of ranks and groups.")));
+  table.push_back(flag_option(
+      info("cluster", "deterministic", "true", "The same bits for any number of ranks and groups."),
+      [](auto& c) -> auto& { return c.cluster.deterministic; }));
   table.push_back(auto_integer_option(
       info("cluster", "threads_per_rank", "",
            "CPU threads of a rank; auto: the node's cores over its ranks."),

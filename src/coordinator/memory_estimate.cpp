@@ -3,10 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
+#include <utility>
 
 #include "baton/base/error.hpp"
 #include "baton/base/text.hpp"
+#include "baton/expert/expert_state.hpp"
 
 namespace baton::coordinator {
 namespace {
@@ -25,9 +26,9 @@ std::uint64_t unsigned_of(std::int64_t value) {
 /// gate, up, silu(gate) and their product (4 F), and the adapters' inner values. Attention itself
 /// keeps no score matrix.
 std::uint64_t kept_values_per_token(const MemoryRequest& request) {
-  const ModelSizes& model = request.model;
+  const weights::DecoderConfig& model = request.model;
   const std::int64_t head_values =
-      model.head_dim * (3 * model.num_heads + 3 * model.num_key_value_heads);
+      model.head_dim * (3 * model.num_attention_heads + 3 * model.num_key_value_heads);
   const auto adapter_values =
       static_cast<std::int64_t>(request.lora_targets.size()) * std::int64_t{request.lora_rank};
   return unsigned_of(4 * model.hidden_size + head_values + 4 * model.intermediate_size +
@@ -60,49 +61,36 @@ std::string phase_table(const std::string& title, const std::vector<MemoryEntry>
 
 }  // namespace
 
-std::uint64_t lora_parameters(const ModelSizes& model,
+std::uint64_t lora_parameters(const weights::DecoderConfig& model,
                               int lora_rank,
                               const std::vector<std::string>& targets) {
-  const std::int64_t width = model.hidden_size;
-  const std::int64_t inner = model.intermediate_size;
-  const std::int64_t queries = model.num_heads * model.head_dim;
-  const std::int64_t keys = model.num_key_value_heads * model.head_dim;
-  struct Linear {
-    const char* name;
-    std::int64_t inputs_and_outputs;
-  };
-  const std::array<Linear, 7> linears{{{"q_proj", width + queries},
-                                       {"k_proj", width + keys},
-                                       {"v_proj", width + keys},
-                                       {"o_proj", queries + width},
-                                       {"gate_proj", width + inner},
-                                       {"up_proj", width + inner},
-                                       {"down_proj", inner + width}}};
+  const std::vector<std::string>& names = expert::lora_target_names();
+  const std::vector<std::pair<std::int64_t, std::int64_t>> shapes = model.linear_shapes();
   std::int64_t sum = 0;
   for (const std::string& target : targets) {
-    const auto* linear = std::find_if(linears.begin(), linears.end(),
-                                      [&](const Linear& known) { return target == known.name; });
-    if (linear == linears.end()) {
+    const auto place = std::find(names.begin(), names.end(), target);
+    if (place == names.end()) {
       throw base::Error(base::ErrorKind::kUsage, "unknown LoRA target",
                         {.where = "lora.lora_target",
-                         .expected = "q_proj k_proj v_proj o_proj gate_proj up_proj down_proj",
+                         .expected = base::join(names, " "),
                          .found = "\"" + target + "\"",
                          .fix = "name linears of the model"});
     }
-    sum += linear->inputs_and_outputs;
+    const auto& [out, in] = shapes[static_cast<std::size_t>(place - names.begin())];
+    sum += out + in;
   }
-  return unsigned_of(sum * lora_rank * model.num_layers);
+  return unsigned_of(sum * lora_rank * model.num_hidden_layers);
 }
 
 MemoryEstimate estimate_memory(const MemoryRequest& request) {
-  const ModelSizes& model = request.model;
+  const weights::DecoderConfig& model = request.model;
   const auto bytes_per_value = unsigned_of(request.compute_bytes);
   const std::uint64_t adapter =
       kFloatBytes * lora_parameters(model, request.lora_rank, request.lora_targets);
   const std::uint64_t rows = unsigned_of(request.micro_batch_rows);
   const std::uint64_t tokens = rows * unsigned_of(request.max_tokens_per_row);
   const MemoryEntry program{"program and libraries", kProgramBytes};
-  const MemoryEntry weights{"base weights", bytes_per_value * unsigned_of(model.num_parameters),
+  const MemoryEntry weights{"base weights", bytes_per_value * unsigned_of(model.num_parameters()),
                             request.weights_are_mapped};
 
   MemoryEstimate estimate;
@@ -113,8 +101,8 @@ MemoryEstimate estimate_memory(const MemoryRequest& request) {
       {"adapter", adapter},
       {"optimizer moments", 2 * adapter},
       {"gradients", adapter * (1 + unsigned_of(request.gradient_slots))},
-      {"activations",
-       bytes_per_value * tokens * unsigned_of(model.num_layers) * kept_values_per_token(request)},
+      {"activations", bytes_per_value * tokens * unsigned_of(model.num_hidden_layers) *
+                          kept_values_per_token(request)},
       // Logits, their log-softmax and their gradient, all in fp32, at labelled positions only.
       {"logits", 3 * kFloatBytes * rows * unsigned_of(request.labels_per_row) *
                      unsigned_of(model.vocab_size)}};
@@ -122,7 +110,7 @@ MemoryEstimate estimate_memory(const MemoryRequest& request) {
   const std::uint64_t eval_rows = unsigned_of(request.eval_rows);
   const std::uint64_t length = unsigned_of(request.max_tokens_per_row + request.max_new_tokens);
   const std::uint64_t per_token =
-      2 * unsigned_of(model.num_layers * model.num_key_value_heads * model.head_dim) *
+      2 * unsigned_of(model.num_hidden_layers * model.num_key_value_heads * model.head_dim) *
       bytes_per_value;
   estimate.evaluation = {
       program,

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "baton/base/narrow.hpp"
 #include "baton/base/text.hpp"
 #include "baton/coordinator/group_plan.hpp"
 
@@ -87,7 +88,7 @@ std::string waves_table(const GroupPlan& plan, const PlanRequest& request) {
                     fmt::format("{:.0f}", waves[w].front().begin), fmt::format("{:.0f}", end),
                     fmt::format("{}", fmt::join(shown, ", "))});
   }
-  std::string text = with_line_end(base::format_table(
+  std::string text = with_line_end(base::format_narrow_table(
       {"wave", "experts", "from", "until", "expert on group, as expected"}, rows));
   if (waves.size() > kMaxShownWaves) {
     text += fmt::format("... and {} more waves\n", waves.size() - kMaxShownWaves);
@@ -106,7 +107,7 @@ std::string plan_text(const GroupPlan& plan, const PlanRequest& request) {
                     std::to_string(group.experts.size()), fmt::format("{:.0f}", group.token_steps),
                     shown_experts(group, request)});
   }
-  std::string text = with_line_end(base::format_table(
+  std::string text = with_line_end(base::format_narrow_table(
       {"group", "ranks", "size", "nodes", "experts", "token-steps", "expected to train"}, rows));
   if (plan.groups.size() > kMaxShownGroups) {
     text += fmt::format("... and {} more groups\n", plan.groups.size() - kMaxShownGroups);

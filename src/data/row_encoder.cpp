@@ -111,6 +111,7 @@ std::vector<TrainingRow> RowEncoder::encode(std::span<const SelectedRow> rows,
     result.tokens.insert(result.tokens.end(), target.begin(), target.end());
     result.role = row.role;
     result.task = row.task;
+    result.fold = row.fold;
     result.row_index = static_cast<std::int64_t>(i);
     encoded.push_back(std::move(result));
   }

@@ -12,7 +12,8 @@
 #include <sstream>
 #include <thread>
 #include <utility>
-#include <vector>
+
+#include "cgroup.hpp"
 
 namespace baton::device {
 namespace {
@@ -40,12 +41,22 @@ int affinity_cores() {
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
-/// The value after "name\t: " of the first line of /proc/cpuinfo that starts with `name`.
-std::string cpuinfo_value(const std::string& name) {
+/// What /proc/cpuinfo says of the first processor: to say it of all of them takes the kernel long.
+std::string first_processor() {
   std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
+  std::string text;
+  for (std::string line; std::getline(file, line) && !line.empty();) {
+    text += line + '\n';
+  }
+  return text;
+}
+
+/// The value after "name\t: " of the first line that starts with `name`.
+std::string cpuinfo_value(std::string_view cpuinfo, const std::string& name) {
+  std::istringstream lines{std::string(cpuinfo)};
+  for (std::string line; std::getline(lines, line);) {
     const std::size_t colon = line.find(':');
-    if (line.rfind(name, 0) == 0 && colon != std::string::npos) {
+    if (line.starts_with(name) && colon != std::string::npos) {
       return colon + 2 <= line.size() ? line.substr(colon + 2) : "";
     }
   }
@@ -77,56 +88,38 @@ std::optional<double> quota_v1(const std::filesystem::path& folder) {
   return quota / period;
 }
 
-/// The tightest quota from `path` under `root` up to `root` itself. Inside a container the path may
-/// belong to a name space that is not visible; its missing folders then count as unlimited.
-template <typename ReadQuota>
-std::optional<double> tightest(const std::filesystem::path& root,
-                               const std::filesystem::path& path,
-                               ReadQuota read_quota) {
-  std::optional<double> tightest_quota;
-  std::filesystem::path relative = path.relative_path();
-  for (;;) {
-    if (const auto quota = read_quota(root / relative)) {
-      tightest_quota = std::min(tightest_quota.value_or(*quota), *quota);
-    }
-    if (relative.empty()) {
-      return tightest_quota;
-    }
-    relative = relative.parent_path();
-  }
-}
-
 }  // namespace
 
 std::optional<double> cgroup_cores(const std::filesystem::path& root, std::string_view membership) {
-  std::optional<double> result;
-  std::istringstream lines{std::string(membership)};
-  for (std::string line; std::getline(lines, line);) {
-    const std::size_t first = line.find(':');
-    const std::size_t second = first == std::string::npos ? first : line.find(':', first + 1);
-    if (second == std::string::npos) {
-      continue;
-    }
-    const std::string controllers = fmt::format(",{},", line.substr(first + 1, second - first - 1));
-    const std::filesystem::path path = line.substr(second + 1);
-    std::optional<double> quota;
-    if (controllers == ",,") {
-      quota = tightest(root, path, quota_v2);
-    } else if (controllers.find(",cpu,") != std::string::npos) {
-      quota = tightest(root / "cpu", path, quota_v1);
-    }
-    if (quota) {
-      result = std::min(result.value_or(*quota), *quota);
-    }
-  }
-  return result;
+  std::optional<double> least;
+  visit_cgroups(root, membership, "cpu",
+                [&least](const std::filesystem::path& folder, CgroupVersion version) {
+                  const auto quota =
+                      version == CgroupVersion::kTwo ? quota_v2(folder) : quota_v1(folder);
+                  if (quota) {
+                    least = std::min(least.value_or(*quota), *quota);
+                  }
+                });
+  return least;
 }
 
-std::string instruction_set_from_flags(std::string_view flags) {
-  std::istringstream words{std::string(flags)};
+std::vector<std::string> cpu_extensions(std::string_view cpuinfo) {
+  static constexpr std::array<const char*, 16> kExtensions{
+      "avx2",        "fma",         "avx512f",     "avx512dq", "avx512bw", "avx512vl",
+      "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_int8", "amx_fp16",
+      "asimd",       "bf16",        "sve",         "sve2"};
+  const std::string x86_flags = cpuinfo_value(cpuinfo, "flags");
+  std::istringstream words(x86_flags.empty() ? cpuinfo_value(cpuinfo, "Features") : x86_flags);
   const std::set<std::string> present{std::istream_iterator<std::string>(words),
                                       std::istream_iterator<std::string>()};
-  constexpr std::array<std::pair<const char*, const char*>, 6> kNames{
+  std::vector<std::string> found;
+  std::copy_if(kExtensions.begin(), kExtensions.end(), std::back_inserter(found),
+               [&present](const char* name) { return present.contains(name); });
+  return found;
+}
+
+std::string short_instruction_set(std::span<const std::string> extensions) {
+  constexpr std::array<std::pair<std::string_view, const char*>, 6> kNames{
       {{"avx2", "avx2"},
        {"avx512f", "avx512"},
        {"avx512_bf16", "avx512_bf16"},
@@ -134,8 +127,8 @@ std::string instruction_set_from_flags(std::string_view flags) {
        {"asimd", "neon"},
        {"bf16", "neon_bf16"}}};
   std::string result;
-  for (const auto& [flag, name] : kNames) {
-    if (present.contains(flag)) {
+  for (const auto& [extension, name] : kNames) {
+    if (std::find(extensions.begin(), extensions.end(), extension) != extensions.end()) {
       result.append(result.empty() ? "" : "+").append(name);
     }
   }
@@ -143,8 +136,9 @@ std::string instruction_set_from_flags(std::string_view flags) {
 }
 
 CpuFacts cpu_facts() {
+  const std::string cpuinfo = first_processor();
   CpuFacts facts;
-  facts.model_name = cpuinfo_value("model name");
+  facts.model_name = cpuinfo_value(cpuinfo, "model name");
   facts.affinity_cores = affinity_cores();
   facts.cgroup_cores = cgroup_cores("/sys/fs/cgroup", read_all("/proc/self/cgroup"));
   facts.usable_cores = facts.affinity_cores;
@@ -153,9 +147,7 @@ CpuFacts cpu_facts() {
     const double whole = std::ceil(*facts.cgroup_cores - 0.01);
     facts.usable_cores = static_cast<int>(std::clamp(whole, 1.0, double(facts.affinity_cores)));
   }
-  const std::string x86_flags = cpuinfo_value("flags");
-  facts.instruction_set =
-      instruction_set_from_flags(x86_flags.empty() ? cpuinfo_value("Features") : x86_flags);
+  facts.instruction_set = short_instruction_set(cpu_extensions(cpuinfo));
   return facts;
 }
 
@@ -164,10 +156,13 @@ int usable_cores() {
 }
 
 bool has_fast_bf16() {
-  // "avx512_bf16", "amx_bf16"; the Arm name is left out, nothing was measured there.
-  const std::string names = cpu_facts().instruction_set;
-  return names.find("avx512_bf16") != std::string::npos ||
-         names.find("amx_bf16") != std::string::npos;
+  return has_fast_bf16(cpu_facts().instruction_set);
+}
+
+bool has_fast_bf16(std::string_view instruction_set) {
+  // The Arm name is left out, nothing was measured there.
+  return instruction_set.find("avx512_bf16") != std::string_view::npos ||
+         instruction_set.find("amx_bf16") != std::string_view::npos;
 }
 
 }  // namespace baton::device

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <fstream>
+#include <sstream>
+
 #include "baton/base/error.hpp"
 #include "baton/device/cpu_facts.hpp"
 
@@ -14,6 +17,48 @@ Device cpu_device() {
   device.description = fmt::format("CPU: {}, {} usable cores, {}", device.name, facts.usable_cores,
                                    facts.instruction_set);
   return device;
+}
+
+std::optional<base::Error> library_problem(const Device& device, bool library_sees_gpu) {
+  if (device.kind == DeviceKind::kCpu || library_sees_gpu) {
+    return std::nullopt;
+  }
+  return base::Error(
+      base::ErrorKind::kUsage, "there is a GPU, but LibTorch cannot compute on it",
+      {.where = device.description,
+       .expected = "a LibTorch with CUDA, and a driver that is new enough for it",
+       .found = "LibTorch sees no GPU: its CUDA part is missing or does not fit the driver",
+       .fix = "build again with launch/quickstart.sh --gpu (launch/README.md has the ways for an "
+              "older driver), or hide the GPU to compute on the CPU: CUDA_VISIBLE_DEVICES= "});
+}
+
+std::string driver_version(const std::filesystem::path& folder) {
+  // "NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.65.06  Sat Aug 19 ...": the first word
+  // that is a number of three digits or more with a point.
+  std::ifstream file(folder / "version");
+  std::string line;
+  std::getline(file, line);
+  std::istringstream words(line);
+  for (std::string word; words >> word;) {
+    if (word.find('.') >= 3 && word.find('.') != std::string::npos &&
+        word.find_first_not_of("0123456789.") == std::string::npos) {
+      return word;
+    }
+  }
+  return "";
+}
+
+std::string absence_text(const GpuAbsence& absence) {
+  if (absence.is_driver_missing) {
+    return "no GPU";
+  }
+  const std::string driver =
+      absence.driver_version.empty() ? "" : " (NVIDIA driver " + absence.driver_version + ")";
+  if (absence.is_driver_old) {
+    return fmt::format("no GPU: the driver is too old for CUDA {}{}", absence.cuda_version, driver);
+  }
+  return absence.cuda_error.empty() ? "no GPU is visible to this process"
+                                    : fmt::format("no GPU: {}{}", absence.cuda_error, driver);
 }
 
 GpuChoice choose_gpu(const GpuFacts& facts) {

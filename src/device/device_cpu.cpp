@@ -15,7 +15,12 @@ int num_gpus() noexcept {
 }
 
 std::string gpu_absence_reason() {
-  return "this build has no GPU code";
+  const std::string driver = driver_version();
+  return driver.empty() ? "this build has no GPU code"
+                        : fmt::format(
+                              "this build has no GPU code, although there is an NVIDIA driver {}; "
+                              "launch/quickstart.sh --gpu builds it",
+                              driver);
 }
 
 Device choose_device(int local_rank, int) {

@@ -50,10 +50,17 @@ std::string gpu_absence_reason() {
   if (gpus.count > 0) {
     return "";
   }
-  if (gpus.status == cudaSuccess) {
-    return "no GPU is visible to this process";
-  }
-  return fmt::format("no GPU: {}", cudaGetErrorString(gpus.status));
+  GpuAbsence absence;
+  absence.driver_version = driver_version();
+  absence.cuda_error = gpus.status == cudaSuccess ? "" : cudaGetErrorString(gpus.status);
+  absence.cuda_version = fmt::format("{}.{}", CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
+  // A machine without a driver is answered as one whose driver is too old.
+  int driver = 0;
+  absence.is_driver_old = gpus.status == cudaErrorInsufficientDriver;
+  absence.is_driver_missing =
+      absence.is_driver_old && (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0);
+  cudaGetLastError();
+  return absence_text(absence);
 }
 
 Device choose_device(int local_rank, int local_size) {
@@ -62,7 +69,10 @@ Device choose_device(int local_rank, int local_size) {
   const GpuChoice choice = choose_gpu(facts);
   if (choice.index < 0) {
     Device device = cpu_device();
-    device.description += " (" + gpu_absence_reason() + ")";
+    const std::string reason = gpu_absence_reason();
+    device.description += " (" + reason + ")";
+    // A driver is there for its GPUs: computing on the CPU beside them is worth a warning.
+    device.advice = driver_version().empty() || visible != nullptr ? "" : reason;
     return device;
   }
   Device device;

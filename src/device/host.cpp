@@ -9,6 +9,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "baton/device/cpu_facts.hpp"
+
 namespace baton::device {
 
 namespace {
@@ -29,7 +31,8 @@ utsname system_facts() {
 }  // namespace
 
 std::string host_name() {
-  return system_facts().nodename;
+  const std::string name = system_facts().nodename;
+  return name.empty() ? "localhost" : name;
 }
 
 std::string utc_time() {
@@ -42,23 +45,9 @@ std::string utc_time() {
 }
 
 std::string instruction_set_of(const std::string& cpuinfo, const std::string& machine) {
-  static constexpr std::array<const char*, 16> kExtensions{
-      "avx2",        "fma",         "avx512f",     "avx512dq", "avx512bw", "avx512vl",
-      "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_int8", "amx_fp16",
-      "asimd",       "bf16",        "sve",         "sve2"};
-  std::string flags = " ";
-  std::istringstream lines(cpuinfo);
-  for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with("flags") || line.starts_with("Features")) {
-      flags.append(line, line.find(':') + 1).append(" ");
-      break;
-    }
-  }
   std::string found = machine;
-  for (const char* extension : kExtensions) {
-    if (flags.find(fmt::format(" {} ", extension)) != std::string::npos) {
-      found.append(" ").append(extension);
-    }
+  for (const std::string& extension : cpu_extensions(cpuinfo)) {
+    found.append(" ").append(extension);
   }
   return found;
 }

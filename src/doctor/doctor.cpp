@@ -53,19 +53,40 @@ std::vector<Finding> judge_machines(const std::vector<RankFacts>& ranks) {
   return merge_machines(hosts, findings);
 }
 
-std::vector<Finding> judge_libraries(const comm::LaunchFacts& launch) {
+/// The GPU code of this build, and whether LibTorch fits the GPU that this rank takes.
+Finding judge_gpu_code(const RankFacts& rank) {
+  if (!device::cuda_compiled_in()) {
+    const std::string text = device::gpu_absence_reason();
+    const bool has_driver = !device::driver_version().empty();
+    return {"CUDA",
+            has_driver ? Health::kWarning : Health::kSkipped,
+            text,
+            has_driver ? "build with GPU code, unless the CPU is what you want" : "",
+            {}};
+  }
+  device::Device device;
+  device.kind = rank.device_id.empty() ? device::DeviceKind::kCpu : device::DeviceKind::kCuda;
+  device.description = rank.device;
+  if (const auto problem = device::library_problem(device, experiment::torch_sees_gpu())) {
+    return {"CUDA", Health::kBad, problem->details().found, problem->details().fix,
+            problem->kind()};
+  }
+  return {"CUDA",
+          Health::kOk,
+          comm::nccl_compiled_in() ? "GPU code is part of this build, with NCCL"
+                                   : "GPU code is part of this build, without NCCL",
+          "",
+          {}};
+}
+
+std::vector<Finding> judge_libraries(const comm::LaunchFacts& launch, const RankFacts& rank) {
   std::map<std::string, std::string> versions = run::made_here().libraries;
   experiment::add_library_versions(versions);
-  const bool has_gpu_code = device::cuda_compiled_in();
   return {judge_mpi(comm::mpi_compiled_version(), comm::mpi_loaded_version()),
           judge_pmix(comm::pmix_version(), launch),
           {"HDF5", Health::kOk, versions["hdf5"], "", {}},
           {"LibTorch", Health::kOk, versions["torch"], "", {}},
-          {"CUDA",
-           has_gpu_code ? Health::kOk : Health::kSkipped,
-           has_gpu_code ? "GPU code is part of this build" : "this build has no GPU code",
-           "",
-           {}}};
+          judge_gpu_code(rank)};
 }
 
 std::filesystem::path place_of(const config::Command& command) {
@@ -106,11 +127,14 @@ int conclude(Diagnosis& diagnosis,
              const comm::LaunchFacts& launch,
              const std::optional<base::Error>& failure) {
   diagnosis.add({judge_builds(diagnosis.ranks)});
-  diagnosis.add(judge_libraries(launch));
+  diagnosis.add(judge_libraries(launch, diagnosis.ranks.front()));
   diagnosis.add({judge_launch(launch, diagnosis.ranks, failure)});
   diagnosis.add(diagnosis.of_world);
   diagnosis.add(judge_machines(diagnosis.ranks));
   diagnosis.add(judge_place(gather_place_facts(place_of(command))));
+  if (!command.run.empty()) {
+    diagnosis.add(check_run(command.run));
+  }
   if (command.as_json) {
     std::cout << doctor_json(diagnosis.findings, diagnosis.ranks)
                      .dump(2, ' ', false, base::OrderedJson::error_handler_t::replace)

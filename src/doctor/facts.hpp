@@ -17,6 +17,9 @@ RankFacts gather_rank_facts(int local_rank, int local_size);
 /// `path`, and removes them again.
 PlaceFacts gather_place_facts(const std::filesystem::path& path);
 
+/// How a run's run.json and status.json read; nothing for files that are not there yet.
+std::vector<Finding> check_run(const std::filesystem::path& run);
+
 /// Seconds by which the clock of the day ran off the steady one within a tenth of a second.
 double measure_clock_jump();
 double utc_seconds();

@@ -383,7 +383,7 @@ Finding judge_gpus(const std::vector<RankFacts>& ranks, const std::string& absen
   if (owners.empty()) {
     return {.check = "GPUs",
             .health = Health::kSkipped,
-            .found = "no GPU: " + absence,
+            .found = absence,
             .fix = "",
             .kind = {}};
   }

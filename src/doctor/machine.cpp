@@ -5,9 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
-#include <fstream>
 #include <thread>
 
 #include "baton/base/build.hpp"
@@ -15,6 +13,7 @@
 #include "baton/device/cpu_facts.hpp"
 #include "baton/device/device.hpp"
 #include "baton/device/host.hpp"
+#include "baton/device/memory_facts.hpp"
 #include "facts.hpp"
 
 namespace baton::doctor {
@@ -27,56 +26,6 @@ std::optional<std::uint64_t> limit_of(decltype(RLIMIT_NOFILE) resource) {
     return std::nullopt;
   }
   return limit.rlim_cur;
-}
-
-std::optional<std::uint64_t> number_in(const std::filesystem::path& path) {
-  std::ifstream stream(path);
-  std::uint64_t value = 0;
-  return stream >> value ? std::optional(value) : std::nullopt;  // "max" is no number
-}
-
-/// The file `name` of the tightest memory group this process is in: version 2, then version 1.
-std::optional<std::uint64_t> free_in_cgroup() {
-  std::optional<std::uint64_t> least;
-  std::ifstream membership("/proc/self/cgroup");
-  for (std::string line; std::getline(membership, line);) {
-    const std::size_t colon = line.rfind(':');
-    const bool second_version = line.starts_with("0::");
-    if (colon == std::string::npos ||
-        (!second_version && line.find(":memory:") == std::string::npos)) {
-      continue;
-    }
-    const std::filesystem::path root = second_version ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
-    std::filesystem::path group = std::filesystem::path(line.substr(colon + 1)).relative_path();
-    while (true) {
-      const auto limit =
-          number_in(root / group / (second_version ? "memory.max" : "memory.limit_in_bytes"));
-      const auto used =
-          number_in(root / group / (second_version ? "memory.current" : "memory.usage_in_bytes"));
-      if (limit && used) {
-        const std::uint64_t left = *limit > *used ? *limit - *used : 0;
-        least = std::min(least.value_or(left), left);
-      }
-      if (group.empty()) {
-        break;
-      }
-      group = group.parent_path();
-    }
-  }
-  return least;
-}
-
-std::uint64_t free_memory() {
-  std::uint64_t available = 0;
-  std::ifstream stream("/proc/meminfo");
-  for (std::string word; stream >> word;) {
-    if (word == "MemAvailable:") {
-      stream >> available;
-      break;
-    }
-  }
-  available *= 1024;  // the file counts KiB
-  return std::min(available, free_in_cgroup().value_or(available));
 }
 
 std::optional<std::uint64_t> free_shared_memory() {
@@ -127,7 +76,7 @@ RankFacts gather_rank_facts(int local_rank, int local_size) {
   facts.has_infiniband = std::filesystem::exists("/sys/class/infiniband", ignored) &&
                          !std::filesystem::is_empty("/sys/class/infiniband", ignored);
   facts.shared_memory_bytes = free_shared_memory();
-  facts.memory_bytes = free_memory();
+  facts.memory_bytes = device::memory_facts().free_bytes;
   facts.clock_jump = measure_clock_jump();
   return facts;
 }

@@ -2,52 +2,191 @@
 
 #include <fmt/format.h>
 
+#include <functional>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "batches.hpp"
 #include "baton/base/error.hpp"
 #include "baton/base/json.hpp"
+#include "decode_queue.hpp"
 
 namespace baton::eval {
+namespace {
 
-AskResult ask(const Answering& answering,
-              std::span<const ChainExpert> experts,
-              const method::Router& router,
-              const Question& question) {
-  if (question.prompt.empty()) {
-    throw base::Error(base::ErrorKind::kUsage, "the prompt holds no tokens",
-                      {.where = "prompt",
-                       .expected = "some text",
-                       .found = "nothing",
-                       .fix = "give a prompt, as an argument or on standard input"});
-  }
-  // Room for the indicator as well.
-  ModelPanel panel(answering.model, experts, question.prompt,
-                   answering.base_decoding.max_new_tokens + 1);
-  const method::Route route =
-      router.route({.id = "prompt", .true_task = question.true_task}, panel);
-  BATON_ASSERT(route.answerers.size() == 1, fmt::format("{} answerers", route.answerers.size()));
-  const int answerer = route.answerers.front().expert;
+/// All questions of one call.
+class Asking {
+ public:
+  Asking(const Answering& answering,
+         std::span<const ChainExpert> experts,
+         const method::Router& router,
+         std::span<const Question> questions)
+      : answering_(answering),
+        experts_(experts),
+        panel_(panel_of(experts)),
+        router_(router),
+        questions_(questions),
+        states_(questions.size()) {}
 
-  AskResult result;
-  result.prompt = question.text;
-  result.prompt_tokens = static_cast<std::int64_t>(question.prompt.size());
-  for (const method::Asked& asked : route.asked) {
-    result.asked.push_back({panel.name(asked.expert), asked.margin});
+  std::vector<AskResult> run() {
+    for (std::size_t i = 0; i < questions_.size(); ++i) {
+      if (const std::optional<int> answerer = consult(i)) {
+        unread_[*answerer].push_back(i);
+      }
+    }
+    while (!waiting_.empty()) {
+      // Newest first; who waits for it was read by nobody else meanwhile.
+      auto node = waiting_.extract(waiting_.begin());
+      ask_expert(node.key(), node.mapped());
+    }
+    for (const auto& [answerer, rows] : unread_) {
+      answer_unread(answerer, rows);
+    }
+    return collect();
   }
-  std::vector<Decoded> decoded;
-  if (answerer == method::kBase) {
-    result.route = "base";
-    decoded =
-        greedy_decode(answering.model, panel.take(method::kBase), nullptr, answering.base_decoding);
-  } else {
-    const ChainExpert& expert = experts[static_cast<std::size_t>(answerer)];
-    result.route = "expert";
-    result.expert = expert.name;
-    const model::AdapterUses adapters(*expert.adapter);
-    decoded = greedy_decode(answering.model, panel.take(answerer), &adapters,
-                            expert_decoding(expert, answering.base_decoding));
+
+ private:
+  struct State {
+    std::vector<method::Asked> asked;
+    std::vector<int> to_ask;  // the next one last
+    int answerer = method::kBase;
+    Answer answer;
+  };
+
+  const ChainExpert* expert_at(int expert) const {
+    return expert == method::kBase ? nullptr : &experts_[static_cast<std::size_t>(expert)];
   }
-  result.answer = answer_text(answering.tokenizer, decoded.front().tokens);
-  result.new_tokens = decoded.front().num_new_tokens;
-  return result;
+
+  // Puts the question into the line of whom the router wants to hear, or returns who answers it.
+  std::optional<int> consult(std::size_t question) {
+    State& state = states_[question];
+    if (state.to_ask.empty()) {
+      method::Decision decision = router_.decide(
+          {.id = questions_[question].name, .true_task = questions_[question].true_task},
+          {panel_, state.asked});
+      if (decision.ask.empty()) {
+        BATON_ASSERT(decision.answerers.size() == 1,
+                     fmt::format("{} answerers", decision.answerers.size()));
+        state.answerer = decision.answerers.front().expert;
+        return state.answerer;
+      }
+      state.to_ask.assign(decision.ask.rbegin(), decision.ask.rend());
+    }
+    waiting_[state.to_ask.back()].push_back(question);
+    state.to_ask.pop_back();
+    return std::nullopt;
+  }
+
+  DecodeQueue queue_of(const Voice& voice) {
+    return {voice, answering_.batch_size, [this](std::size_t question, Answer answer) {
+              states_[question].answer = std::move(answer);
+            }};
+  }
+
+  // Questions of similar length, so that a batch's cache holds little more than its tokens.
+  std::vector<std::vector<std::size_t>> batches_of(
+      const std::vector<std::size_t>& questions) const {
+    std::vector<std::int64_t> lengths;
+    for (const std::size_t question : questions) {
+      lengths.push_back(static_cast<std::int64_t>(questions_[question].prompt.size()));
+    }
+    std::vector<std::vector<std::size_t>> batches =
+        batches_by_length(lengths, answering_.batch_size);
+    for (std::vector<std::size_t>& batch : batches) {
+      for (std::size_t& row : batch) {
+        row = questions[row];
+      }
+    }
+    return batches;
+  }
+
+  Prefill read(const Voice& voice, const std::vector<std::size_t>& batch) const {
+    std::vector<Prompt> prompts;
+    for (const std::size_t question : batch) {
+      prompts.push_back(questions_[question].prompt);
+    }
+    return voice.read(prompts);
+  }
+
+  void ask_expert(int expert, const std::vector<std::size_t>& questions) {
+    const Voice voice(answering_, expert_at(expert));
+    DecodeQueue queue = queue_of(voice);
+    for (const std::vector<std::size_t>& batch : batches_of(questions)) {
+      Prefill rows = read(voice, batch);
+      const std::vector<double> margins =
+          voice.margins(rows, [&](std::size_t row) { return questions_[batch[row]].name; });
+      std::vector<std::int64_t> kept;
+      std::vector<std::size_t> kept_questions;
+      for (std::size_t row = 0; row < batch.size(); ++row) {
+        states_[batch[row]].asked.push_back({.expert = expert, .margin = margins[row]});
+        const std::optional<int> answerer = consult(batch[row]);
+        if (answerer == expert) {
+          kept.push_back(static_cast<std::int64_t>(row));
+          kept_questions.push_back(batch[row]);
+        } else if (answerer) {
+          unread_[*answerer].push_back(batch[row]);
+        }
+      }
+      add_chosen(queue, std::move(rows), kept, std::move(kept_questions));
+    }
+    queue.finish();
+  }
+
+  // Their answerer was not the last one asked: it reads them now.
+  void answer_unread(int answerer, const std::vector<std::size_t>& questions) {
+    const Voice voice(answering_, expert_at(answerer));
+    DecodeQueue queue = queue_of(voice);
+    for (const std::vector<std::size_t>& batch : batches_of(questions)) {
+      queue.add(read(voice, batch), batch);
+    }
+    queue.finish();
+  }
+
+  std::vector<AskResult> collect() {
+    std::vector<AskResult> results;
+    for (std::size_t i = 0; i < questions_.size(); ++i) {
+      State& state = states_[i];
+      AskResult& result = results.emplace_back();
+      result.prompt = questions_[i].text;
+      result.answer = std::move(state.answer.text);
+      result.route = state.answerer == method::kBase ? "base" : "expert";
+      result.expert = state.answerer == method::kBase ? "" : expert_at(state.answerer)->name;
+      for (const method::Asked& asked : state.asked) {
+        result.asked.push_back({expert_at(asked.expert)->name, asked.margin});
+      }
+      result.prompt_tokens = static_cast<std::int64_t>(questions_[i].prompt.size());
+      result.new_tokens = state.answer.new_tokens;
+    }
+    return results;
+  }
+
+  const Answering& answering_;
+  std::span<const ChainExpert> experts_;
+  std::vector<method::PanelExpert> panel_;
+  const method::Router& router_;
+  std::span<const Question> questions_;
+  std::vector<State> states_;                                        // by question
+  std::map<int, std::vector<std::size_t>, std::greater<>> waiting_;  // by expert to be asked
+  std::map<int, std::vector<std::size_t>> unread_;                   // by who answers
+};
+
+}  // namespace
+
+std::vector<AskResult> ask(const Answering& answering,
+                           std::span<const ChainExpert> experts,
+                           const method::Router& router,
+                           std::span<const Question> questions) {
+  for (const Question& question : questions) {
+    if (question.prompt.empty()) {
+      throw base::Error(base::ErrorKind::kUsage, "the prompt holds no tokens",
+                        {.where = question.name,
+                         .expected = "some text",
+                         .found = "nothing",
+                         .fix = "give a prompt, as an argument or on standard input"});
+    }
+  }
+  return Asking(answering, experts, router, questions).run();
 }
 
 std::string ask_json(const AskResult& result) {

@@ -20,10 +20,10 @@ at::Tensor ids_on(const at::Device& device, const std::vector<std::int64_t>& ids
 at::Tensor read_prompts(const model::Decoder& model,
                         std::span<const Prompt> prompts,
                         const model::AdapterUses* adapters,
-                        model::KvCache* cache) {
+                        model::PassCaches* caches) {
   const model::PackedRows rows = model::pack_rows(prompts, model.device());
   const at::Tensor hidden =
-      model.forward_hidden(model.embedder().embed(rows), rows, adapters, cache);
+      model.forward_hidden(model.embedder().embed(rows), rows, adapters, caches);
   std::vector<std::int64_t> last;
   for (std::size_t row = 1; row < rows.offsets.size(); ++row) {
     last.push_back(rows.offsets[row] - 1);
@@ -153,14 +153,25 @@ Prefill Prefill::select_rows(const std::vector<std::int64_t>& rows) const {
   return {cache.select_rows(rows), hidden.index_select(0, ids_on(hidden.device(), rows))};
 }
 
+Prefill Prefill::join(std::vector<Prefill> parts) {
+  const c10::InferenceMode guard;
+  std::vector<model::KvCache> caches;
+  std::vector<at::Tensor> hidden;
+  for (Prefill& part : parts) {
+    caches.push_back(std::move(part.cache));
+    hidden.push_back(std::move(part.hidden));
+  }
+  return {model::KvCache::join(std::move(caches)), at::cat(hidden)};
+}
+
 Prefill prefill(const model::Decoder& model,
                 std::span<const Prompt> prompts,
                 const model::AdapterUses* adapters,
                 std::int64_t spare) {
   const c10::InferenceMode guard;
-  model::KvCache cache(spare);
-  at::Tensor hidden = read_prompts(model, prompts, adapters, &cache);
-  return {std::move(cache), std::move(hidden)};
+  model::PassCaches caches;
+  at::Tensor hidden = read_prompts(model, prompts, adapters, &caches);
+  return {model::KvCache(caches.kept, spare), std::move(hidden)};
 }
 
 at::Tensor last_hidden(const model::Decoder& model,

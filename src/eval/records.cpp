@@ -1,4 +1,4 @@
-// Records as bytes and back: CBOR, so that every double keeps its bits.
+// A chunk's replies as bytes and back: CBOR, so that every double keeps its bits.
 
 #include <cstdint>
 #include <vector>
@@ -20,26 +20,17 @@ Answer answer_from(const Json& json) {
   return {json.at(0).get<std::string>(), json.at(1).get<std::int64_t>()};
 }
 
-Json to_json(const QueryRecord& record) {
-  Json answers = Json::array();
-  for (const std::optional<Answer>& answer : record.answers) {
-    answers.push_back(answer ? to_json(*answer) : Json());
-  }
-  return Json::array({record.task_index, record.query_index, record.prompt_tokens, record.margins,
-                      to_json(record.base), answers});
+Json to_json(const Reply& reply) {
+  return Json::array({reply.task_index, reply.query_index, reply.margin,
+                      reply.answer ? to_json(*reply.answer) : Json()});
 }
 
-QueryRecord record_from(const Json& json) {
-  QueryRecord record;
-  record.task_index = json.at(0).get<std::int64_t>();
-  record.query_index = json.at(1).get<std::int64_t>();
-  record.prompt_tokens = json.at(2).get<std::int64_t>();
-  record.margins = json.at(3).get<std::vector<double>>();
-  record.base = answer_from(json.at(4));
-  for (const Json& answer : json.at(5)) {
-    record.answers.push_back(answer.is_null() ? std::nullopt : std::optional(answer_from(answer)));
-  }
-  return record;
+Reply reply_from(const Json& json) {
+  const Json& answer = json.at(3);
+  return {.task_index = json.at(0).get<std::int64_t>(),
+          .query_index = json.at(1).get<std::int64_t>(),
+          .margin = json.at(2).get<double>(),
+          .answer = answer.is_null() ? std::nullopt : std::optional(answer_from(answer))};
 }
 
 }  // namespace
@@ -47,11 +38,13 @@ QueryRecord record_from(const Json& json) {
 std::string to_bytes(const ChunkResult& result) {
   Json json;
   const RankTimings& timings = result.timings;
-  json["timings"] = Json::array({timings.prefill_seconds, timings.decode_seconds,
-                                 timings.total_seconds, timings.num_batches});
-  json["records"] = Json::array();
-  for (const QueryRecord& record : result.records) {
-    json["records"].push_back(to_json(record));
+  json["answerer"] = result.answerer;
+  json["timings"] =
+      Json::array({timings.prefill_seconds, timings.decode_seconds, timings.total_seconds,
+                   timings.num_batches, timings.num_decode_batches});
+  json["replies"] = Json::array();
+  for (const Reply& reply : result.replies) {
+    json["replies"].push_back(to_json(reply));
   }
   const std::vector<std::uint8_t> bytes = Json::to_cbor(json);
   return {bytes.begin(), bytes.end()};
@@ -61,11 +54,13 @@ ChunkResult chunk_result_from(const std::string& bytes, const std::string& origi
   try {
     const Json json = Json::from_cbor(bytes);
     ChunkResult result;
+    result.answerer = json.at("answerer").get<int>();
     const Json& timings = json.at("timings");
     result.timings = {timings.at(0).get<double>(), timings.at(1).get<double>(),
-                      timings.at(2).get<double>(), timings.at(3).get<std::int64_t>()};
-    for (const Json& record : json.at("records")) {
-      result.records.push_back(record_from(record));
+                      timings.at(2).get<double>(), timings.at(3).get<std::int64_t>(),
+                      timings.at(4).get<std::int64_t>()};
+    for (const Json& reply : json.at("replies")) {
+      result.replies.push_back(reply_from(reply));
     }
     return result;
   } catch (const Json::exception& error) {

@@ -63,6 +63,11 @@ OrderedJson cost_json(const ChainCost& cost) {
   return json;
 }
 
+std::string answerer_name(const EvaluationInput& input, int answerer) {
+  return answerer == method::kBase ? "base"
+                                   : input.experts[static_cast<std::size_t>(answerer)].name;
+}
+
 std::string short_number(const std::optional<double>& value) {
   return value ? fmt::format("{:.2f}", *value) : "-";
 }
@@ -77,9 +82,12 @@ double mean_of(const std::vector<double>& values) {
 
 }  // namespace
 
-std::string results_json(const EvaluationResult& result, const std::string& base_description) {
+std::string results_json(const EvaluationResult& result, const RunFacts& facts) {
   OrderedJson json;
   json["format"] = kFormat;
+  json["method"] = facts.method;
+  json["router"] = result.router;
+  json["seed"] = facts.seed;
   json["metric"] = result.metric;
   json["tasks"] = result.tasks();
   json["matrix"] = matrix_json(result.matrix);
@@ -101,7 +109,7 @@ std::string results_json(const EvaluationResult& result, const std::string& base
     json["eval_prompts_in_train"][result.tasks()[task]] = result.num_leaked[task];
   }
   json["formulas"] = formulas;
-  json["base_description"] = base_description;
+  json["base_description"] = facts.base_description;
   return json.dump(1) + "\n";
 }
 
@@ -124,43 +132,47 @@ std::string predictions_jsonl(const EvaluationInput& input, const EvaluationResu
     }
     OrderedJson answered_by = OrderedJson::array();
     for (const int answerer : scored.answered_by) {
-      answered_by.push_back(answerer == method::kBase
-                                ? "base"
-                                : input.experts[static_cast<std::size_t>(answerer)].name);
+      answered_by.push_back(answerer_name(input, answerer));
     }
     OrderedJson line;
     line["task"] = task.name;
     line["id"] = query.id;
+    line["prompt"] = query.text;
     line["references"] = query.references;
     line["margins"] = margins;
     line["answers"] = answers;
     line["scores"] = scores;
     line["answered_by"] = answered_by;
+    line["answer"] = answers[answerer_name(input, scored.answered_by.back())];
     lines += line.dump() + "\n";
   }
   return lines;
 }
 
-std::string timings_json(const std::vector<RankTimings>& timings,
-                         int threads_per_rank,
-                         std::int64_t num_queries) {
+std::string timings_json(const CallTimings& call) {
   OrderedJson ranks = OrderedJson::array();
   double longest = 0;
-  for (const RankTimings& rank : timings) {
+  for (const RankTimings& rank : call.by_rank) {
     longest = std::max(longest, rank.total_seconds);
     OrderedJson entry;
     entry["seconds"] = rank.total_seconds;
     entry["prefill_seconds"] = rank.prefill_seconds;
     entry["decode_seconds"] = rank.decode_seconds;
     entry["batches"] = rank.num_batches;
+    entry["decode_batches"] = rank.num_decode_batches;
     ranks.push_back(entry);
   }
   OrderedJson json;
   json["format"] = kFormat;
   json["seconds"] = longest;
-  json["seconds_per_query"] = longest / static_cast<double>(num_queries);
-  json["ranks"] = timings.size();
-  json["threads_per_rank"] = threads_per_rank;
+  json["queries"] = call.num_queries;
+  json["queries_before"] = call.num_queries_before;
+  json["seconds_per_query"] = nullptr;
+  if (call.num_queries > 0) {
+    json["seconds_per_query"] = longest / static_cast<double>(call.num_queries);
+  }
+  json["ranks"] = call.by_rank.size();
+  json["threads_per_rank"] = call.threads_per_rank;
   json["by_rank"] = ranks;
   return json.dump(1) + "\n";
 }

@@ -7,26 +7,6 @@
 namespace baton::eval {
 namespace {
 
-/// The chain of the first experts, answering from recorded margins.
-class RecordedPanel final : public method::ExpertPanel {
- public:
-  RecordedPanel(std::span<const ChainExpert> experts, std::span<const double> margins)
-      : experts_(experts), margins_(margins) {}
-
-  int size() const override { return static_cast<int>(experts_.size()); }
-  const std::string& name(int expert) const override {
-    return experts_[static_cast<std::size_t>(expert)].name;
-  }
-  double threshold(int expert) const override {
-    return experts_[static_cast<std::size_t>(expert)].threshold;
-  }
-  double margin(int expert) override { return margins_[static_cast<std::size_t>(expert)]; }
-
- private:
-  std::span<const ChainExpert> experts_;
-  std::span<const double> margins_;
-};
-
 ScoredRecord score_record(const EvaluationInput& input,
                           const QueryRecord& record,
                           metrics::MetricFunction metric) {
@@ -57,7 +37,7 @@ double chain_score(const ScoredRecord& scored, std::size_t stage) {
 
 /// Fills answered_by; the last stage's questions go into the cost.
 void route_stages(const EvaluationInput& input,
-                  const method::Router& router,
+                  std::span<const method::PanelExpert> experts,
                   ScoredRecord& scored,
                   ChainCost& cost) {
   const std::size_t num_experts = input.experts.size();
@@ -65,9 +45,9 @@ void route_stages(const EvaluationInput& input,
   const std::string& id = task.queries[static_cast<std::size_t>(scored.record.query_index)].id;
   std::size_t num_asked = 0;
   for (std::size_t stage = 0; stage <= num_experts; ++stage) {
-    RecordedPanel panel(std::span(input.experts).first(stage),
-                        std::span(scored.record.margins).first(stage));
-    const method::Route route = router.route({.id = id, .true_task = task.name}, panel);
+    const method::Route route = method::route(
+        *input.router, {.id = id, .true_task = task.name}, experts.first(stage),
+        [&](int expert) { return scored.record.margins[static_cast<std::size_t>(expert)]; });
     BATON_ASSERT(route.answerers.size() == 1, fmt::format("{} answerers", route.answerers.size()));
     scored.answered_by.push_back(route.answerers.front().expert);
     num_asked = route.asked.size();
@@ -145,11 +125,12 @@ EvaluationResult summarise(const EvaluationInput& input,
     names.push_back(task.name);
   }
   const metrics::MetricFunction score = metrics::make_metric(metric);
-  const std::unique_ptr<method::Router> router = method::make_router("sequential");
-  EvaluationResult result{.metric = metric, .matrix = metrics::ScoreMatrix(names)};
+  const std::vector<method::PanelExpert> experts = panel_of(input.experts);
+  EvaluationResult result{
+      .metric = metric, .router = input.router->name(), .matrix = metrics::ScoreMatrix(names)};
   for (const QueryRecord& record : records) {
     result.records.push_back(score_record(input, record, score));
-    route_stages(input, *router, result.records.back(), result.cost);
+    route_stages(input, experts, result.records.back(), result.cost);
   }
   result.cost.experts_asked_mean /= static_cast<double>(result.cost.num_queries);
   average_scores(result);

@@ -6,12 +6,19 @@
 #include <iterator>
 
 #include "baton/base/error.hpp"
+#include "baton/data/builtin_general.hpp"
 #include "baton/data/dataset.hpp"
 #include "baton/method/see_rows.hpp"
 
 namespace baton::experiment {
 
+namespace {
+
 constexpr std::int64_t kLeastCutoff = 8;  // the key's lower bound
+// General rows beside those that are trained on, for the thresholds alone.
+constexpr std::int64_t kSpareGeneralRows = 32;
+
+}  // namespace
 
 std::vector<data::Example> read_general_rows(const config::Config& config) {
   std::vector<data::Example> rows;
@@ -20,17 +27,29 @@ std::vector<data::Example> read_general_rows(const config::Config& config) {
   }
   const data::Dataset dataset(config.data.dataset_dir);
   for (const std::string& name : config.data.general) {
+    if (name == "builtin") {
+      const std::vector<data::Example> builtin = data::builtin_general_rows();
+      rows.insert(rows.end(), builtin.begin(), builtin.end());
+      continue;
+    }
     std::vector<data::Example> task = dataset.read_train(name, 0);
     rows.insert(rows.end(), std::make_move_iterator(task.begin()),
                 std::make_move_iterator(task.end()));
   }
   const std::int64_t wanted = config.data.general_samples;
-  return wanted > 0 ? method::choose_general(rows, wanted, config.train.seed) : rows;
+  const std::int64_t spare = config.method.accept_threshold.is_auto ? kSpareGeneralRows : 0;
+  return wanted > 0 ? method::choose_general(rows, wanted + spare, config.train.seed) : rows;
+}
+
+method::BufferSize buffer_size(const config::Config& config) {
+  return {config.method.buffer_ratio, config.method.buffer_floor};
 }
 
 method::ReconstructionOptions reconstruction_options(const config::Config& config) {
   method::ReconstructionOptions options;
   options.negative_ratio = config.method.negative_ratio;
+  options.negative_floor = config.method.negative_floor;
+  options.general_samples = config.data.general_samples;
   options.calibration_ratio =
       config.method.accept_threshold.is_auto ? config.method.calibration_ratio : 0.0;
   options.run_seed = config.train.seed;
@@ -39,7 +58,7 @@ method::ReconstructionOptions reconstruction_options(const config::Config& confi
 
 data::RowEncoder make_row_encoder(const config::Config& config,
                                   const Workspace& workspace,
-                                  const weights::LlamaConfig& sizes) {
+                                  const weights::DecoderConfig& sizes) {
   const std::int64_t indicator = 1;
   const std::int64_t longest = config.data.cutoff_len + indicator + config.data.max_new_tokens;
   if (longest > sizes.max_position_embeddings) {
@@ -81,34 +100,6 @@ RowSums RunFacts::sums_of(std::size_t index) const {
   return sums;
 }
 
-expert::Identity identity_of(const config::Config& config,
-                             const Workspace& workspace,
-                             const RunFacts& run,
-                             std::size_t index) {
-  expert::Identity identity;
-  for (const auto& [key, value] : config::identity_facts(config)) {
-    identity.set(key, value);
-  }
-  identity.set("model.dtype", workspace.dtype);
-  identity.set("data.template", workspace.prompt_template->name());
-  identity.set("base", workspace.model->fingerprint());
-  identity.set("tokenizer", workspace.tokenizer->fingerprint());
-  identity.set("accept_token_id", std::to_string(workspace.indicators.accept));
-  identity.set("pass_token_id", std::to_string(workspace.indicators.pass));
-  identity.set("task", run.tasks[index].name);
-  if (!run.tasks[index].rows_fingerprint.empty()) {
-    identity.set("task_rows", run.tasks[index].rows_fingerprint);
-  }
-  for (std::size_t earlier = 0; earlier < index; ++earlier) {
-    identity.set(fmt::format("buffer {:02d} {}", earlier + 1, run.tasks[earlier].name),
-                 run.tasks[earlier].buffer_fingerprint);
-  }
-  if (!run.general_fingerprint.empty()) {
-    identity.set("general_rows", run.general_fingerprint);
-  }
-  return identity;
-}
-
 namespace {
 
 void add_warnings(const config::Config& config,
@@ -142,6 +133,20 @@ void add_warnings(const config::Config& config,
   }
 }
 
+// In the indicators' part of the loss the own rows together weigh as much as the foreign ones.
+void balance_indicators(PreparedExpert& prepared) {
+  if (prepared.num_positive == 0 || prepared.num_negative == 0) {
+    return;
+  }
+  const auto num_own = static_cast<double>(prepared.num_positive);
+  const auto num_foreign = static_cast<double>(prepared.num_negative);
+  const double half = (num_own + num_foreign) / 2;
+  for (data::TrainingRow& row : prepared.training) {
+    row.indicator_weight =
+        row.role == data::RowRole::kPositive ? half / num_own : half / num_foreign;
+  }
+}
+
 }  // namespace
 
 PreparedExpert prepare_expert(const config::Config& config,
@@ -151,6 +156,8 @@ PreparedExpert prepare_expert(const config::Config& config,
   const method::Reconstruction set = method::reconstruct(
       rows.task, rows.own, rows.earlier, general_rows, reconstruction_options(config));
   PreparedExpert prepared;
+  prepared.task_index = rows.task_index;
+  prepared.cross_fits = set.cross_fits;
   prepared.warnings = set.warnings;
   data::EncodingCounts counts;
   prepared.training = encoder.encode(set.training, counts);
@@ -168,6 +175,9 @@ PreparedExpert prepare_expert(const config::Config& config,
          .found = fmt::format("{} longer ones (the first: {})", counts.num_rows_left_out,
                               counts.first_left_out),
          .fix = "check the answers of this task, or raise data.cutoff_len"});
+  }
+  if (config.method.indicator_balance) {
+    balance_indicators(prepared);
   }
   add_warnings(config, rows.task, counts, prepared.warnings);
   return prepared;

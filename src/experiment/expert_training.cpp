@@ -18,10 +18,9 @@
 #include "baton/checkpoint/expert_file.hpp"
 #include "baton/checkpoint/generation.hpp"
 #include "baton/comm/agree.hpp"
-#include "baton/eval/margins.hpp"
-#include "baton/method/calibration.hpp"
 #include "baton/train/new_adapter.hpp"
 #include "baton/train/trainer.hpp"
+#include "threshold_fit.hpp"
 #include "training_saves.hpp"
 
 namespace baton::experiment {
@@ -46,7 +45,7 @@ train::TrainerOptions trainer_options(const config::Config& config, std::uint64_
 
 expert::ExpertState new_state(const ExpertJob& job, std::uint64_t seed) {
   const config::Config& config = job.config;
-  const weights::LlamaConfig& sizes = job.workspace.model->config();
+  const weights::DecoderConfig& sizes = job.workspace.model->config();
   expert::ExpertState state;
   state.task = job.identity.facts().at("task");
   state.identity = job.identity;
@@ -66,38 +65,10 @@ expert::ExpertState new_state(const ExpertJob& job, std::uint64_t seed) {
   state.seed = seed;
   state.num_positive = job.prepared.num_positive;
   state.num_negative = job.prepared.num_negative;
-  state.arrays =
-      train::new_adapter_arrays({sizes.num_hidden_layers, model::Decoder::linear_shapes(sizes),
-                                 config.lora.lora_target, config.lora.lora_rank},
-                                seed);
+  state.arrays = train::new_adapter_arrays({sizes.num_hidden_layers, sizes.linear_shapes(),
+                                            config.lora.lora_target, config.lora.lora_rank},
+                                           seed);
   return state;
-}
-
-// Margins of the held-out rows decide; they are few, and every rank of the group would get the
-// same.
-void calibrate_threshold(const ExpertJob& job,
-                         const model::Adapter& adapter,
-                         expert::ExpertState& state) {
-  std::vector<std::vector<tokenizer::TokenId>> prompts;
-  for (const data::TrainingRow& row : job.prepared.held_out) {
-    prompts.emplace_back(row.tokens.begin(), row.tokens.begin() + row.prompt_length);
-  }
-  const std::vector<double> margins =
-      eval::margins(*job.workspace.model, adapter, prompts, job.workspace.indicators,
-                    job.config.eval.eval_batch_size);
-  std::vector<double> own;
-  std::vector<double> foreign;
-  for (std::size_t i = 0; i < margins.size(); ++i) {
-    (job.prepared.held_out[i].role == data::RowRole::kPositive ? own : foreign)
-        .push_back(margins[i]);
-  }
-  const method::Calibration calibration = method::calibrate(own, foreign);
-  state.accept_threshold = calibration.threshold;
-  state.roc = calibration.roc;
-  base::log_info("train", fmt::format("{}: accept_threshold {:.4g} from {} own and {} foreign "
-                                      "held-out rows, balanced accuracy {:.3f}",
-                                      state.task, calibration.threshold, own.size(), foreign.size(),
-                                      calibration.balanced_accuracy));
 }
 
 // One line a logged update. When training goes on from saved state, what an earlier attempt wrote
@@ -160,21 +131,25 @@ class ExpertTraining {
       : job_(job), group_(group), hooks_(hooks), task_(job.identity.facts().at("task")) {}
 
   ExpertOutcome run() {
+    hooks_.heartbeat.set_place("set up", task_, 0, true);
     {
       const work::Heartbeat::Section section(hooks_.heartbeat, "set up", false);
       comm::together(group_, [this] { set_up(); });
       go_on_from_saved_state();
       comm::together(group_, [this] { open_files(); });
     }
+    first_step_ = trainer_->learner().num_steps();
     ExpertOutcome outcome;
     outcome.stopped = !train();
     outcome.steps = trainer_->learner().num_steps();
     outcome.last_loss = trainer_->learner().last_loss();
     outcome.seconds = saves_->seconds();
+    outcome.stopped = outcome.stopped || !fit_threshold();
     const work::Heartbeat::Section section(hooks_.heartbeat, outcome.stopped ? "save" : "finish",
                                            false);
     comm::together(group_, [&] { outcome.stopped ? saves_->finish_stop() : finish(); });
     outcome.threshold = state_.accept_threshold;
+    outcome.calibration = calibration_;
     return outcome;
   }
 
@@ -184,23 +159,25 @@ class ExpertTraining {
   void set_up() {
     const std::uint64_t seed = base::seed_for(job_.config.train.seed, {"expert", task_});
     state_ = new_state(job_, seed);
-    const model::Adapter initial = model::adapter_from_state(
-        state_, job_.workspace.model->config().num_hidden_layers, job_.workspace.model->device());
-    train::TrainerOptions options = trainer_options(job_.config, seed);
+    initial_ = model::adapter_from_state(state_, job_.workspace.model->config().num_hidden_layers,
+                                         job_.workspace.model->device());
+    options_ = trainer_options(job_.config, seed);
+    train::TrainerOptions options = options_;
     options.before_slot = [this] { return before_slot(); };
     if (!hooks_.faults.empty()) {
       options.on_gradient = [this](std::int64_t step, comm::FloatBuffer gradient) {
         hooks_.faults.on_gradient(task_, step + 1, gradient);
       };
     }
-    trainer_.emplace(*job_.workspace.model, group_, job_.prepared.training, initial, options);
+    trainer_.emplace(*job_.workspace.model, group_, job_.prepared.training, initial_, options);
     facts_.task = task_;
     facts_.threads_per_rank = at::get_num_threads();
     facts_.identity = job_.identity;
   }
 
   bool before_slot() {
-    hooks_.heartbeat.set_place("train", task_, trainer_->learner().num_steps());
+    hooks_.heartbeat.set_place("train", task_, trainer_->learner().num_steps(),
+                               trainer_->learner().num_steps() == first_step_);
     if (leads() && saves_) {
       saves_->check();
     }
@@ -240,7 +217,7 @@ class ExpertTraining {
 
   expert::TrainingState load_saved_state() {
     checkpoint::NewestGeneration newest =
-        checkpoint::load_newest_generation(job_.checkpoint_folder);
+        checkpoint::load_newest_generation(job_.checkpoint_folder());
     for (const std::string& line : newest.passed_over) {
       base::log_warning("save", fmt::format("{}: {}", task_, line));
     }
@@ -263,31 +240,23 @@ class ExpertTraining {
   }
 
   static base::Json header_of(const expert::TrainingState& saved) {
-    return {saved.seed,
-            saved.step,
-            saved.num_updates,
-            saved.slot,
-            saved.skipped_updates,
-            saved.first_loss,
-            saved.last_loss,
-            saved.seconds,
-            saved.num_tokens,
-            saved.parameters.size()};
+    return {
+        saved.seed,      saved.step,    saved.num_updates, saved.skipped_updates,  saved.first_loss,
+        saved.last_loss, saved.seconds, saved.num_tokens,  saved.parameters.size()};
   }
 
   static void read_header(const base::Json& facts,
                           std::size_t num_parameters,
                           expert::TrainingState& saved) {
-    BATON_ASSERT(facts[9].get<std::size_t>() == num_parameters, facts.dump());
+    BATON_ASSERT(facts[8].get<std::size_t>() == num_parameters, facts.dump());
     saved.seed = facts[0].get<std::uint64_t>();
     saved.step = facts[1].get<std::int64_t>();
     saved.num_updates = facts[2].get<std::int64_t>();
-    saved.slot = facts[3].get<std::int64_t>();
-    saved.skipped_updates = facts[4].get<std::vector<std::int64_t>>();
-    saved.first_loss = facts[5].get<double>();
-    saved.last_loss = facts[6].get<double>();
-    saved.seconds = facts[7].get<double>();
-    saved.num_tokens = facts[8].get<std::int64_t>();
+    saved.skipped_updates = facts[3].get<std::vector<std::int64_t>>();
+    saved.first_loss = facts[4].get<double>();
+    saved.last_loss = facts[5].get<double>();
+    saved.seconds = facts[6].get<double>();
+    saved.num_tokens = facts[7].get<std::int64_t>();
     for (std::vector<float>* values :
          {&saved.parameters, &saved.first_moment, &saved.second_moment}) {
       values->resize(num_parameters);
@@ -296,9 +265,9 @@ class ExpertTraining {
 
   void open_files() {
     if (leads()) {
-      log_.emplace(job_.log_path, trainer_->learner().num_steps());
+      log_.emplace(job_.log_path(), trainer_->learner().num_steps());
     }
-    SavePlan plan{job_.checkpoint_folder, job_.config.train.save_steps,
+    SavePlan plan{job_.checkpoint_folder(), job_.config.train.save_steps,
                   job_.config.train.save_seconds};
     plan.note = [this](const base::OrderedJson& line) { log_->write(line); };
     saves_.emplace(leads(), plan, trainer_->learner(), facts_, hooks_.stop_watcher);
@@ -308,7 +277,7 @@ class ExpertTraining {
   // False when asked to stop before the end.
   bool train() {
     while (!trainer_->learner().done()) {
-      const double before = work::steady_seconds();
+      const double before = hooks_.heartbeat.seconds_run();
       std::optional<train::StepRecord> record;
       try {
         record = trainer_->train_step();
@@ -320,7 +289,7 @@ class ExpertTraining {
         return false;
       }
       if (record) {
-        after_update(*record, work::steady_seconds() - before);
+        after_update(*record, hooks_.heartbeat.seconds_run() - before);
       }
     }
     return true;
@@ -336,7 +305,7 @@ class ExpertTraining {
       log_update(record, seconds);
     }
     remember_for_rollback();
-    check_time_limit(seconds);
+    warn_of_long_update(record.step, seconds);
     hooks_.on_step({record.step, trainer_->learner().num_updates(), record.loss,
                     static_cast<double>(record.num_tokens) / seconds});
   }
@@ -362,18 +331,19 @@ class ExpertTraining {
     });
   }
 
-  // An update that takes longer than the watchdog waits would be taken for a hang sooner or later.
-  void check_time_limit(double seconds) {
-    const auto limit = static_cast<double>(job_.config.cluster.timeout_seconds);
-    if (limit > 0 && group_.all_reduce_max(seconds > limit ? 1 : 0) != 0) {
-      throw comm::GroupError(
-          base::Error(base::ErrorKind::kUsage, "cluster.timeout_seconds is shorter than one update",
-                      {.where = fmt::format("expert {}", task_),
-                       .expected = "several updates within the limit",
-                       .found = fmt::format("an update of {:.1f} s, a limit of {} s", seconds,
-                                            job_.config.cluster.timeout_seconds),
-                       .fix = "raise cluster.timeout_seconds, or set it to 0 to wait for ever"}));
+  // Not an error: the watchdog counts from one micro-batch slot to the next, and it alone judges.
+  void warn_of_long_update(std::int64_t step, double seconds) {
+    const std::int64_t limit = job_.config.cluster.timeout_seconds;
+    if (!leads() || limit == 0 || seconds <= static_cast<double>(limit) || warned_of_length_) {
+      return;
     }
+    warned_of_length_ = true;
+    base::log_warning(
+        "train",
+        fmt::format("{}: update {} took {:.1f} s, longer than cluster.timeout_seconds = {}; "
+                    "a micro-batch slot that takes so long would be taken for a hang (the "
+                    "first update has ten times as long): raise the key, or set it to 0",
+                    task_, step, seconds, limit));
   }
 
   bool rolls_back() const { return job_.config.train.non_finite == "rollback"; }
@@ -423,6 +393,21 @@ class ExpertTraining {
     });
   }
 
+  // False when asked to stop.
+  bool fit_threshold() {
+    if (!job_.config.method.accept_threshold.is_auto) {
+      return true;
+    }
+    const work::Heartbeat::Section section(hooks_.heartbeat, "threshold", false);
+    calibration_ =
+        experiment::fit_threshold({job_, hooks_, options_, initial_, trainer_->learner().adapter()}, group_);
+    if (calibration_) {
+      state_.accept_threshold = calibration_->threshold;
+      state_.roc = calibration_->roc;
+    }
+    return calibration_.has_value();
+  }
+
   void finish() {
     saves_->finish();
     if (!leads()) {
@@ -436,11 +421,8 @@ class ExpertTraining {
       base::log_warning("train", fmt::format("{}: {}", task_, stragglers));
     }
     state_.steps = trainer_->learner().num_steps();
-    if (job_.config.method.accept_threshold.is_auto) {
-      calibrate_threshold(job_, trainer_->learner().adapter(), state_);
-    }
     state_.arrays = model::arrays_of(trainer_->learner().adapter());
-    checkpoint::save_expert(job_.expert_path, state_);
+    checkpoint::save_expert(job_.expert_path(), state_);
   }
 
   const ExpertJob& job_;
@@ -450,9 +432,14 @@ class ExpertTraining {
   expert::ExpertState state_;
   expert::TrainingState facts_;   // without arrays
   expert::TrainingState anchor_;  // what a rollback goes back to
+  train::TrainerOptions options_;
+  model::Adapter initial_;
+  std::optional<method::Calibration> calibration_;
   std::optional<train::Trainer> trainer_;
   std::optional<StepLog> log_;  // leader
   std::optional<TrainingSaves> saves_;
+  std::int64_t first_step_ = 0;  // of this process, which may go on from saved state
+  bool warned_of_length_ = false;
   std::vector<double> rank_seconds_;  // summed over the logged updates; at the end their mean
   std::int64_t num_logged_ = 0;
 };

@@ -2,12 +2,18 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+#include <charconv>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <limits>
 #include <map>
+#include <span>
 #include <sstream>
+#include <string_view>
+#include <system_error>
 #include <thread>
 
 #include "baton/base/error.hpp"
@@ -25,51 +31,105 @@ std::vector<std::string> split(const std::string& text, char border) {
   return parts;
 }
 
+std::string wish() {
+  const char* text = std::getenv("BATON_FAULT");
+  return text == nullptr ? "" : text;
+}
+
+constexpr std::array<std::string_view, 11> kKinds{"data",   "communication", "storage", "internal",
+                                                  "nan",    "loop",          "skip",    "kill",
+                                                  "signal", "pause",         "cpu"};
+constexpr std::array<std::string_view, 9> kKeys{"rank",  "step",    "to",   "kind", "attempt",
+                                                "calls", "seconds", "task", "has"};
+
+std::string list_of(std::span<const std::string_view> names) {
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+bool holds(std::span<const std::string_view> names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+[[noreturn]] void refuse(const std::string& expected, const std::string& found) {
+  throw base::Error(
+      base::ErrorKind::kUsage, "BATON_FAULT cannot be read",
+      {.where = "the environment variable BATON_FAULT, which injects faults for tests",
+       .expected = expected,
+       .found = found,
+       .fix = "unset it, or correct it"});
+}
+
+template <typename Number>
+Number number_from(const std::string& key, const std::string& text) {
+  Number value{};
+  const char* end = text.data() + text.size();
+  const auto result = std::from_chars(text.data(), end, value);
+  if (result.ec != std::errc() || result.ptr != end || value < 0) {
+    refuse("a number from 0 on for " + key, "\"" + text + "\"");
+  }
+  return value;
+}
+
+/// The parts of one fault by key; the kind is there and known.
 std::map<std::string, std::string> read_fault(const std::string& text) {
   std::map<std::string, std::string> values;
   for (const std::string& part : split(text, ',')) {
     const std::size_t equals = part.find('=');
     if (equals == std::string::npos) {
-      throw base::Error(
-          base::ErrorKind::kUsage, "BATON_FAULT cannot be read",
-          {.expected = "rank=R,step=S,kind=KIND", .found = text, .fix = "unset it, or correct it"});
+      refuse("rank=R,step=S,kind=KIND", "\"" + text + "\"");
     }
-    values[part.substr(0, equals)] = part.substr(equals + 1);
+    const std::string key = part.substr(0, equals);
+    if (!holds(kKeys, key)) {
+      refuse("a key of " + list_of(kKeys), "\"" + key + "\"");
+    }
+    values[key] = part.substr(equals + 1);
+  }
+  if (!values.contains("kind") || !holds(kKinds, values.at("kind"))) {
+    refuse("a kind of " + list_of(kKinds),
+           values.contains("kind") ? "\"" + values.at("kind") + "\"" : "none in \"" + text + "\"");
   }
   return values;
-}
-
-std::int64_t number(const std::map<std::string, std::string>& values,
-                    const std::string& name,
-                    std::int64_t fallback) {
-  const auto place = values.find(name);
-  return place == values.end() ? fallback : std::strtoll(place->second.c_str(), nullptr, 10);
 }
 
 }  // namespace
 
 FaultInjection FaultInjection::from_environment(int world_rank) {
   FaultInjection injection;
-  const char* text = std::getenv("BATON_FAULT");
-  if (text == nullptr) {
-    return injection;
-  }
-  for (const std::string& part : split(text, ';')) {
-    const auto values = read_fault(part);
-    if (number(values, "rank", 0) != world_rank) {
+  for (const std::string& part : split(wish(), ';')) {
+    std::map<std::string, std::string> values = read_fault(part);
+    const auto number = [&values](const char* key, std::int64_t fallback) {
+      return values.contains(key) ? number_from<std::int64_t>(key, values.at(key)) : fallback;
+    };
+    if (values.at("kind") == "cpu") {
+      if (number("rank", 0) == world_rank) {
+        injection.instruction_set_ = values["has"];
+      }
       continue;
     }
     Fault fault;
-    fault.kind = values.contains("kind") ? values.at("kind") : "";
-    fault.task = values.contains("task") ? values.at("task") : "";
-    fault.step = number(values, "step", 1);
-    fault.attempts = number(values, "attempt", fault.attempts);
-    fault.calls = number(values, "calls", 0);
-    fault.seconds = values.contains("seconds") ? std::strtod(values.at("seconds").c_str(), nullptr)
-                                               : fault.seconds;
-    injection.faults_.push_back(fault);
+    fault.kind = values.at("kind");
+    fault.task = values["task"];
+    fault.step = number("step", 1);
+    fault.last_step = number("to", fault.last_step);
+    fault.attempts = number("attempt", fault.attempts);
+    fault.calls = number("calls", 0);
+    if (values.contains("seconds")) {
+      fault.seconds = number_from<double>("seconds", values.at("seconds"));
+    }
+    if (number("rank", 0) == world_rank) {
+      injection.faults_.push_back(fault);
+    }
   }
   return injection;
+}
+
+std::string FaultInjection::warning() {
+  return wish().empty()
+             ? ""
+             : fmt::format(
+                   "BATON_FAULT is set, so faults are injected on purpose: {}. It is for "
+                   "tests; unset it for a run that counts",
+                   wish());
 }
 
 bool FaultInjection::is_due(const Fault& fault,
@@ -89,7 +149,7 @@ void FaultInjection::before_slot(const std::string& task,
                                  comm::Communicator& group) const {
   ++num_calls_;
   for (const Fault& fault : faults_) {
-    if (fault.kind == "pause" && step >= fault.step) {
+    if (fault.kind == "pause" && step >= fault.step && step <= fault.last_step) {
       std::this_thread::sleep_for(std::chrono::duration<double>(fault.seconds));
     }
     if (!is_due(fault, task, attempt, step)) {

@@ -4,31 +4,33 @@
 
 #include "baton/base/error.hpp"
 #include "baton/base/log.hpp"
+#include "baton/base/sha256.hpp"
 #include "baton/base/text.hpp"
 #include "baton/checkpoint/expert_file.hpp"
+#include "baton/config/options.hpp"
+#include "baton/experiment/identity.hpp"
 
 namespace baton::experiment {
 
 namespace {
 
-void check_base(const expert::ExpertState& state,
-                const Workspace& workspace,
-                const std::filesystem::path& path) {
-  if (state.base_fingerprint != workspace.model->fingerprint()) {
-    throw base::Error(
-        base::ErrorKind::kModel, "an expert was trained on another base model",
-        {.where = path.string(),
-         .expected = fmt::format("base {}", state.base_fingerprint.substr(0, 16)),
-         .found = fmt::format("base {}", workspace.model->fingerprint().substr(0, 16)),
-         .fix = "point model.model_name_or_path at the folder the run was trained with"});
+// A key that is missing gets its default, as one that this version knew first; not those without
+// which no run can have begun.
+void require_keys(const std::map<std::string, std::string>& values, const std::string& origin) {
+  std::vector<std::string> missing;
+  for (const config::OptionInfo& info : config::option_list()) {
+    const auto found = values.find(info.key());
+    if (info.is_required && (found == values.end() || found->second.empty())) {
+      missing.push_back(info.key());
+    }
   }
-  const std::string& name = workspace.prompt_template->name();
-  if (state.prompt_template != name) {
-    throw base::Error(base::ErrorKind::kModel, "an expert was trained with another prompt template",
-                      {.where = path.string(),
-                       .expected = state.prompt_template,
-                       .found = name,
-                       .fix = "use the run's own settings"});
+  if (!missing.empty()) {
+    throw base::Error(base::ErrorKind::kModel, "the config in run.json is not whole",
+                      {.where = origin + ", config",
+                       .expected = "every key that a run needs",
+                       .found = "no " + base::join(missing, ", "),
+                       .fix = "restore run.json from a copy, or run `baton train` with the run's "
+                              "config again"});
   }
 }
 
@@ -37,15 +39,26 @@ void check_base(const expert::ExpertState& state,
 config::Config config_of_run(const run::RunFolder& folder,
                              const std::vector<config::Override>& overrides,
                              config::Purpose purpose) {
-  const config::Config stored =
-      config::config_from_resolved(folder.record().config, (folder.root() / "run.json").string());
+  const std::string origin = (folder.root() / "run.json").string();
+  require_keys(folder.record().config, origin);
+  const config::Config stored = config::config_from_resolved(folder.record().config, origin);
+  if (stored.data.tasks != folder.record().tasks) {
+    throw base::Error(base::ErrorKind::kModel, "run.json contradicts itself",
+                      {.where = origin + ", data.tasks of its config",
+                       .expected = "its tasks: " + base::join(folder.record().tasks, ", "),
+                       .found = base::join(stored.data.tasks, ", "),
+                       .fix = "restore run.json from a copy, or run `baton train` with the run's "
+                              "config again"});
+  }
   return config::with_overrides(stored, overrides, purpose);
 }
 
-LoadedExperts load_experts(const run::RunFolder& folder, const Workspace& workspace) {
+LoadedExperts load_experts(const run::RunFolder& folder,
+                           const config::Config& config,
+                           const Workspace& workspace) {
   std::vector<std::string> missing;
   for (const std::string& task : folder.record().tasks) {
-    if (!std::filesystem::exists(folder.expert_path(task))) {
+    if (!folder.has(folder.expert_file(task))) {
       missing.push_back(task);
     }
   }
@@ -57,6 +70,7 @@ LoadedExperts load_experts(const run::RunFolder& folder, const Workspace& worksp
                        .fix = "run `baton train` with the run's config first"});
   }
   LoadedExperts experts;
+  const expert::Identity now = common_identity(config, workspace);
   const std::int64_t num_layers = workspace.model->config().num_hidden_layers;
   for (const std::string& task : folder.record().tasks) {
     const std::filesystem::path path = folder.expert_path(task);
@@ -64,12 +78,16 @@ LoadedExperts load_experts(const run::RunFolder& folder, const Workspace& worksp
       base::log_warning("run",
                         path.string() + " is not recorded in run.json; its own checksums decide");
     }
-    expert::ExpertState state = checkpoint::load_expert(path);
-    check_base(state, workspace, path);
+    // Another base is told from a damaged expert, so it comes first.
+    expert::ExpertState state = checkpoint::load_expert(path, {.task = task});
+    check_common_identity(state, now, path);
+    expert::check_expert(state, path.string(),
+                         {.base = weights::base_sizes_of(workspace.model->config())});
     experts.adapters.push_back(
         model::adapter_from_state(state, num_layers, workspace.model->device()));
     state.arrays.clear();
     experts.states.push_back(std::move(state));
+    experts.digests.push_back(base::sha256_file(path));
   }
   for (std::size_t i = 0; i < experts.states.size(); ++i) {
     const expert::ExpertState& state = experts.states[i];
@@ -83,7 +101,7 @@ eval::Answering answering_of(const Workspace& workspace, const config::Config& c
   eval::DecodeOptions decoding;
   decoding.max_new_tokens = config.data.max_new_tokens;
   decoding.stop_ids = workspace.stop_ids();
-  return {*workspace.model, *workspace.tokenizer, decoding};
+  return {*workspace.model, *workspace.tokenizer, decoding, config.eval.eval_batch_size};
 }
 
 }  // namespace baton::experiment

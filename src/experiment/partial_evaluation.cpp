@@ -15,7 +15,7 @@ constexpr std::size_t kDigestLength = 64;
 
 std::string fingerprint_of(const eval::EvaluationInput& input, const std::string& facts) {
   base::Sha256 digest;
-  digest.add_field("evaluation 1");
+  digest.add_field("evaluation 2");
   digest.add_field(facts);
   for (const eval::EvalTask& task : input.tasks) {
     digest.add_field(task.name);

@@ -11,7 +11,7 @@
 #include "baton/checkpoint/buffer_file.hpp"
 #include "baton/comm/agree.hpp"
 #include "baton/data/dataset.hpp"
-#include "baton/run/run_record.hpp"
+#include "baton/run/run_paths.hpp"
 
 namespace baton::experiment {
 
@@ -98,7 +98,7 @@ std::string to_bytes(const RunFacts& facts) {
   Json tasks = Json::array();
   for (const TaskFacts& task : facts.tasks) {
     tasks.push_back({task.name, task.rows_fingerprint, task.buffer_fingerprint, to_json(task.own),
-                     to_json(task.negatives)});
+                     to_json(task.negatives), task.cross_fits});
   }
   return packed(Json::array(
       {tasks, to_json(facts.general), facts.general_fingerprint, to_json(facts.general_sums)}));
@@ -112,7 +112,8 @@ RunFacts run_facts_from(const std::string& bytes) {
                            .rows_fingerprint = item.at(1).get<std::string>(),
                            .buffer_fingerprint = item.at(2).get<std::string>(),
                            .own = sums_from(item.at(3)),
-                           .negatives = sums_from(item.at(4))});
+                           .negatives = sums_from(item.at(4)),
+                           .cross_fits = item.at(5).get<bool>()});
   }
   facts.general = rows_from(json.at(1));
   facts.general_fingerprint = json.at(2).get<std::string>();
@@ -125,16 +126,16 @@ ExpertRows read_expert_rows(const config::Config& config,
                             std::size_t index) {
   const TaskFacts& task = facts.tasks[index];
   ExpertRows rows;
+  rows.task_index = index;
   rows.task = task.name;
   rows.own =
       data::Dataset(config.data.dataset_dir).read_train(task.name, config.data.max_train_samples);
   if (const std::string found = data::rows_fingerprint(rows.own); found != task.rows_fingerprint) {
     refuse_changed("task " + task.name, task.rows_fingerprint, found);
   }
+  const run::RunPaths paths(config.output.output_dir, config.data.tasks);
   for (std::size_t earlier = 0; earlier < index; ++earlier) {
-    const std::filesystem::path path =
-        std::filesystem::path(config.output.output_dir) / "buffers" /
-        (run::task_file_stem(earlier, facts.tasks[earlier].name) + ".h5");
+    const std::filesystem::path path = paths.path_of(paths.buffer_file(earlier));
     rows.earlier.push_back(checkpoint::load_buffer(path));
     const std::string found = rows.earlier.back().fingerprint();
     if (found != facts.tasks[earlier].buffer_fingerprint) {
@@ -158,6 +159,7 @@ ExpertRows share_expert_rows(const config::Config& config,
   if (group.size() == 1) {
     return rows;
   }
+  rows.task_index = index;
   rows.task = facts.tasks[index].name;
   // List by list, so that the packed form of all is never held at once.
   const auto from_leader = [&group](const Json& list) {

@@ -14,33 +14,29 @@
 #include "baton/base/log.hpp"
 #include "baton/base/seed.hpp"
 #include "baton/device/cpu_facts.hpp"
+#include "baton/experiment/rank_facts.hpp"
+#include "baton/weights/decoder_config.hpp"
+#include "baton/weights/safetensors.hpp"
+#include "baton/experiment/versions.hpp"
+#include "baton/weights/tensor_names.hpp"
 
 namespace baton::experiment {
 
 namespace {
-
-void resolve_dtype(const std::string& asked, Workspace& workspace) {
-  const bool on_gpu = workspace.device.kind == device::DeviceKind::kCuda;
-  if (asked != "auto") {
-    workspace.dtype = asked;
-    workspace.dtype_reason = "as asked";
-  } else if (on_gpu) {
-    workspace.dtype = "bfloat16";
-    workspace.dtype_reason = "auto: a GPU";
-  } else if (device::has_fast_bf16()) {
-    workspace.dtype = "bfloat16";
-    workspace.dtype_reason = "auto: this CPU multiplies bf16 matrices in hardware";
-  } else {
-    workspace.dtype = "float32";
-    workspace.dtype_reason = "auto: this CPU has no fast bf16 products";
-  }
-}
 
 // Activations of a few megabytes come and go by the thousand: without this glibc maps and unmaps
 // each of them, and the kernel's zeroing of fresh pages takes a good part of a step.
 void keep_freed_memory() {
   mallopt(M_MMAP_THRESHOLD, 512 << 20);
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
+}
+
+void warn_of_unused_tensors(const std::string& folder, const weights::DecoderConfig& config) {
+  const std::string warning =
+      weights::unused_tensors_warning(weights::ModelWeights(folder), config);
+  if (!warning.empty()) {
+    base::log_warning("model", folder + ": " + warning);
+  }
 }
 
 tokenizer::TokenId resolve_indicator(const std::string& value,
@@ -109,11 +105,26 @@ void check_indicator_distance(const config::MethodConfig& method, const Workspac
   }
 }
 
+data::Indicators resolve_indicators(const config::MethodConfig& method,
+                                    const tokenizer::Tokenizer& tokenizer) {
+  const data::Indicators indicators{
+      resolve_indicator(method.accept_indicator, "method.accept_indicator", tokenizer),
+      resolve_indicator(method.pass_indicator, "method.pass_indicator", tokenizer)};
+  if (indicators.accept == indicators.pass) {
+    throw base::Error(base::ErrorKind::kUsage, "both indicators are the same token",
+                      {.where = "method.accept_indicator, method.pass_indicator",
+                       .expected = "two different tokens",
+                       .found = fmt::format("token {} twice", indicators.accept),
+                       .fix = "choose two different words"});
+  }
+  return indicators;
+}
+
 }  // namespace
 
 std::vector<std::int64_t> Workspace::stop_ids() const {
   std::vector<std::int64_t> ids{prompt_template->end_of_answer_id()};
-  for (const std::int64_t id : model->config().eos_token_ids) {
+  for (const std::int64_t id : base_eos_ids) {
     if (std::find(ids.begin(), ids.end(), id) == ids.end()) {
       ids.push_back(id);
     }
@@ -135,44 +146,50 @@ int set_threads(const config::ClusterConfig& cluster, int local_rank, int local_
   return threads;
 }
 
-data::Indicators resolve_indicators(const config::MethodConfig& method,
-                                    const tokenizer::Tokenizer& tokenizer) {
-  const data::Indicators indicators{
-      resolve_indicator(method.accept_indicator, "method.accept_indicator", tokenizer),
-      resolve_indicator(method.pass_indicator, "method.pass_indicator", tokenizer)};
-  if (indicators.accept == indicators.pass) {
-    throw base::Error(base::ErrorKind::kUsage, "both indicators are the same token",
-                      {.where = "method.accept_indicator, method.pass_indicator",
-                       .expected = "two different tokens",
-                       .found = fmt::format("token {} twice", indicators.accept),
-                       .fix = "choose two different words"});
-  }
-  return indicators;
-}
-
 void open_text_parts(const config::Config& config, Workspace& workspace) {
   const std::string& folder = config.model.model_name_or_path;
   workspace.tokenizer = tokenizer::load_tokenizer(folder);
   workspace.prompt_template =
       tokenizer::make_template(config.data.prompt_template, folder, *workspace.tokenizer);
-  workspace.indicators = resolve_indicators(config.method, *workspace.tokenizer);
 }
 
-Workspace open_workspace(const config::Config& config, int local_rank, int local_size) {
-  Workspace workspace;
-  workspace.device = device::choose_device(local_rank, local_size);
-  if (!workspace.device.advice.empty()) {
-    base::log_warning("device", workspace.device.advice);
+void find_indicators(const config::MethodConfig& method, Workspace& workspace) {
+  workspace.indicators = resolve_indicators(method, *workspace.tokenizer);
+  if (workspace.model) {
+    check_indicator_distance(method, workspace);
   }
-  resolve_dtype(config.model.dtype, workspace);
+}
+
+Workspace open_workspace_without_model(const config::Config& config) {
+  const std::string& folder = config.model.model_name_or_path;
+  Workspace workspace;
+  workspace.dtype = config.model.dtype == "auto" ? "" : config.model.dtype;
+  workspace.base_fingerprint = weights::ModelWeights(folder).fingerprint();
+  workspace.base_eos_ids = weights::read_decoder_config(folder).eos_token_ids;
+  open_text_parts(config, workspace);
+  return workspace;
+}
+
+Workspace open_workspace(const config::Config& config, const device::Device& device) {
+  Workspace workspace;
+  workspace.device = device;
+  if (const auto problem = device::library_problem(device, torch_sees_gpu())) {
+    throw *problem;
+  }
+  if (!device.advice.empty()) {
+    base::log_warning("device", device.advice);
+  }
+  workspace.dtype = choose_dtype(config.model.dtype, "", {facts_of_this_rank(device, {})}).dtype;
   const at::Device place =
       workspace.device.kind == device::DeviceKind::kCuda
           ? at::Device(at::kCUDA, static_cast<at::DeviceIndex>(workspace.device.index))
           : at::Device(at::kCPU);
   const at::ScalarType type = workspace.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
   workspace.model = model::Decoder::load(config.model.model_name_or_path, type, place);
+  warn_of_unused_tensors(config.model.model_name_or_path, workspace.model->config());
+  workspace.base_fingerprint = workspace.model->fingerprint();
+  workspace.base_eos_ids = workspace.model->config().eos_token_ids;
   open_text_parts(config, workspace);
-  check_indicator_distance(config.method, workspace);
   return workspace;
 }
 

@@ -1,5 +1,7 @@
 #include "baton/method/calibration.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -58,8 +60,11 @@ Calibration calibrate(std::span<const double> own_margins,
                       std::span<const double> foreign_margins) {
   check_finite(own_margins);
   check_finite(foreign_margins);
+  Calibration result;
+  result.num_own = static_cast<std::int64_t>(own_margins.size());
+  result.num_foreign = static_cast<std::int64_t>(foreign_margins.size());
   if (own_margins.empty() || foreign_margins.empty()) {
-    return {};
+    return result;
   }
   std::vector<double> own(own_margins.begin(), own_margins.end());
   std::vector<double> foreign(foreign_margins.begin(), foreign_margins.end());
@@ -67,10 +72,9 @@ Calibration calibrate(std::span<const double> own_margins,
   all.insert(all.end(), foreign.begin(), foreign.end());
   std::sort(own.begin(), own.end());
   std::sort(foreign.begin(), foreign.end());
-  const auto num_own = static_cast<std::int64_t>(own.size());
-  const auto num_foreign = static_cast<std::int64_t>(foreign.size());
+  const std::int64_t num_own = result.num_own;
+  const std::int64_t num_foreign = result.num_foreign;
 
-  Calibration result;
   // Balanced accuracy x 2 x |own| x |foreign|: whole numbers, so that ties are ties.
   std::int64_t best_merit = -1;
   double best_gap = 0;
@@ -93,9 +97,44 @@ Calibration calibrate(std::span<const double> own_margins,
       result.threshold = candidate.threshold;
     }
   }
+  result.own_accepted =
+      static_cast<double>(count_above(own, result.threshold)) / static_cast<double>(num_own);
+  result.foreign_passed = 1 - static_cast<double>(count_above(foreign, result.threshold)) /
+                                  static_cast<double>(num_foreign);
   result.balanced_accuracy = static_cast<double>(best_merit) /
                              (2 * static_cast<double>(num_own) * static_cast<double>(num_foreign));
   return result;
+}
+
+std::vector<std::string> doubts_about(const std::string& task, const Calibration& found) {
+  constexpr double kGood = 0.9;
+  std::vector<std::string> doubts;
+  if (found.num_own < kLeastMargins || found.num_foreign < kLeastMargins) {
+    doubts.push_back(
+        fmt::format("THE THRESHOLD OF {} IS A GUESS: {} own rows and {} of others were there to "
+                    "set it from, {} "
+                    "of each are the least. Give the task more rows, leave data.general on, or set "
+                    "method.accept_threshold to a number",
+                    task, found.num_own, found.num_foreign, kLeastMargins));
+  }
+  if (found.num_own == 0 || found.num_foreign == 0) {
+    return doubts;
+  }
+  if (found.own_accepted < kGood) {
+    doubts.push_back(fmt::format(
+        "{} DOES NOT KNOW ITS OWN TASK: it accepts {:.2f} of {} own rows that it had not learnt "
+        "from, so others will answer the rest. What helps: more rows, more train.num_train_epochs, "
+        "an instruction that no other task has",
+        task, found.own_accepted, found.num_own));
+  }
+  if (found.foreign_passed < kGood) {
+    doubts.push_back(fmt::format(
+        "{} TAKES WHAT IS NOT ITS OWN: it passes on {:.2f} of {} rows of earlier tasks and general "
+        "rows, so it will answer for others. What helps: a larger method.negative_floor (and "
+        "method.buffer_floor), more train.num_train_epochs, an instruction that no other task has",
+        task, found.foreign_passed, found.num_foreign));
+  }
+  return doubts;
 }
 
 }  // namespace baton::method

@@ -3,100 +3,64 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <cmath>
 #include <optional>
 
 #include "baton/base/error.hpp"
 #include "baton/base/text.hpp"
+#include "routers.hpp"
 
 namespace baton::method {
 
 namespace {
 
-// The chain of SEE: newest first, the first that says "mine" answers.
-class SequentialRouter final : public Router {
- public:
-  const std::string& name() const override { return name_; }
-
-  Route route(const Query& query, ExpertPanel& panel) const override {
-    Route result;
-    for (int expert = panel.size() - 1; expert >= 0; --expert) {
-      const double margin = panel.margin(expert);
-      if (std::isnan(margin)) {
-        throw base::Error(
-            base::ErrorKind::kNonFinite, "an expert's margin is not a number",
-            {.where = fmt::format("expert {}, query {}", panel.name(expert), query.id),
-             .expected = "a number: logit(accept) - logit(pass)",
-             .found = "NaN",
-             .fix = "train this expert again: its weights are damaged or diverged"});
-      }
-      result.asked.push_back({.expert = expert, .margin = margin});
-      if (margin > panel.threshold(expert)) {
-        result.answerers.push_back({.expert = expert});
-        return result;
-      }
-    }
-    result.answerers.push_back({.expert = kBase});
-    return result;
-  }
-
- private:
-  std::string name_ = "sequential";
-};
-
-// The upper bound: always right about the task, asks nobody.
-class OracleRouter final : public Router {
- public:
-  const std::string& name() const override { return name_; }
-
-  Route route(const Query& query, ExpertPanel& panel) const override {
-    Route result;
-    for (int expert = 0; expert < panel.size(); ++expert) {
-      if (!query.true_task.empty() && panel.name(expert) == query.true_task) {
-        result.answerers.push_back({.expert = expert});
-        return result;
-      }
-    }
-    result.answerers.push_back({.expert = kBase});
-    return result;
-  }
-
- private:
-  std::string name_ = "oracle";
-};
-
-template <typename T>
-std::unique_ptr<Router> make() {
-  return std::make_unique<T>();
-}
-
-struct NamedRouter {
-  const char* name;
-  std::unique_ptr<Router> (*make)();
-};
-
-constexpr std::array<NamedRouter, 2> kRouters{{
-    {"sequential", make<SequentialRouter>},
-    {"oracle", make<OracleRouter>},
-}};
+// Each under the name it gives itself.
+constexpr std::array kRouters = {make_sequential_router, make_oracle_router};
 
 }  // namespace
 
-std::unique_ptr<Router> make_router(const std::string& name) {
+std::vector<std::string> router_names() {
   std::vector<std::string> names;
-  for (const NamedRouter& router : kRouters) {
-    if (name == router.name) {
-      return router.make();
-    }
-    names.emplace_back(router.name);
+  for (const auto make : kRouters) {
+    names.push_back(make()->name());
   }
+  return names;
+}
+
+std::unique_ptr<Router> make_router(const std::string& name) {
+  for (const auto make : kRouters) {
+    std::unique_ptr<Router> router = make();
+    if (router->name() == name) {
+      return router;
+    }
+  }
+  const std::vector<std::string> names = router_names();
   const std::optional<std::string> nearest = base::nearest_name(name, names);
   throw base::Error(
       base::ErrorKind::kUsage, "there is no router of this name",
-      {.where = "",
+      {.where = "method.router",
        .expected = base::join(names, " or "),
        .found = "\"" + name + "\"",
        .fix = nearest ? "did you mean \"" + *nearest + "\"?" : "use one of these names"});
+}
+
+Route route(const Router& router,
+            const Query& query,
+            std::span<const PanelExpert> experts,
+            const std::function<double(int)>& margin_of) {
+  Route result;
+  for (;;) {
+    Decision decision = router.decide(query, {experts, result.asked});
+    BATON_ASSERT(decision.ask.empty() != decision.answerers.empty(),
+                 fmt::format("router {}, query {}: {} to ask, {} answer", router.name(), query.id,
+                             decision.ask.size(), decision.answerers.size()));
+    if (decision.ask.empty()) {
+      result.answerers = std::move(decision.answerers);
+      return result;
+    }
+    for (const int expert : decision.ask) {
+      result.asked.push_back({.expert = expert, .margin = margin_of(expert)});
+    }
+  }
 }
 
 }  // namespace baton::method

@@ -8,6 +8,7 @@
 
 #include "baton/base/error.hpp"
 #include "baton/base/seed.hpp"
+#include "baton/method/calibration.hpp"
 
 namespace baton::method {
 
@@ -29,6 +30,7 @@ std::size_t share_of(double ratio, std::int64_t num_rows) {
 }
 
 constexpr std::size_t kLeastRowsToHoldOutOf = 4;
+constexpr auto kLeastToHoldOut = static_cast<std::size_t>(kLeastMargins);
 
 std::size_t num_to_hold_out(double ratio, std::size_t num_rows) {
   if (ratio <= 0 || num_rows < kLeastRowsToHoldOutOf) {
@@ -43,9 +45,9 @@ struct HeldOutSplit {
   std::vector<std::size_t> held_out;
 };
 
-HeldOutSplit hold_out(std::size_t num_rows, double ratio, std::uint64_t seed) {
+HeldOutSplit hold_out(std::size_t num_rows, std::size_t count, std::uint64_t seed) {
   HeldOutSplit split;
-  split.held_out = base::Random(seed).sample_indices(num_rows, num_to_hold_out(ratio, num_rows));
+  split.held_out = base::Random(seed).sample_indices(num_rows, count);
   std::size_t next = 0;
   for (std::size_t row = 0; row < num_rows; ++row) {
     if (next < split.held_out.size() && split.held_out[next] == row) {
@@ -57,13 +59,73 @@ HeldOutSplit hold_out(std::size_t num_rows, double ratio, std::uint64_t seed) {
   return split;
 }
 
-void append_rows(std::span<const data::Example> rows,
-                 std::span<const std::size_t> indices,
-                 const data::SelectedRow& facts,
-                 std::vector<data::SelectedRow>& target) {
-  for (const std::size_t index : indices) {
-    target.push_back({.example = rows[index], .role = facts.role, .task = facts.task});
+// One list of rows as it goes into an expert's training set.
+class RowList {
+ public:
+  RowList(const ReconstructionOptions& options, const std::string& task, data::SelectedRow facts)
+      : options_(options), task_(task), facts_(std::move(facts)) {}
+
+  std::uint64_t seed(const std::string& purpose, const std::string& kind) const {
+    return facts_.role == data::RowRole::kRehearsal
+               ? base::seed_for(options_.run_seed, {purpose, kind, task_, facts_.task})
+               : base::seed_for(options_.run_seed, {purpose, kind, task_});
   }
+
+  /// The two folds are random halves, for files are often sorted.
+  void append(std::span<const data::Example> rows,
+              std::span<const std::size_t> indices,
+              std::vector<data::SelectedRow>& target) const {
+    const std::string list = facts_.role == data::RowRole::kGeneral ? "general" : facts_.task;
+    base::Random random(base::seed_for(options_.run_seed, {"folds", task_, list}));
+    const std::vector<std::size_t> second =
+        random.sample_indices(indices.size(), indices.size() / 2);
+    for (std::size_t i = 0; i < indices.size(); ++i) {
+      data::SelectedRow row = facts_;
+      row.example = rows[indices[i]];
+      row.fold = std::binary_search(second.begin(), second.end(), i) ? 1 : 0;
+      target.push_back(std::move(row));
+    }
+  }
+
+ private:
+  const ReconstructionOptions& options_;
+  const std::string& task_;
+  data::SelectedRow facts_;
+};
+
+void append_own(const std::string& task,
+                std::span<const data::Example> rows,
+                const ReconstructionOptions& options,
+                Reconstruction& result) {
+  std::size_t count = num_to_hold_out(options.calibration_ratio, rows.size());
+  count = count < kLeastToHoldOut ? 0 : count;
+  result.cross_fits = cross_fits(options, rows.size());
+  const RowList list(options, task,
+                     {.example = {}, .role = data::RowRole::kPositive, .task = task});
+  const HeldOutSplit split = hold_out(rows.size(), count, list.seed("held_out", "own"));
+  list.append(rows, split.held_out, result.held_out);
+  list.append(rows, split.kept, result.training);
+  result.num_positive = static_cast<std::int64_t>(result.training.size());
+}
+
+std::size_t wanted_negatives(const ReconstructionOptions& options, std::int64_t num_task_rows) {
+  if (options.negative_ratio <= 0) {
+    return 0;
+  }
+  return std::max({std::size_t{1}, static_cast<std::size_t>(options.negative_floor),
+                   share_of(options.negative_ratio, num_task_rows)});
+}
+
+// Rows that training does not want cost nothing to hold out.
+std::size_t negatives_to_hold_out(const ReconstructionOptions& options,
+                                  std::size_t num_rows,
+                                  std::size_t wanted) {
+  if (options.calibration_ratio <= 0) {
+    return 0;
+  }
+  const std::size_t spare = num_rows > wanted ? num_rows - wanted : 0;
+  return std::max(num_to_hold_out(options.calibration_ratio, num_rows),
+                  std::min(spare, 2 * kLeastToHoldOut));
 }
 
 void append_rehearsal(const std::string& task,
@@ -71,23 +133,23 @@ void append_rehearsal(const std::string& task,
                       const ReconstructionOptions& options,
                       Reconstruction& result) {
   BATON_ASSERT(buffer.task != task, "an expert does not rehearse its own task " + task);
+  const std::size_t wanted = wanted_negatives(options, buffer.num_task_rows);
+  const RowList list(options, task,
+                     {.example = {}, .role = data::RowRole::kRehearsal, .task = buffer.task});
   const HeldOutSplit split =
-      hold_out(buffer.rows.size(), options.calibration_ratio,
-               base::seed_for(options.run_seed, {"held_out", "rehearsal", task, buffer.task}));
-  const data::SelectedRow facts{
-      .example = {}, .role = data::RowRole::kRehearsal, .task = buffer.task};
-  append_rows(buffer.rows, split.held_out, facts, result.held_out);
-  if (options.negative_ratio <= 0) {
+      hold_out(buffer.rows.size(), negatives_to_hold_out(options, buffer.rows.size(), wanted),
+               list.seed("held_out", "rehearsal"));
+  list.append(buffer.rows, split.held_out, result.held_out);
+  if (wanted == 0) {
     return;
   }
-  const std::size_t wanted =
-      std::max<std::size_t>(1, share_of(options.negative_ratio, buffer.num_task_rows));
-  if (wanted > split.kept.size()) {
+  const std::size_t by_ratio = share_of(options.negative_ratio, buffer.num_task_rows);
+  if (by_ratio > split.kept.size()) {
     result.warnings.push_back(fmt::format(
         "expert {}: the buffer of {} gives {} negatives where negative_ratio asks for {} ({} of "
         "its {} rows are "
         "held out)",
-        task, buffer.task, split.kept.size(), wanted, split.held_out.size(), buffer.rows.size()));
+        task, buffer.task, split.kept.size(), by_ratio, split.held_out.size(), buffer.rows.size()));
   }
   base::Random random(base::seed_for(options.run_seed, {"negatives", task, buffer.task}));
   std::vector<std::size_t> chosen;
@@ -95,16 +157,33 @@ void append_rehearsal(const std::string& task,
        random.sample_indices(split.kept.size(), std::min(wanted, split.kept.size()))) {
     chosen.push_back(split.kept[position]);
   }
-  append_rows(buffer.rows, chosen, facts, result.training);
+  list.append(buffer.rows, chosen, result.training);
+}
+
+void append_general(const std::string& task,
+                    std::span<const data::Example> rows,
+                    const ReconstructionOptions& options,
+                    Reconstruction& result) {
+  const std::size_t wanted =
+      options.general_samples > 0 ? static_cast<std::size_t>(options.general_samples) : rows.size();
+  const std::size_t spare = rows.size() > wanted ? rows.size() - wanted : 0;
+  const RowList list(options, task, {.example = {}, .role = data::RowRole::kGeneral, .task = ""});
+  const HeldOutSplit split = hold_out(
+      rows.size(), std::max(spare, num_to_hold_out(options.calibration_ratio, rows.size())),
+      list.seed("held_out", "general"));
+  if (options.calibration_ratio > 0) {
+    list.append(rows, split.held_out, result.held_out);
+  }
+  list.append(rows, split.kept, result.training);
 }
 
 }  // namespace
 
 data::RehearsalBuffer make_buffer(const std::string& task,
                                   std::span<const data::Example> train_rows,
-                                  double ratio,
+                                  BufferSize size,
                                   std::uint64_t run_seed) {
-  check_range(ratio > 0 && ratio <= 1, "buffer_ratio", "above 0, at most 1", ratio);
+  check_range(size.ratio > 0 && size.ratio <= 1, "buffer_ratio", "above 0, at most 1", size.ratio);
   if (train_rows.empty()) {
     throw base::Error(base::ErrorKind::kData, "a task without train rows has no rehearsal buffer",
                       {.where = "task " + task,
@@ -115,14 +194,21 @@ data::RehearsalBuffer make_buffer(const std::string& task,
   data::RehearsalBuffer buffer;
   buffer.task = task;
   buffer.num_task_rows = static_cast<std::int64_t>(train_rows.size());
-  buffer.ratio = ratio;
+  buffer.ratio = size.ratio;
   buffer.seed = base::seed_for(run_seed, {"buffer", task});
-  const std::size_t count = std::max<std::size_t>(1, share_of(ratio, buffer.num_task_rows));
+  const std::size_t count =
+      std::min(train_rows.size(), std::max({std::size_t{1}, static_cast<std::size_t>(size.floor),
+                                            share_of(size.ratio, buffer.num_task_rows)}));
   for (const std::size_t index :
        base::Random(buffer.seed).sample_indices(train_rows.size(), count)) {
     buffer.rows.push_back(train_rows[index]);
   }
   return buffer;
+}
+
+bool cross_fits(const ReconstructionOptions& options, std::size_t num_own_rows) {
+  return options.calibration_ratio > 0 && num_own_rows >= kLeastRowsToHoldOutOf &&
+         num_to_hold_out(options.calibration_ratio, num_own_rows) < kLeastToHoldOut;
 }
 
 Reconstruction reconstruct(const std::string& task,
@@ -135,21 +221,11 @@ Reconstruction reconstruct(const std::string& task,
   check_range(options.calibration_ratio >= 0 && options.calibration_ratio < 1, "calibration_ratio",
               "0 or more, below 1", options.calibration_ratio);
   Reconstruction result;
-  const HeldOutSplit own = hold_out(train_rows.size(), options.calibration_ratio,
-                                    base::seed_for(options.run_seed, {"held_out", "own", task}));
-  const data::SelectedRow own_facts{.example = {}, .role = data::RowRole::kPositive, .task = task};
-  append_rows(train_rows, own.held_out, own_facts, result.held_out);
-  append_rows(train_rows, own.kept, own_facts, result.training);
-  result.num_positive = static_cast<std::int64_t>(result.training.size());
+  append_own(task, train_rows, options, result);
   for (const data::RehearsalBuffer& buffer : earlier_buffers) {
     append_rehearsal(task, buffer, options, result);
   }
-  const HeldOutSplit general =
-      hold_out(general_rows.size(), options.calibration_ratio,
-               base::seed_for(options.run_seed, {"held_out", "general", task}));
-  const data::SelectedRow general_facts{.example = {}, .role = data::RowRole::kGeneral, .task = ""};
-  append_rows(general_rows, general.held_out, general_facts, result.held_out);
-  append_rows(general_rows, general.kept, general_facts, result.training);
+  append_general(task, general_rows, options, result);
   result.num_negative = static_cast<std::int64_t>(result.training.size()) - result.num_positive;
   if (result.num_negative == 0) {
     result.warnings.push_back(

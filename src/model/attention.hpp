@@ -3,6 +3,7 @@
 // cache.
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "baton/model/kv_cache.hpp"
@@ -24,13 +25,26 @@ struct AttentionSizes {
   std::int64_t head_dim = 0;      // E
 };
 
-/// x [N, D] of packed rows -> [N, D]; with a cache its layer `context.layer` is filled.
+/// What the rows of a pass stand on, and the keys and values that are kept of prefix and row, layer
+/// after layer.
+struct RowCaches {
+  std::span<const SharedPrompt> prefixes;  // [B] or empty
+  bool keeps = false;
+  std::vector<std::vector<at::Tensor>> keys;    // [B] of [L] of [K, T, E]
+  std::vector<std::vector<at::Tensor>> values;  // [B] of [L] of [K, T, E]
+
+  const PromptCache* prefix_of(std::size_t row) const {
+    return prefixes.empty() ? nullptr : prefixes[row].get();
+  }
+};
+
+/// x [N, D] of packed rows -> [N, D]: each token sees its row's prefix and the row up to itself.
 at::Tensor attend_rows(const AttentionWeights& weights,
                        const AttentionSizes& sizes,
                        const at::Tensor& x,
                        const RopeAngles& angles,
                        const LayerContext& context,
-                       KvCache* cache);
+                       RowCaches& caches);
 
 /// x [B, D], one new token a row -> [B, D]; reads and extends layer `context.layer` of the cache.
 /// `mask` [B, 1, 1, longest] is 0 where a row has a key and -inf where it has none, the new token

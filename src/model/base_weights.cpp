@@ -5,8 +5,11 @@
 #include <fmt/ranges.h>
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "baton/base/error.hpp"
+#include "baton/weights/tensor_names.hpp"
 
 namespace baton::model {
 
@@ -65,44 +68,80 @@ class Reader {
 };
 
 DecoderLayer read_layer(const Reader& reader,
-                        const weights::LlamaConfig& config,
+                        const weights::DecoderConfig& config,
+                        const weights::TensorNames& names,
                         std::int64_t index) {
-  const std::string prefix = "model.layers." + std::to_string(index) + ".";
-  const std::int64_t width = config.hidden_size;
-  const std::int64_t q_width = config.num_attention_heads * config.head_dim;
-  const std::int64_t kv_width = config.num_key_value_heads * config.head_dim;
-  const bool bias = config.attention_bias;
+  const auto norm = [&](const std::string& name) {
+    return reader.read(names.of_layer(index, name), {config.hidden_size});
+  };
+  const std::vector<std::pair<std::int64_t, std::int64_t>> shapes = config.linear_shapes();
+  const auto linear = [&](std::size_t i) {
+    return reader.linear(names.of_layer(index, names.linears[i]), shapes[i].first, shapes[i].second,
+                         config.has_bias[i]);
+  };
   DecoderLayer layer;
-  layer.attention_norm = reader.read(prefix + "input_layernorm.weight", {width});
-  layer.attention.q = reader.linear(prefix + "self_attn.q_proj", q_width, width, bias);
-  layer.attention.k = reader.linear(prefix + "self_attn.k_proj", kv_width, width, bias);
-  layer.attention.v = reader.linear(prefix + "self_attn.v_proj", kv_width, width, bias);
-  layer.attention.o = reader.linear(prefix + "self_attn.o_proj", width, q_width, bias);
-  layer.feed_forward_norm = reader.read(prefix + "post_attention_layernorm.weight", {width});
-  const std::int64_t wide = config.intermediate_size;
-  layer.feed_forward.gate = reader.linear(prefix + "mlp.gate_proj", wide, width, config.mlp_bias);
-  layer.feed_forward.up = reader.linear(prefix + "mlp.up_proj", wide, width, config.mlp_bias);
-  layer.feed_forward.down = reader.linear(prefix + "mlp.down_proj", width, wide, config.mlp_bias);
+  layer.attention_norm = norm(names.attention_norm);
+  layer.attention.q = linear(0);
+  layer.attention.k = linear(1);
+  layer.attention.v = linear(2);
+  layer.attention.o = linear(3);
+  layer.feed_forward_norm = norm(names.feed_forward_norm);
+  layer.feed_forward.gate = linear(4);
+  layer.feed_forward.up = linear(5);
+  layer.feed_forward.down = linear(6);
   return layer;
 }
 
 }  // namespace
 
+void require_known_switches(const weights::DecoderConfig& config) {
+  const auto refuse = [&](const std::string& what, const std::string& expected) {
+    throw base::Error(base::ErrorKind::kModel, "the model needs a part that this decoder lacks",
+                      {.where = "config.json of family " + config.model_type,
+                       .expected = expected,
+                       .found = what,
+                       .fix = "choose a base model of another family"});
+  };
+  if (config.query_key_norm) {
+    refuse("norms over the heads' queries and keys", "queries and keys as they are");
+  }
+  if (config.norm_offset != 0) {
+    refuse(fmt::format("norms that scale by {} + weight", config.norm_offset),
+           "norms that scale by their weight");
+  }
+  if (config.activation != weights::Activation::kSilu) {
+    refuse(weights::activation_name(config.activation), "the activation silu");
+  }
+  if (config.embedding_scale != 1) {
+    refuse(fmt::format("embeddings times {}", config.embedding_scale), "embeddings as they are");
+  }
+  for (const std::int64_t window : config.windows) {
+    if (window != 0) {
+      refuse(fmt::format("a sliding window of {} tokens", window),
+             "attention to all tokens before");
+    }
+  }
+  if (config.attention_cap || config.logit_cap) {
+    refuse("a cap on scores or logits", "scores and logits as they are");
+  }
+}
+
 BaseWeights read_base_weights(const weights::ModelWeights& files,
-                              const weights::LlamaConfig& config,
+                              const weights::DecoderConfig& config,
                               at::ScalarType dtype,
                               const at::Device& device) {
+  require_known_switches(config);
   const Reader reader(files, dtype, device);
+  const weights::TensorNames names = weights::tensor_names(config);
   BaseWeights weights;
-  weights.embedding =
-      reader.read("model.embed_tokens.weight", {config.vocab_size, config.hidden_size});
+  weights.embedding = reader.read(names.embedding, {config.vocab_size, config.hidden_size});
   for (std::int64_t index = 0; index < config.num_hidden_layers; ++index) {
-    weights.layers.push_back(read_layer(reader, config, index));
+    weights.layers.push_back(read_layer(reader, config, names, index));
   }
-  weights.final_norm = reader.read("model.norm.weight", {config.hidden_size});
+  weights.final_norm = reader.read(names.final_norm, {config.hidden_size});
   weights.head = config.tie_word_embeddings
                      ? weights.embedding
-                     : reader.read("lm_head.weight", {config.vocab_size, config.hidden_size});
+                     : reader.read(names.head, {config.vocab_size, config.hidden_size});
   return weights;
 }
 

@@ -1,11 +1,11 @@
 #pragma once
-// The frozen weights of a Llama-family model as tensors, named once, here, by Hugging Face's names.
+// The frozen weights of a decoder as tensors; what a family calls them is weights/tensor_names.
 
 #include <ATen/core/Tensor.h>
 
 #include <vector>
 
-#include "baton/weights/llama_config.hpp"
+#include "baton/weights/decoder_config.hpp"
 #include "baton/weights/safetensors.hpp"
 #include "decoder_layer.hpp"
 
@@ -18,10 +18,13 @@ struct BaseWeights {
   at::Tensor head;        // [V, D]; the embedding itself when tied
 };
 
+/// A switch of the config that this decoder does not have yet: kModel, in words.
+void require_known_switches(const weights::DecoderConfig& config);
+
 /// On a CPU, tensors stored in `dtype` are views of the mapping in `files`, which must outlive
 /// them. Shapes that do not fit the config: kModel, naming tensor, expected and found.
 BaseWeights read_base_weights(const weights::ModelWeights& files,
-                              const weights::LlamaConfig& config,
+                              const weights::DecoderConfig& config,
                               at::ScalarType dtype,
                               const at::Device& device);
 

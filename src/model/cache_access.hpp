@@ -10,15 +10,6 @@ namespace baton::model {
 
 class CacheAccess {
  public:
-  /// Makes an empty cache ready for rows of these lengths and `num_layers` layers.
-  static void start(KvCache& cache,
-                    const std::vector<std::int64_t>& lengths,
-                    std::size_t num_layers);
-  /// Stores the prefill's keys and values of a layer, both [N, K, E] packed.
-  static void store(KvCache& cache,
-                    std::int64_t layer,
-                    const at::Tensor& keys,
-                    const at::Tensor& values);
   /// Appends one position a row to a layer: keys, values [B, K, E]. Lengths change in `advance`.
   static void append(KvCache& cache,
                      std::int64_t layer,

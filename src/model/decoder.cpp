@@ -16,7 +16,7 @@
 namespace baton::model {
 
 struct Decoder::Parts {
-  weights::LlamaConfig config;
+  weights::DecoderConfig config;
   weights::ModelWeights files;  // keeps the mapping alive that the tensors look into
   std::string fingerprint;
   BaseWeights base;
@@ -29,12 +29,17 @@ struct Decoder::Parts {
 
 namespace {
 
-at::Tensor row_positions(const std::vector<std::int64_t>& offsets, const at::Device& device) {
+// Positions within each row, after its prefix.
+at::Tensor row_positions(const std::vector<std::int64_t>& offsets,
+                         const RowCaches& caches,
+                         const at::Device& device) {
   std::vector<std::int64_t> positions;
   positions.reserve(static_cast<std::size_t>(offsets.back()));
   for (std::size_t row = 0; row + 1 < offsets.size(); ++row) {
+    const PromptCache* prefix = caches.prefix_of(row);
+    const std::int64_t first = prefix == nullptr ? 0 : prefix->num_tokens();
     for (std::int64_t i = 0; i < offsets[row + 1] - offsets[row]; ++i) {
-      positions.push_back(i);
+      positions.push_back(first + i);
     }
   }
   return on_device(at::tensor(positions, at::kLong), device);
@@ -83,7 +88,7 @@ Decoder::~Decoder() = default;
 std::unique_ptr<Decoder> Decoder::load(const std::filesystem::path& folder,
                                        at::ScalarType dtype,
                                        const at::Device& device) {
-  const weights::LlamaConfig config = weights::read_llama_config(folder);
+  const weights::DecoderConfig config = weights::read_decoder_config(folder);
   weights::ModelWeights files(folder);
   BaseWeights base = read_base_weights(files, config, dtype, device);
   std::string fingerprint = files.fingerprint();
@@ -102,7 +107,7 @@ std::unique_ptr<Decoder> Decoder::load(const std::filesystem::path& folder,
   return model;
 }
 
-const weights::LlamaConfig& Decoder::config() const {
+const weights::DecoderConfig& Decoder::config() const {
   return parts_->config;
 }
 at::ScalarType Decoder::dtype() const {
@@ -129,21 +134,32 @@ const InputEmbedder& Decoder::embedder() const {
 at::Tensor Decoder::forward_hidden(const at::Tensor& embedded,
                                    const PackedRows& rows,
                                    const AdapterUses* adapters,
-                                   KvCache* cache,
+                                   PassCaches* caches,
                                    const DropoutKey* dropout) const {
   const Parts& parts = *parts_;
-  const RopeAngles angles = parts.rope.angles(row_positions(rows.offsets, parts.device));
-  if (cache != nullptr) {
-    std::vector<std::int64_t> lengths;
-    for (std::size_t row = 0; row + 1 < rows.offsets.size(); ++row) {
-      lengths.push_back(rows.offsets[row + 1] - rows.offsets[row]);
-    }
-    CacheAccess::start(*cache, lengths, parts.base.layers.size());
+  const auto num_rows = static_cast<std::size_t>(rows.num_rows());
+  RowCaches row_caches;
+  if (caches != nullptr) {
+    BATON_ASSERT(caches->prefixes.empty() || caches->prefixes.size() == num_rows,
+                 std::to_string(caches->prefixes.size()) + " prefixes");
+    row_caches = {caches->prefixes, true, std::vector<std::vector<at::Tensor>>(num_rows),
+                  std::vector<std::vector<at::Tensor>>(num_rows)};
   }
+  const RopeAngles angles =
+      parts.rope.angles(row_positions(rows.offsets, row_caches, parts.device));
   LayerContext context{adapters, 0, dropout, &rows.offsets};
-  return run_layers(parts, embedded, context, [&](const DecoderLayer& layer, const at::Tensor& x) {
-    return attend_rows(layer.attention, parts.sizes, x, angles, context, cache);
-  });
+  const at::Tensor hidden =
+      run_layers(parts, embedded, context, [&](const DecoderLayer& layer, const at::Tensor& x) {
+        return attend_rows(layer.attention, parts.sizes, x, angles, context, row_caches);
+      });
+  if (caches != nullptr) {
+    caches->kept.clear();
+    for (std::size_t row = 0; row < num_rows; ++row) {
+      caches->kept.push_back(std::make_shared<const PromptCache>(
+          std::move(row_caches.keys[row]), std::move(row_caches.values[row])));
+    }
+  }
+  return hidden;
 }
 
 at::Tensor Decoder::forward_step(const at::Tensor& tokens,
@@ -176,16 +192,6 @@ at::Tensor Decoder::target_loss(const at::Tensor& hidden,
                                 const at::Tensor& targets,
                                 const at::Tensor& weights) const {
   return weighted_cross_entropy(hidden, parts_->base.head, targets, weights);
-}
-
-std::vector<std::pair<std::int64_t, std::int64_t>> Decoder::linear_shapes(
-    const weights::LlamaConfig& config) {
-  const std::int64_t width = config.hidden_size;
-  const std::int64_t q_width = config.num_attention_heads * config.head_dim;
-  const std::int64_t kv_width = config.num_key_value_heads * config.head_dim;
-  const std::int64_t wide = config.intermediate_size;
-  return {{q_width, width}, {kv_width, width}, {kv_width, width}, {width, q_width},
-          {wide, width},    {wide, width},     {width, wide}};
 }
 
 }  // namespace baton::model

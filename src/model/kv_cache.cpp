@@ -27,6 +27,31 @@ at::Tensor grown(const at::Tensor& tensor, std::int64_t capacity) {
 
 }  // namespace
 
+KvCache::KvCache(std::span<const SharedPrompt> prompts, std::int64_t spare) : spare_(spare) {
+  BATON_ASSERT(!prompts.empty(), "a cache of no prompts");
+  for (const SharedPrompt& prompt : prompts) {
+    lengths_.push_back(prompt->num_tokens());
+  }
+  const std::int64_t capacity = longest(lengths_) + spare_;
+  // Zeros, not garbage: masked positions are multiplied by weight 0, and 0 x NaN would be NaN.
+  const auto padded = [&](const auto& part_of) {
+    const at::Tensor first = part_of(*prompts.front());
+    at::Tensor all =
+        at::zeros({num_rows(), first.size(0), capacity, first.size(2)}, first.options());
+    for (std::int64_t row = 0; row < num_rows(); ++row) {
+      const at::Tensor& part = part_of(*prompts[static_cast<std::size_t>(row)]);
+      all.select(0, row).narrow(1, 0, part.size(1)).copy_(part);
+    }
+    return all;
+  };
+  for (std::int64_t layer = 0; layer < prompts.front()->num_layers(); ++layer) {
+    keys_.push_back(
+        padded([&](const PromptCache& prompt) -> const at::Tensor& { return prompt.keys(layer); }));
+    values_.push_back(padded(
+        [&](const PromptCache& prompt) -> const at::Tensor& { return prompt.values(layer); }));
+  }
+}
+
 std::int64_t KvCache::room() const {
   return keys_.empty() ? spare_ : std::max<std::int64_t>(keys_[0].size(2) - longest(lengths_), 0);
 }
@@ -34,7 +59,8 @@ std::int64_t KvCache::room() const {
 // A row that leaves takes its length with it; the room for tokens to come stays what it was, so a
 // selection never needs more positions than there are.
 KvCache KvCache::select_rows(const std::vector<std::int64_t>& rows) const {
-  KvCache selected(room());
+  KvCache selected;
+  selected.spare_ = room();
   for (const std::int64_t row : rows) {
     selected.lengths_.push_back(lengths_[static_cast<std::size_t>(row)]);
   }
@@ -52,7 +78,7 @@ KvCache KvCache::join(std::vector<KvCache> parts) {
   if (parts.size() == 1) {
     return std::move(parts.front());
   }
-  KvCache joined(0);
+  KvCache joined;
   for (const KvCache& part : parts) {
     joined.spare_ = std::max(joined.spare_, part.room());
     joined.lengths_.insert(joined.lengths_.end(), part.lengths_.begin(), part.lengths_.end());
@@ -76,39 +102,6 @@ KvCache KvCache::join(std::vector<KvCache> parts) {
     }
   }
   return joined;
-}
-
-void CacheAccess::start(KvCache& cache,
-                        const std::vector<std::int64_t>& lengths,
-                        std::size_t num_layers) {
-  BATON_ASSERT(cache.lengths_.empty(), "a cache is filled once");
-  cache.lengths_ = lengths;
-  cache.keys_.resize(num_layers);
-  cache.values_.resize(num_layers);
-}
-
-void CacheAccess::store(KvCache& cache,
-                        std::int64_t layer,
-                        const at::Tensor& keys,
-                        const at::Tensor& values) {
-  const auto num_rows = static_cast<std::int64_t>(cache.lengths_.size());
-  const std::int64_t capacity = longest(cache.lengths_) + cache.spare_;
-  // Zeros, not garbage: masked positions are multiplied by weight 0, and 0 x NaN would be NaN.
-  at::Tensor all_keys = at::zeros({num_rows, keys.size(1), capacity, keys.size(2)}, keys.options());
-  at::Tensor all_values = at::zeros_like(all_keys);
-  std::int64_t begin = 0;
-  for (std::int64_t row = 0; row < num_rows; ++row) {
-    const std::int64_t length = cache.lengths_[static_cast<std::size_t>(row)];
-    all_keys.select(0, row)
-        .narrow(1, 0, length)
-        .copy_(keys.narrow(0, begin, length).transpose(0, 1));
-    all_values.select(0, row)
-        .narrow(1, 0, length)
-        .copy_(values.narrow(0, begin, length).transpose(0, 1));
-    begin += length;
-  }
-  cache.keys_[static_cast<std::size_t>(layer)] = all_keys;
-  cache.values_[static_cast<std::size_t>(layer)] = all_values;
 }
 
 void CacheAccess::append(KvCache& cache,

@@ -74,7 +74,7 @@ class RopeFunction : public torch::autograd::Function<RopeFunction> {
 
 }  // namespace
 
-RopeTable::RopeTable(const weights::LlamaConfig& config, const at::Device& device) {
+RopeTable::RopeTable(const weights::DecoderConfig& config, const at::Device& device) {
   settle_vector_math();
   const std::int64_t half = config.head_dim / 2;
   std::vector<float> frequencies(static_cast<std::size_t>(half));

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <utility>
 
-#include "baton/weights/llama_config.hpp"
+#include "baton/weights/decoder_config.hpp"
 
 namespace baton::model {
 
@@ -19,7 +19,7 @@ struct RopeAngles {
 
 class RopeTable {
  public:
-  RopeTable(const weights::LlamaConfig& config, const at::Device& device);
+  RopeTable(const weights::DecoderConfig& config, const at::Device& device);
   /// positions [N] int64.
   RopeAngles angles(const at::Tensor& positions) const;
 

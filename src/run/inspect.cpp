@@ -11,6 +11,7 @@
 #include "baton/checkpoint/generation.hpp"
 #include "baton/checkpoint/h5_file.hpp"
 #include "baton/checkpoint/training_state_file.hpp"
+#include "baton/run/base_of_run.hpp"
 #include "baton/run/run_record.hpp"
 #include "baton/run/run_status.hpp"
 
@@ -20,16 +21,20 @@ namespace {
 
 using base::OrderedJson;
 
-OrderedJson expert_facts(const std::filesystem::path& path) {
-  const expert::ExpertState whole = checkpoint::load_expert(path);  // checks the arrays too
-  const checkpoint::ExpertFacts facts = checkpoint::read_expert_facts(path);
+OrderedJson expert_facts(const std::filesystem::path& path, const expert::Expected& expected) {
+  const expert::ExpertState whole = checkpoint::load_expert(path, expected);
+  const checkpoint::H5File file = checkpoint::H5File::open(path);
+  std::size_t num_values = 0;
+  for (const expert::NamedArray& array : whole.arrays) {
+    num_values += array.values.size();
+  }
   OrderedJson json{{"kind", checkpoint::kExpertKind},
                    {"condition", "ok"},
                    {"task", whole.task},
-                   {"format_version", facts.format_version},
-                   {"fingerprint", facts.fingerprint},
+                   {"format_version", file.integer("format_version")},
+                   {"fingerprint", whole.identity.fingerprint()},
                    {"base_fingerprint", whole.base_fingerprint},
-                   {"content_sha256", facts.content_sha256},
+                   {"content_sha256", file.text("content_sha256")},
                    {"lora_rank", whole.lora_rank},
                    {"lora_alpha", whole.lora_alpha},
                    {"lora_dropout", whole.lora_dropout},
@@ -46,13 +51,13 @@ OrderedJson expert_facts(const std::filesystem::path& path) {
                    {"num_positive", whole.num_positive},
                    {"num_negative", whole.num_negative},
                    {"num_arrays", whole.arrays.size()},
-                   {"num_values", facts.num_values}};
+                   {"num_values", num_values}};
   json["identity"] = whole.identity.facts();
   return json;
 }
 
-OrderedJson buffer_facts(const std::filesystem::path& path) {
-  const data::RehearsalBuffer buffer = checkpoint::load_buffer(path);
+OrderedJson buffer_facts(const std::filesystem::path& path, const std::string& task) {
+  const data::RehearsalBuffer buffer = checkpoint::load_buffer(path, task);
   return {{"kind", checkpoint::kBufferKind},
           {"condition", "ok"},
           {"task", buffer.task},
@@ -88,7 +93,7 @@ OrderedJson damaged(const char* kind, const base::Error& error) {
   return {{"kind", kind}, {"condition", "damaged"}, {"error", error.what()}};
 }
 
-OrderedJson h5_facts(const std::filesystem::path& path) {
+OrderedJson h5_facts(const std::filesystem::path& path, const expert::Expected& expected = {}) {
   const char* kind = "unknown";
   try {
     const std::string found = checkpoint::H5File::open(path).text("kind");
@@ -98,7 +103,7 @@ OrderedJson h5_facts(const std::filesystem::path& path) {
     }
     const bool is_buffer = found == checkpoint::kBufferKind;
     kind = is_buffer ? checkpoint::kBufferKind : checkpoint::kExpertKind;
-    return is_buffer ? buffer_facts(path) : expert_facts(path);
+    return is_buffer ? buffer_facts(path, expected.task) : expert_facts(path, expected);
   } catch (const base::Error& error) {
     return damaged(kind, error);
   }
@@ -123,11 +128,19 @@ OrderedJson results_facts(const std::filesystem::path& path) {
 }
 
 // One file of a run: how it stands on disk, and what is in it when it can be read.
-OrderedJson file_facts(const RunFolder& run, const std::string& relative) {
+OrderedJson file_facts(const RunFolder& run,
+                       const std::string& relative,
+                       const expert::Expected& expected) {
   const FileCondition condition = run.condition_of(relative);
   OrderedJson json{{"file", relative}, {"condition", condition_name(condition)}};
+  if (condition == FileCondition::kDamaged) {
+    json["error"] = run.path_of(relative).string() + ": its SHA-256 is not the one in run.json";
+  }
+  if (condition == FileCondition::kMissing) {
+    json["error"] = run.path_of(relative).string() + ": stands in run.json, but not on disk";
+  }
   if (condition == FileCondition::kOk || condition == FileCondition::kUnrecorded) {
-    OrderedJson content = h5_facts(run.path_of(relative));
+    OrderedJson content = h5_facts(run.path_of(relative), expected);
     if (content["condition"] != "ok") {
       json["condition"] = content["condition"];
       json["error"] = content["error"];
@@ -168,9 +181,12 @@ OrderedJson run_facts(const std::filesystem::path& root) {
     json["buffers"] = OrderedJson::array();
     json["other_files"] = OrderedJson::array();
     std::vector<std::string> shown;
+    const std::optional<expert::BaseSizes> base = base_sizes_of(run.record());
+    json["compared_with_base"] = base.has_value();
     for (const std::string& task : run.record().tasks) {
-      json["experts"].push_back(file_facts(run, run.expert_file(task)));
-      json["buffers"].push_back(file_facts(run, run.buffer_file(task)));
+      const expert::Expected expected{task, base};
+      json["experts"].push_back(file_facts(run, run.expert_file(task), expected));
+      json["buffers"].push_back(file_facts(run, run.buffer_file(task), expected));
       shown.insert(shown.end(), {run.expert_file(task), run.buffer_file(task)});
     }
     for (const auto& [path, file] : run.record().files) {
@@ -201,6 +217,22 @@ OrderedJson run_facts(const std::filesystem::path& root) {
 }
 
 }  // namespace
+
+std::vector<std::string> errors_in(const OrderedJson& facts) {
+  std::vector<std::string> errors;
+  const auto take = [&errors](const OrderedJson& part) {
+    if (part.contains("error")) {
+      errors.push_back(part["error"].get<std::string>());
+    }
+  };
+  take(facts);
+  for (const char* list : {"experts", "buffers"}) {
+    for (const OrderedJson& file : facts.value(list, OrderedJson::array())) {
+      take(file);
+    }
+  }
+  return errors;
+}
 
 OrderedJson inspect_path(const std::filesystem::path& path) {
   std::error_code ignored;

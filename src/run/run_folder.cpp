@@ -7,6 +7,7 @@
 #include "baton/base/file.hpp"
 #include "baton/base/sha256.hpp"
 #include "baton/base/text.hpp"
+#include "baton/checkpoint/generation.hpp"
 #include "baton/device/host.hpp"
 #include "baton/run/run_record.hpp"
 
@@ -16,24 +17,10 @@ namespace {
 
 constexpr const char* kRunFile = "run.json";
 
-void require_distinct(const std::vector<std::string>& tasks) {
-  for (std::size_t i = 0; i < tasks.size(); ++i) {
-    task_file_stem(i, tasks[i]);
-    if (std::find(tasks.begin(), tasks.begin() + static_cast<std::ptrdiff_t>(i), tasks[i]) !=
-        tasks.begin() + static_cast<std::ptrdiff_t>(i)) {
-      throw base::Error(base::ErrorKind::kUsage, "two tasks have one name",
-                        {.where = "data.tasks",
-                         .expected = "every task once",
-                         .found = tasks[i] + " twice",
-                         .fix = "remove or rename one of them"});
-    }
-  }
-}
-
 }  // namespace
 
 RunFolder::RunFolder(std::filesystem::path root, RunRecord record)
-    : root_(std::move(root)), record_(std::move(record)) {}
+    : paths_(std::move(root), record.tasks), record_(std::move(record)) {}
 
 bool RunFolder::exists(const std::filesystem::path& root) {
   std::error_code ignored;
@@ -41,7 +28,6 @@ bool RunFolder::exists(const std::filesystem::path& root) {
 }
 
 RunFolder RunFolder::create(const std::filesystem::path& root, RunRecord record) {
-  require_distinct(record.tasks);
   if (exists(root)) {
     throw base::Error(base::ErrorKind::kUsage, "the folder already holds a run",
                       {.where = root.string(),
@@ -49,16 +35,10 @@ RunFolder RunFolder::create(const std::filesystem::path& root, RunRecord record)
                        .found = "run.json",
                        .fix = "choose another output_dir, or go on with this run"});
   }
-  for (const char* folder : {"experts", "buffers", "logs", "eval"}) {
-    base::make_directories(root / folder);
-  }
-  RunFolder run(root, std::move(record));
-  run.save();
-  return run;
+  return {root, std::move(record)};
 }
 
-RunFolder RunFolder::load(const std::filesystem::path& root) {
-  const std::filesystem::path path = root / kRunFile;
+void RunFolder::require(const std::filesystem::path& root) {
   if (!exists(root)) {
     throw base::Error(
         base::ErrorKind::kUsage, "no run in this folder",
@@ -67,74 +47,75 @@ RunFolder RunFolder::load(const std::filesystem::path& root) {
          .found = std::filesystem::is_directory(root) ? "a folder without it" : "no such folder",
          .fix = "check the path, or train first"});
   }
+}
+
+RunFolder RunFolder::load(const std::filesystem::path& root) {
+  require(root);
+  const std::filesystem::path path = root / kRunFile;
   return {root,
           run_record_from_json(base::read_json_file(path, base::ErrorKind::kModel), path.string())};
 }
 
 void RunFolder::save() const {
-  base::write_file_atomically(root_ / kRunFile, to_json(record_).dump(2) + "\n");
+  for (const char* folder : {"experts", "buffers", "logs", "eval"}) {
+    base::make_directories(root() / folder);
+  }
+  base::write_file_atomically(paths_.run_file(), to_json(record_).dump(2) + "\n");
 }
 
 void RunFolder::extend_tasks(const std::vector<std::string>& tasks) {
-  require_distinct(tasks);
+  RunPaths paths(root(), tasks);
   const bool is_prefix = tasks.size() >= record_.tasks.size() &&
                          std::equal(record_.tasks.begin(), record_.tasks.end(), tasks.begin());
   if (!is_prefix) {
     throw base::Error(base::ErrorKind::kUsage, "the run folder was made for another order of tasks",
-                      {.where = root_.string() + ", data.tasks",
+                      {.where = root().string() + ", data.tasks",
                        .expected = "first " + base::join(record_.tasks, ", ") + ", then new tasks",
                        .found = base::join(tasks, ", "),
                        .fix = "add new tasks at the end, or choose another output_dir"});
   }
   record_.tasks = tasks;
+  paths_ = std::move(paths);
 }
 
-std::string RunFolder::numbered_name(const std::string& task) const {
-  const auto place = std::find(record_.tasks.begin(), record_.tasks.end(), task);
-  if (place == record_.tasks.end()) {
-    const auto nearest = base::nearest_name(task, record_.tasks);
-    throw base::Error(base::ErrorKind::kUsage, "the run has no task of this name",
-                      {.where = root_.string(),
-                       .expected = "one of " + base::join(record_.tasks, ", "),
-                       .found = task,
-                       .fix = nearest ? "did you mean " + *nearest + "?" : "check the name"});
-  }
-  return task_file_stem(static_cast<std::size_t>(place - record_.tasks.begin()), task);
-}
-
-std::string RunFolder::expert_file(const std::string& task) const {
-  return "experts/" + numbered_name(task) + ".h5";
-}
-std::string RunFolder::buffer_file(const std::string& task) const {
-  return "buffers/" + numbered_name(task) + ".h5";
-}
-std::string RunFolder::log_file(const std::string& task) const {
-  return "logs/" + numbered_name(task) + ".jsonl";
-}
-std::string RunFolder::checkpoint_folder(const std::string& task) const {
-  return "checkpoints/" + numbered_name(task);
+void RunFolder::note_file(const std::string& relative,
+                          const std::string& task,
+                          const std::string& fingerprint,
+                          const MadeBy& made_by) {
+  record_.files[relative] = {base::sha256_file(path_of(relative)), fingerprint, task, made_by};
 }
 
 void RunFolder::record_file(const std::string& relative,
                             const std::string& task,
                             const std::string& fingerprint,
                             const MadeBy& made_by) {
-  record_.files[relative] = {base::sha256_file(root_ / relative), fingerprint, task, made_by};
+  note_file(relative, task, fingerprint, made_by);
   save();
+}
+
+bool RunFolder::has(const std::string& relative) const {
+  for (const Replacement& replacement : record_.replaced) {
+    for (const ReplacedFile& file : replacement.files) {
+      if (!replacement.moved && file.from == relative) {
+        return false;
+      }
+    }
+  }
+  std::error_code ignored;
+  return std::filesystem::exists(path_of(relative), ignored);
 }
 
 FileCondition RunFolder::condition_of(const std::string& relative) const {
   const auto recorded = record_.files.find(relative);
-  std::error_code ignored;
-  const bool on_disk = std::filesystem::exists(root_ / relative, ignored);
+  const bool on_disk = has(relative);
   if (recorded == record_.files.end()) {
     return on_disk ? FileCondition::kUnrecorded : FileCondition::kAbsent;
   }
   if (!on_disk) {
     return FileCondition::kMissing;
   }
-  return base::sha256_file(root_ / relative) == recorded->second.sha256 ? FileCondition::kOk
-                                                                        : FileCondition::kDamaged;
+  return base::sha256_file(path_of(relative)) == recorded->second.sha256 ? FileCondition::kOk
+                                                                         : FileCondition::kDamaged;
 }
 
 bool RunFolder::verify(const std::string& relative) const {
@@ -142,27 +123,66 @@ bool RunFolder::verify(const std::string& relative) const {
   if (recorded == record_.files.end()) {
     return false;
   }
-  verify_file_sha256(root_ / relative, recorded->second.sha256);
+  verify_file_sha256(path_of(relative), recorded->second.sha256);
   return true;
 }
 
-std::string RunFolder::move_aside(const std::string& task) {
-  const std::string from = expert_file(task);
-  const auto recorded = record_.files.find(from);
-  const std::string fingerprint =
-      recorded == record_.files.end() ? "" : recorded->second.fingerprint;
-  std::string to;
-  if (std::filesystem::exists(root_ / from)) {
-    base::make_directories(root_ / "experts/replaced");
-    for (int number = 1; to.empty() || std::filesystem::exists(root_ / to); ++number) {
-      to = fmt::format("experts/replaced/{}.{}.h5", numbered_name(task), number);
+const Replacement* RunFolder::replacement_of(const std::string& task) const {
+  const auto newest = std::find_if(record_.replaced.rbegin(), record_.replaced.rend(),
+                                   [&](const Replacement& old) { return old.task == task; });
+  return newest == record_.replaced.rend() ? nullptr : &*newest;
+}
+
+// "experts/replaced/01-qa.2.h5" for "experts/01-qa.h5": the first number that nothing has.
+std::string RunFolder::free_name(const std::string& relative) const {
+  const std::filesystem::path path(relative);
+  for (int number = 1;; ++number) {
+    const std::string name =
+        (path.parent_path() / "replaced" /
+         fmt::format("{}.{}{}", path.stem().string(), number, path.extension().string()))
+            .string();
+    if (!std::filesystem::exists(path_of(name))) {
+      return name;
     }
-    base::rename_path(root_ / from, root_ / to);
-    record_.replaced.push_back({task, from, to, fingerprint, device::utc_time()});
   }
-  record_.files.erase(from);
-  save();
-  return to;
+}
+
+void RunFolder::note_replacement(const std::string& task,
+                                 const std::string& asked,
+                                 const std::vector<std::string>& files) {
+  Replacement replacement{task, asked, device::utc_time(), false, {}};
+  for (const std::string& file : files) {
+    if (has(file)) {
+      replacement.files.push_back({file, free_name(file), base::sha256_file(path_of(file))});
+    }
+    record_.files.erase(file);
+  }
+  record_.replaced.push_back(std::move(replacement));
+}
+
+void RunFolder::finish_replacements() {
+  bool changed = false;
+  for (Replacement& replacement : record_.replaced) {
+    if (replacement.moved) {
+      continue;
+    }
+    for (const ReplacedFile& file : replacement.files) {
+      const std::filesystem::path from = path_of(file.from);
+      const std::filesystem::path to = path_of(file.to);
+      base::make_directories(to.parent_path());
+      if (std::filesystem::exists(from) && !std::filesystem::exists(to)) {
+        base::rename_path(from, to);
+        base::sync_folder(to.parent_path());
+        base::sync_folder(from.parent_path());
+      }
+    }
+    checkpoint::remove_generations(path_of(checkpoint_folder(replacement.task)));
+    replacement.moved = true;
+    changed = true;
+  }
+  if (changed) {
+    save();
+  }
 }
 
 void verify_file_sha256(const std::filesystem::path& path, const std::string& expected) {

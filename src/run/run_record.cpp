@@ -79,6 +79,40 @@ void check_version(const Json& json, const std::string& origin) {
   }
 }
 
+Replacement replacement_from_json(const Json& json, const std::string& origin) {
+  Replacement replacement;
+  replacement.task = json.at("task").get<std::string>();
+  replacement.time = json.at("time").get<std::string>();
+  if (json.contains("from")) {  // version 1: the old file's place alone
+    replacement.files.push_back(
+        {json.at("from").get<std::string>(), json.at("to").get<std::string>(), ""});
+  } else {
+    replacement.asked = json.at("asked").get<std::string>();
+    replacement.moved = json.at("moved").get<bool>();
+    for (const Json& file : json.at("files")) {
+      replacement.files.push_back({file.at("from").get<std::string>(),
+                                   file.at("to").get<std::string>(),
+                                   file.at("sha256").get<std::string>()});
+    }
+  }
+  for (const ReplacedFile& file : replacement.files) {
+    require_inside(file.from, origin + ", replaced");
+    require_inside(file.to, origin + ", replaced");
+  }
+  return replacement;
+}
+
+void check_tasks(const std::vector<std::string>& tasks, const std::string& origin) {
+  if (tasks.empty()) {
+    refuse(origin + ", tasks", "the names of the run's tasks", "no task");
+  }
+  try {
+    RunPaths({}, tasks);
+  } catch (const base::Error& error) {
+    refuse(origin + ", tasks", error.details().expected, error.details().found);
+  }
+}
+
 }  // namespace
 
 MadeBy made_here() {
@@ -87,6 +121,12 @@ MadeBy made_here() {
   made_by.time = device::utc_time();
   made_by.instruction_set = device::instruction_set();
   made_by.libraries = {{"hdf5", checkpoint::h5_library_version()}};
+  return made_by;
+}
+
+MadeBy made_by_unknown() {
+  MadeBy made_by;
+  made_by.host = "unknown";
   return made_by;
 }
 
@@ -104,12 +144,16 @@ OrderedJson to_json(const RunRecord& record) {
                            {"made_by", to_json(file.made_by)}};
   }
   json["replaced"] = OrderedJson::array();
-  for (const ReplacedExpert& old : record.replaced) {
+  for (const Replacement& old : record.replaced) {
+    OrderedJson files = OrderedJson::array();
+    for (const ReplacedFile& file : old.files) {
+      files.push_back({{"from", file.from}, {"to", file.to}, {"sha256", file.sha256}});
+    }
     json["replaced"].push_back({{"task", old.task},
-                                {"from", old.from},
-                                {"to", old.to},
-                                {"fingerprint", old.fingerprint},
-                                {"time", old.time}});
+                                {"asked", old.asked},
+                                {"time", old.time},
+                                {"moved", old.moved},
+                                {"files", files}});
   }
   json["warnings"] = record.warnings;
   return json;
@@ -128,19 +172,14 @@ RunRecord run_record_from_json(const Json& json, const std::string& origin) {
           file.at("task").get<std::string>(), made_by_from_json(file.at("made_by"))};
     }
     for (const Json& old : json.at("replaced")) {
-      record.replaced.push_back({old.at("task").get<std::string>(),
-                                 old.at("from").get<std::string>(), old.at("to").get<std::string>(),
-                                 old.at("fingerprint").get<std::string>(),
-                                 old.at("time").get<std::string>()});
+      record.replaced.push_back(replacement_from_json(old, origin));
     }
     record.warnings = json.at("warnings").get<std::vector<std::string>>();
   } catch (const Json::exception& error) {
     refuse(origin, "config, tasks, files, replaced and warnings as this program writes them",
            error.what());
   }
-  for (std::size_t i = 0; i < record.tasks.size(); ++i) {
-    task_file_stem(i, record.tasks[i]);
-  }
+  check_tasks(record.tasks, origin);
   return record;
 }
 
@@ -158,36 +197,6 @@ const char* condition_name(FileCondition condition) noexcept {
       break;
   }
   return "ok";
-}
-
-std::string task_file_stem(std::size_t position, const std::string& task) {
-  constexpr std::size_t kMaxBytes = 100;
-  std::string problem;
-  if (task.empty()) {
-    problem = "an empty name";
-  } else if (task.size() > kMaxBytes) {
-    problem = fmt::format("{} bytes", task.size());
-  } else if (task.front() == '.') {
-    problem = "a leading dot";
-  } else if (task.find("..") != std::string::npos) {
-    problem = "\"..\"";
-  } else if (base::find_invalid_utf8(task)) {
-    problem = "bytes that are not UTF-8";
-  } else if (std::any_of(task.begin(), task.end(), [](char c) {
-               return c == '/' || c == '\\' || static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-             })) {
-    problem = "a slash, a backslash or a control character";
-  }
-  if (!problem.empty()) {
-    throw base::Error(
-        base::ErrorKind::kUsage, "a task name cannot be part of a file name",
-        {.where = fmt::format("data.tasks, task {}", position + 1),
-         .expected =
-             "1 to 100 bytes of UTF-8 without slashes, control characters, \"..\" or a leading dot",
-         .found = problem,
-         .fix = "give the task another name in dataset_info.json"});
-  }
-  return fmt::format("{:02}-{}", position + 1, task);
 }
 
 }  // namespace baton::run

@@ -160,6 +160,21 @@ void AddedTokens::check_id(const AddedToken& token,
   }
 }
 
+void AddedTokens::add_meaning(base::Sha256& digest) const {
+  std::vector<const AddedToken*> sorted;
+  for (const AddedToken& token : tokens_) {
+    sorted.push_back(&token);
+  }
+  std::sort(sorted.begin(), sorted.end(),
+            [](const AddedToken* a, const AddedToken* b) { return a->id < b->id; });
+  digest.add_field(std::to_string(sorted.size()));
+  for (const AddedToken* token : sorted) {
+    digest.add_field(token->content)
+        .add_field(fmt::format("{} {} {} {} {}", token->id, token->takes_space_left,
+                               token->takes_space_right, token->is_normalized, token->is_special));
+  }
+}
+
 const AddedToken* AddedTokens::find(std::string_view content) const {
   const auto found = by_content_.find(content);
   return found == by_content_.end() ? nullptr : &tokens_[found->second];

@@ -55,6 +55,9 @@ class AddedTokens {
   const AddedToken* find(TokenId id) const;
   std::int64_t id_limit() const;  // one past the highest id
 
+  /// For the tokenizer's fingerprint.
+  void add_meaning(base::Sha256& digest) const;
+
   const AddedTokenMatcher& raw_matcher() const { return *raw_; }
   const AddedTokenMatcher& normalized_matcher() const { return *normalized_; }
 

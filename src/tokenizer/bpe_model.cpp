@@ -1,9 +1,11 @@
 #include "bpe_model.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <bit>
+#include <iterator>
 #include <limits>
 #include <mutex>
 #include <shared_mutex>
@@ -42,6 +44,15 @@ void MergeTable::insert(TokenId left, TokenId right, std::int32_t rank, TokenId 
 const MergeTable::Entry* MergeTable::find(TokenId left, TokenId right) const {
   const Entry& entry = slots_[slot_of(pair_key(left, right))];
   return entry.rank >= 0 ? &entry : nullptr;
+}
+
+std::vector<MergeTable::Entry> MergeTable::by_rank() const {
+  std::vector<Entry> entries;
+  std::copy_if(slots_.begin(), slots_.end(), std::back_inserter(entries),
+               [](const Entry& entry) { return entry.rank >= 0; });
+  std::sort(entries.begin(), entries.end(),
+            [](const Entry& a, const Entry& b) { return a.rank < b.rank; });
+  return entries;
 }
 
 // Most words of a corpus are few: their ids are kept up to a bound, the rest is merged again each
@@ -215,6 +226,21 @@ const std::string* BpeModel::id_to_token(TokenId id) const {
   const bool is_known =
       id >= 0 && id < id_limit() && !tokens_[static_cast<std::size_t>(id)].empty();
   return is_known ? &tokens_[static_cast<std::size_t>(id)] : nullptr;
+}
+
+void BpeModel::add_meaning(base::Sha256& digest) const {
+  digest.add_field(fmt::format("{} {} {} {}", tokens_.size(), unknown_id_.value_or(-1),
+                               fuses_unknown_, ignores_merges_));
+  for (const std::string& token : tokens_) {
+    digest.add_field(token);
+  }
+  for (const ByteIds& byte : byte_ids_) {
+    digest.add_field(
+        fmt::format("{} {} {}", byte.is_unknown, byte.is_fallback, fmt::join(byte.ids, " ")));
+  }
+  for (const MergeTable::Entry& entry : merges_.by_rank()) {
+    digest.add_field(fmt::format("{} {}", entry.pair, entry.merged));
+  }
 }
 
 void BpeModel::encode_piece(std::string_view piece, std::vector<TokenId>& ids) const {

@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "baton/base/sha256.hpp"
 #include "baton/tokenizer/tokenizer.hpp"
 #include "json_part.hpp"
 
@@ -40,6 +41,7 @@ class MergeTable {
   /// A pair named twice keeps the later rank.
   void insert(TokenId left, TokenId right, std::int32_t rank, TokenId merged);
   const Entry* find(TokenId left, TokenId right) const;
+  std::vector<Entry> by_rank() const;
 
  private:
   std::size_t slot_of(std::uint64_t pair) const;
@@ -61,6 +63,8 @@ class BpeModel {
   std::optional<TokenId> token_to_id(std::string_view token) const;
   /// Null when no token has this id.
   const std::string* id_to_token(TokenId id) const;
+  /// For the tokenizer's fingerprint.
+  void add_meaning(base::Sha256& digest) const;
   std::size_t num_tokens() const { return vocabulary_.size(); }
   /// One past the highest id.
   std::int64_t id_limit() const { return static_cast<std::int64_t>(tokens_.size()); }

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <utility>
@@ -52,14 +53,14 @@ std::vector<TokenId> read_leading_ids(const JsonPart& part, const AddedTokens& a
 
 class ByteLevelTokenizer : public Tokenizer {
  public:
-  ByteLevelTokenizer(const JsonPart& root, std::string fingerprint)
+  explicit ByteLevelTokenizer(const JsonPart& root)
       : normalizer_(Normalizer::from_json(root.at("normalizer"))),
         pre_tokenizer_(PreTokenizer::from_json(root.at("pre_tokenizer"))),
         model_(root.at("model")),
         added_(root.at("added_tokens"), model_, normalizer_),
         decoder_(Decoder::from_json(root.at("decoder"))),
         leading_ids_(read_leading_ids(root.at("post_processor"), added_)),
-        fingerprint_(std::move(fingerprint)) {}
+        fingerprint_(digest_of_meaning()) {}
 
   std::vector<TokenId> encode(std::string_view text) const override {
     return encode_text(text, true);
@@ -107,6 +108,20 @@ class ByteLevelTokenizer : public Tokenizer {
   const std::string& fingerprint() const override { return fingerprint_; }
 
  private:
+  // Over what was read, not over how the file spells it: another order of keys, other white space,
+  // merges as pairs or as one text, and parts that are not used here leave it as it is.
+  std::string digest_of_meaning() const {
+    base::Sha256 digest;
+    digest.add_field("baton tokenizer, version 1");
+    normalizer_.add_meaning(digest);
+    pre_tokenizer_.add_meaning(digest);
+    model_.add_meaning(digest);
+    added_.add_meaning(digest);
+    decoder_.add_meaning(digest);
+    digest.add_field(fmt::format("{}", fmt::join(leading_ids_, " ")));
+    return digest.hex();
+  }
+
   // Added tokens are looked for in the text as it is, then in what normalising makes of the rest.
   std::vector<TokenId> encode_text(std::string_view text, bool keeps_special_as_text) const {
     if (const auto offset = base::find_invalid_utf8(text)) {
@@ -157,14 +172,48 @@ class ByteLevelTokenizer : public Tokenizer {
   std::string fingerprint_;
 };
 
+// The older forms of a tokenizer, from which transformers makes a tokenizer.json.
+std::string older_files_in(const std::filesystem::path& folder) {
+  std::vector<std::string> names;
+  for (const char* name : {"tokenizer.model", "spiece.model", "vocab.json", "merges.txt"}) {
+    std::error_code ignored;
+    if (std::filesystem::exists(folder / name, ignored)) {
+      names.emplace_back(name);
+    }
+  }
+  return base::join(names, ", ");
+}
+
+void require_tokenizer_file(const std::filesystem::path& folder,
+                            const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(folder, ignored) || std::filesystem::exists(path, ignored)) {
+    return;  // what else is wrong, reading says
+  }
+  const std::string older = older_files_in(folder);
+  const std::string make = fmt::format(
+      "python -c \"from transformers import AutoTokenizer as T; "
+      "T.from_pretrained('{0}').save_pretrained('{0}')\" makes it from them; only byte-level BPE "
+      "is read (SmolLM2, Llama 3), so a SentencePiece vocabulary (Llama 2, TinyLlama) stays "
+      "refused",
+      folder.string());
+  throw base::Error(
+      base::ErrorKind::kModel, "The model folder has no tokenizer.json.",
+      {.where = folder.string(),
+       .expected = "tokenizer.json",
+       .found = older.empty() ? "no tokenizer of any kind" : older + " only",
+       .fix = older.empty() ? "copy or download the model again: it is incomplete" : make});
+}
+
 }  // namespace
 
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& folder) {
   const auto path = folder / "tokenizer.json";
+  require_tokenizer_file(folder, path);
   const std::string content = base::read_file(path, base::ErrorKind::kModel, kMaxFileBytes);
   const base::Json json = base::parse_json(content, base::ErrorKind::kModel, path.string());
   const JsonPart root(json, path.string(), "");
-  return std::make_unique<ByteLevelTokenizer>(root, base::sha256_hex(content));
+  return std::make_unique<ByteLevelTokenizer>(root);
 }
 
 }  // namespace baton::tokenizer

@@ -121,6 +121,7 @@ Decoder Decoder::from_json(const JsonPart& part) {
 
 void Decoder::add(const JsonPart& part) {
   const std::string type = part.type();
+  names_.push_back(type);
   if (type == "ByteLevel") {
     steps_.emplace_back(decode_byte_level);
   } else if (type == "ByteFallback") {
@@ -133,11 +134,19 @@ void Decoder::add(const JsonPart& part) {
     if (from.empty()) {
       pattern.refuse("a text to replace", "an empty one");
     }
-    steps_.emplace_back([from, to = part.at("content").text()](Tokens tokens) {
-      return replace_all(std::move(tokens), from, to);
-    });
+    const std::string to = part.at("content").text();
+    names_.insert(names_.end(), {from, to});
+    steps_.emplace_back(
+        [from, to](Tokens tokens) { return replace_all(std::move(tokens), from, to); });
   } else {
     part.refuse("ByteLevel, ByteFallback, Fuse, Replace or a Sequence of these", "type " + type);
+  }
+}
+
+void Decoder::add_meaning(base::Sha256& digest) const {
+  digest.add_field(std::to_string(names_.size()));
+  for (const std::string& name : names_) {
+    digest.add_field(name);
   }
 }
 

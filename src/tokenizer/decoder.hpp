@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "baton/base/sha256.hpp"
 #include "json_part.hpp"
 
 namespace baton::tokenizer {
@@ -17,6 +18,8 @@ class Decoder {
 
   /// Always valid UTF-8.
   std::string decode(std::vector<std::string> tokens) const;
+  /// For the tokenizer's fingerprint.
+  void add_meaning(base::Sha256& digest) const;
 
  private:
   using Step = std::function<std::vector<std::string>(std::vector<std::string>)>;
@@ -24,6 +27,7 @@ class Decoder {
   void add(const JsonPart& part);
 
   std::vector<Step> steps_;
+  std::vector<std::string> names_;  // of the steps, with what they replace
 };
 
 }  // namespace baton::tokenizer

@@ -69,6 +69,10 @@ Normalizer Normalizer::from_json(const JsonPart& part) {
   return normalizer;
 }
 
+void Normalizer::add_meaning(base::Sha256& digest) const {
+  digest.add_field(composes_ ? "NFC" : "none");
+}
+
 std::string Normalizer::apply(std::string_view text) const {
   const bool is_ascii =
       std::all_of(text.begin(), text.end(), [](char c) { return (c & 0x80) == 0; });

@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "baton/base/sha256.hpp"
 #include "json_part.hpp"
 
 namespace baton::tokenizer {
@@ -15,6 +16,8 @@ class Normalizer {
 
   bool is_identity() const { return !composes_; }
   std::string apply(std::string_view text) const;
+  /// For the tokenizer's fingerprint.
+  void add_meaning(base::Sha256& digest) const;
 
  private:
   bool composes_ = false;

@@ -1,5 +1,7 @@
 #include "pre_tokenizer.hpp"
 
+#include <fmt/format.h>
+
 #include <optional>
 #include <utility>
 
@@ -41,6 +43,8 @@ class DigitsStep : public PreTokenizer::Step {
     }
   }
 
+  std::string meaning() const override { return individual_ ? "every digit" : "digits"; }
+
  private:
   bool individual_;
 };
@@ -50,10 +54,11 @@ class SplitStep : public PreTokenizer::Step {
   explicit SplitStep(const JsonPart& part) {
     const JsonPart pattern = part.at("pattern");
     if (!pattern.at("Regex").is_null()) {
-      regex_.emplace(pattern.at("Regex").text(), pattern.at("Regex"));
+      pattern_ = pattern.at("Regex").text();
+      regex_.emplace(pattern_, pattern.at("Regex"));
     } else {
-      literal_ = pattern.at("String").text();
-      if (literal_.empty()) {
+      pattern_ = pattern.at("String").text();
+      if (pattern_.empty()) {
         pattern.refuse("a text to split at", "an empty one");
       }
     }
@@ -68,15 +73,20 @@ class SplitStep : public PreTokenizer::Step {
   }
 
   void apply(std::string_view piece, Pieces& result) const override {
-    auto spans = regex_ ? regex_->split(piece) : split_at_literal(piece, literal_);
+    auto spans = regex_ ? regex_->split(piece) : split_at_literal(piece, pattern_);
     std::erase_if(spans,
                   [&](const Span& span) { return span.is_match ? !keeps_matches_ : !keeps_gaps_; });
     append_spans(piece, spans, result);
   }
 
+  std::string meaning() const override {
+    return fmt::format("split, matches {}, gaps {}, {} {}", keeps_matches_, keeps_gaps_,
+                       regex_ ? "pattern" : "text", pattern_);
+  }
+
  private:
-  std::optional<Regex> regex_;
-  std::string literal_;
+  std::optional<Regex> regex_;  // nothing: the pattern is a literal text
+  std::string pattern_;
   bool keeps_matches_ = true;
   bool keeps_gaps_ = true;
 };
@@ -99,6 +109,10 @@ class ByteLevelStep : public PreTokenizer::Step {
     } else {
       result.views.push_back(piece);
     }
+  }
+
+  std::string meaning() const override {
+    return fmt::format("bytes, space before {}, words {}", adds_space_, regex_.has_value());
   }
 
  private:
@@ -142,6 +156,13 @@ PreTokenizer PreTokenizer::from_json(const JsonPart& part) {
     result.steps_.push_back(make_step(elements[i], i + 1 == elements.size()));
   }
   return result;
+}
+
+void PreTokenizer::add_meaning(base::Sha256& digest) const {
+  digest.add_field(std::to_string(steps_.size()));
+  for (const auto& step : steps_) {
+    digest.add_field(step->meaning());
+  }
 }
 
 Pieces PreTokenizer::split(std::string_view text) const {

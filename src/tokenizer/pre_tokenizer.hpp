@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "baton/base/sha256.hpp"
 #include "json_part.hpp"
 
 namespace baton::tokenizer {
@@ -25,6 +26,8 @@ class PreTokenizer {
    public:
     virtual ~Step() = default;
     virtual void apply(std::string_view piece, Pieces& result) const = 0;
+    /// What the step does, with every setting resolved: equal texts, equal pieces.
+    virtual std::string meaning() const = 0;
   };
 
   /// Other kinds are a kModel error.
@@ -32,6 +35,8 @@ class PreTokenizer {
 
   /// `text` is valid UTF-8 and outlives the result. Thread-safe.
   Pieces split(std::string_view text) const;
+  /// For the tokenizer's fingerprint.
+  void add_meaning(base::Sha256& digest) const;
 
  private:
   std::vector<std::unique_ptr<Step>> steps_;

@@ -95,6 +95,9 @@ class PlainTemplate : public PromptTemplate {
 
   const std::vector<TokenId>& invocation_ids() const override { return invocation_; }
   TokenId end_of_answer_id() const override { return end_of_answer_; }
+  std::vector<TemplatePart> parts() const override {
+    return {{"bos", bos_}, {"separator", separator_}, {"end_of_answer", {end_of_answer_}}};
+  }
 
   std::string render(std::span<const Message> conversation) const override {
     check_conversation(conversation);
@@ -166,6 +169,16 @@ class ChatmlTemplate : public PromptTemplate {
 
   const std::vector<TokenId>& invocation_ids() const override { return invocation_; }
   TokenId end_of_answer_id() const override { return end_of_answer_; }
+  std::vector<TemplatePart> parts() const override {
+    std::vector<TemplatePart> parts{{"turn_end", turn_end_}, {"end_of_answer", {end_of_answer_}}};
+    for (const TurnStart& start : turn_starts_) {
+      parts.push_back({start.role + "_start", start.ids});
+    }
+    if (shape_.default_system) {
+      parts.push_back({"default_system", default_system_});
+    }
+    return parts;
+  }
 
   std::string render(std::span<const Message> conversation) const override {
     check_conversation(conversation);

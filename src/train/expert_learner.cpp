@@ -118,12 +118,11 @@ model::TrainingSlot ExpertLearner::slot(const std::vector<std::int64_t>& rows,
     const auto length = static_cast<std::int64_t>(row.tokens.size());
     slot.inputs.emplace_back(row.tokens.begin(), row.tokens.end() - 1);
     slot.dropout.row_indices.push_back(row.row_index);
+    const double indicator = options_.indicator_loss_weight * row.indicator_weight;
     for (std::int64_t position = row.prompt_length; position < length; ++position) {
       slot.label_positions.push_back(begin + position - 1);
       slot.targets.push_back(row.tokens[static_cast<std::size_t>(position)]);
-      slot.weights.push_back(position == row.prompt_length
-                                 ? static_cast<float>(options_.indicator_loss_weight)
-                                 : 1.0F);
+      slot.weights.push_back(position == row.prompt_length ? static_cast<float>(indicator) : 1.0F);
     }
     begin += length - 1;
   }
@@ -134,9 +133,9 @@ double ExpertLearner::total_weight_of(const data::Update& update) const {
   double weight = 0;
   for (const auto& slot : update.slots) {
     for (const std::int64_t index : slot) {
-      const auto num_targets =
-          static_cast<double>(rows_[static_cast<std::size_t>(index)].num_target_tokens());
-      weight += num_targets - 1.0 + options_.indicator_loss_weight;
+      const data::TrainingRow& row = rows_[static_cast<std::size_t>(index)];
+      weight += static_cast<double>(row.num_target_tokens()) - 1.0 +
+                options_.indicator_loss_weight * row.indicator_weight;
     }
   }
   return weight;
@@ -195,11 +194,9 @@ void ExpertLearner::copy_state(expert::TrainingState& state) const {
   state.seed = options_.seed;
   state.step = step_;
   state.num_updates = num_updates();
-  state.slot = 0;
   copy(parameters_, state.parameters);
   copy(optimizer_.first_moment(), state.first_moment);
   copy(optimizer_.second_moment(), state.second_moment);
-  state.gradient.clear();
   state.skipped_updates.assign(left_out_.begin(), left_out_.end());
   state.first_loss = first_loss_;
   state.last_loss = last_loss_;
@@ -231,9 +228,6 @@ void ExpertLearner::restore(const expert::TrainingState& state) {
   }
   if (state.seed != options_.seed) {
     refuse("seed", options_.seed, state.seed);
-  }
-  if (state.slot != 0) {
-    refuse("micro-batch slots of an unfinished update", 0, state.slot);
   }
   const auto view = [](const std::vector<float>& values) {
     return at::from_blob(const_cast<float*>(values.data()),

@@ -9,7 +9,7 @@
 #include "baton/base/json.hpp"
 #include "baton/base/sha256.hpp"
 #include "baton/base/text.hpp"
-#include "baton/weights/llama_config.hpp"
+#include "baton/weights/decoder_config.hpp"
 #include "baton/weights/safetensors.hpp"
 #include "model_folder.hpp"
 
@@ -105,33 +105,6 @@ std::map<std::string, std::string> read_weight_map(const std::filesystem::path& 
                                       : pickle_fix()});
 }
 
-/// Every field that changes what the model computes or where decoding stops; the dtype is each
-/// tensor's own.
-std::string canonical_facts(const LlamaConfig& config) {
-  std::string facts = fmt::format(
-      "model_type={}\nvocab_size={}\nhidden_size={}\nintermediate_size={}\nnum_hidden_layers={}\n"
-      "num_attention_heads={}\nnum_key_value_heads={}\nhead_dim={}\nmax_position_embeddings={}\n"
-      "rms_norm_eps={:.17g}\nrope_theta={:.17g}\ntie_word_embeddings={}\nattention_bias={}\nmlp_"
-      "bias={}\n"
-      "eos_token_ids={}\nbos_token_id={}\n",
-      config.model_type, config.vocab_size, config.hidden_size, config.intermediate_size,
-      config.num_hidden_layers, config.num_attention_heads, config.num_key_value_heads,
-      config.head_dim, config.max_position_embeddings, config.rms_norm_eps, config.rope_theta,
-      config.tie_word_embeddings, config.attention_bias, config.mlp_bias,
-      fmt::join(config.eos_token_ids, ","),
-      config.bos_token_id ? fmt::format("{}", *config.bos_token_id) : "none");
-  if (config.rope_scaling) {
-    facts +=
-        fmt::format("rope_llama3={:.17g},{:.17g},{:.17g},{}\n", config.rope_scaling->factor,
-                    config.rope_scaling->low_freq_factor, config.rope_scaling->high_freq_factor,
-                    config.rope_scaling->original_max_position_embeddings);
-  }
-  if (config.linear_rope_factor) {
-    facts += fmt::format("rope_linear={:.17g}\n", *config.linear_rope_factor);
-  }
-  return facts;
-}
-
 }  // namespace
 
 ModelWeights::ModelWeights(const std::filesystem::path& folder) : folder_(folder) {
@@ -202,7 +175,7 @@ const TensorView& ModelWeights::at(const std::string& name) const {
 std::string ModelWeights::fingerprint() const {
   base::Sha256 sha;
   sha.add_field("baton model fingerprint 1");
-  sha.add_field(canonical_facts(read_llama_config(folder_)));
+  sha.add_field(canonical_facts(read_decoder_config(folder_)));
   for (const auto& [name, tensor] : tensors_) {
     sha.add_field(name);
     sha.add_field(dtype_name(tensor.dtype));

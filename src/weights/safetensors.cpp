@@ -98,6 +98,8 @@ std::string_view header_text(std::span<const std::byte> bytes, const std::string
     fail(path, "A safetensors file is too small.", "at least 8 bytes of header length",
          fmt::format("{} bytes", bytes.size()));
   }
+  base::refuse_git_lfs_pointer({reinterpret_cast<const char*>(bytes.data()), bytes.size()},
+                               ErrorKind::kModel, path);
   const std::uint64_t length = little_endian_u64(bytes);
   if (length > kMaxHeaderBytes) {
     fail(path, "A safetensors header is too long.",

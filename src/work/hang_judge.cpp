@@ -5,18 +5,24 @@
 #include <algorithm>
 #include <map>
 #include <tuple>
+#include <utility>
+
+#include "baton/base/error.hpp"
 
 namespace baton::work {
 namespace {
 
-using Members = std::vector<const RankPosition*>;
-using Place = std::tuple<std::string, std::int64_t, std::string, std::int64_t>;
+constexpr double kGapPeriods = 4;
 
-double seconds_still(const RankPosition& rank) {
+using Members = std::vector<const Position*>;
+/// What ranks of one group that are in step have alike.
+using Stand = std::tuple<std::string, std::int64_t, std::string, std::int64_t>;
+
+double seconds_still(const Position& rank) {
   return rank.seconds_in_place + rank.seconds_since_report;
 }
 
-Place place_of(const RankPosition& rank) {
+Stand stand_of(const Position& rank) {
   return {rank.item, rank.step, rank.section, rank.num_collectives};
 }
 
@@ -66,26 +72,24 @@ class GroupJudge {
   Members those(Condition condition) const {
     Members chosen;
     std::copy_if(members_.begin(), members_.end(), std::back_inserter(chosen),
-                 [&](const RankPosition* rank) { return condition(*rank); });
+                 [&](const Position* rank) { return condition(*rank); });
     return chosen;
   }
 
-  bool is_over(const RankPosition& rank) const {
+  bool is_over(const Position& rank) const {
     return !rank.may_wait && seconds_still(rank) > timeout_;
   }
 
   // A rank may have stood for a while before it fell silent; a living one reports far more often
   // than this.
-  bool is_silent(const RankPosition& rank) const {
-    return rank.seconds_since_report > timeout_ / 2;
-  }
+  bool is_silent(const Position& rank) const { return rank.seconds_since_report > timeout_ / 2; }
 
   /// A rank outside collectives, or without a voice, is stuck by its own doing; one inside may wait
   /// for a rank that is slow but moves, so there nobody of the group may have moved.
   bool stands_still() const {
     bool someone_is_over = false;
     bool someone_moves = false;
-    for (const RankPosition* rank : members_) {
+    for (const Position* rank : members_) {
       if (is_over(*rank) && (is_silent(*rank) || !rank->in_collective)) {
         return true;
       }
@@ -96,15 +100,15 @@ class GroupJudge {
   }
 
   Members odd_ones() const {
-    std::map<Place, Members> by_place;
-    for (const RankPosition* rank : members_) {
-      by_place[place_of(*rank)].push_back(rank);
+    std::map<Stand, Members> by_stand;
+    for (const Position* rank : members_) {
+      by_stand[stand_of(*rank)].push_back(rank);
     }
-    if (by_place.size() < 2) {
+    if (by_stand.size() < 2) {
       return {};
     }
     std::vector<Members> camps;
-    for (auto& [place, ranks] : by_place) {
+    for (auto& [stand, ranks] : by_stand) {
       camps.push_back(std::move(ranks));
     }
     std::stable_sort(camps.begin(), camps.end(),
@@ -112,13 +116,12 @@ class GroupJudge {
     if (camps[0].size() == camps[1].size()) {
       return camps.size() == 2 ? the_one_ahead(camps[0], camps[1]) : Members{};
     }
-    return those(
-        [&](const RankPosition& rank) { return place_of(rank) != place_of(*camps[0][0]); });
+    return those([&](const Position& rank) { return stand_of(rank) != stand_of(*camps[0][0]); });
   }
 
   /// Two equal camps: who got further with no more collectives, or as far with fewer, left one out.
   static Members the_one_ahead(const Members& first, const Members& second) {
-    const auto is_ahead = [](const RankPosition& a, const RankPosition& b) {
+    const auto is_ahead = [](const Position& a, const Position& b) {
       if (a.item != b.item) {
         return false;
       }
@@ -135,7 +138,7 @@ class GroupJudge {
   double timeout_;
 };
 
-std::string line_of(const RankPosition& rank, const std::string& reason) {
+std::string line_of(const Position& rank, const std::string& reason) {
   std::string text = fmt::format("rank {} (host {}, pid {}", rank.world_rank, rank.host, rank.pid);
   text += rank.group >= 0 ? fmt::format(", group {})", rank.group) : ")";
   if (!rank.item.empty()) {
@@ -151,16 +154,16 @@ std::string line_of(const RankPosition& rank, const std::string& reason) {
 
 }  // namespace
 
-std::optional<HangVerdict> judge_hang(const std::vector<RankPosition>& positions,
+std::optional<HangVerdict> judge_hang(const std::vector<Position>& positions,
                                       double timeout_seconds) {
   std::map<int, Members> groups;
-  for (const RankPosition& rank : positions) {
+  for (const Position& rank : positions) {
     groups[rank.group].push_back(&rank);
   }
   std::map<int, std::string> lines;  // by world rank
   for (const auto& [group, members] : groups) {
     const Finding finding = GroupJudge(members, timeout_seconds).judge();
-    for (const RankPosition* rank : finding.ranks) {
+    for (const Position* rank : finding.ranks) {
       lines[rank->world_rank] = line_of(*rank, finding.reason);
     }
   }
@@ -173,6 +176,89 @@ std::optional<HangVerdict> judge_hang(const std::vector<RankPosition>& positions
     verdict.text += (verdict.text.empty() ? "" : "\n") + line;
   }
   return verdict;
+}
+
+HangJudge::HangJudge(const std::vector<int>& world_ranks, const HangLimits& limits, double now)
+    : limits_(limits) {
+  for (const int world_rank : world_ranks) {
+    Watched watched;
+    watched.position.world_rank = world_rank;
+    watched.position.host = "not known yet";
+    watched.position.section = "before its first report";
+    watched.heard_at = now;
+    ranks_.push_back(watched);
+  }
+}
+
+void HangJudge::on_report(const Position& position, double now) {
+  for (Watched& watched : ranks_) {
+    if (watched.position.world_rank == position.world_rank) {
+      watched = {position, now, true};
+      return;
+    }
+  }
+  BATON_ASSERT(false,
+               fmt::format("a report of rank {}, which is not watched", position.world_rank));
+}
+
+void HangJudge::forgive(double seconds) {
+  for (Watched& watched : ranks_) {
+    watched.heard_at += seconds;
+  }
+}
+
+/// Where the rank stands now, by what was heard of it and for how long nothing was.
+Position HangJudge::position_at(const Watched& watched, double now) const {
+  Position position = watched.position;
+  position.seconds_since_report = std::max(0.0, now - watched.heard_at);
+  if (limits_.silence_only) {
+    position.seconds_in_place = 0;
+    position.may_wait = false;
+  }
+  const bool is_in_first_limit = seconds_still(position) <= limits_.first_step_seconds;
+  if (!watched.ever_heard) {
+    position.may_wait = is_in_first_limit;
+  } else if (position.seconds_since_report > limits_.timeout_seconds) {
+    position.may_wait = false;  // a rank that waits for work still reports
+  } else if (!limits_.silence_only && position.is_first && is_in_first_limit) {
+    position.may_wait = true;
+  }
+  return position;
+}
+
+std::optional<HangVerdict> HangJudge::judge(double now) const {
+  std::vector<Position> positions;
+  for (const Watched& watched : ranks_) {
+    if (!watched.position.has_left) {
+      positions.push_back(position_at(watched, now));
+    }
+  }
+  return judge_hang(positions, limits_.timeout_seconds);
+}
+
+Position HangJudge::position_of(int world_rank) const {
+  for (const Watched& watched : ranks_) {
+    if (watched.position.world_rank == world_rank) {
+      return watched.position;
+    }
+  }
+  BATON_ASSERT(false, fmt::format("rank {} is not watched", world_rank));
+}
+
+std::vector<int> HangJudge::present_ranks() const {
+  std::vector<int> present;
+  for (const Watched& watched : ranks_) {
+    if (!watched.position.has_left) {
+      present.push_back(watched.position.world_rank);
+    }
+  }
+  return present;
+}
+
+double GapFinder::lost_since_last(double now) {
+  const double passed = now - last_;
+  last_ = now;
+  return passed > kGapPeriods * period_ ? passed - period_ : 0;
 }
 
 }  // namespace baton::work

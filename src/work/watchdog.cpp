@@ -14,6 +14,7 @@
 #include "baton/base/error.hpp"
 #include "baton/base/log.hpp"
 #include "baton/run/run_status.hpp"
+#include "baton/work/hang_judge.hpp"
 
 namespace baton::work {
 namespace {
@@ -40,8 +41,8 @@ std::vector<int> ranks_watched_by(int rank, int world_size) {
   return all;
 }
 
-WatchLimits limits_of(const WatchdogOptions& options, int rank) {
-  WatchLimits limits;
+HangLimits limits_of(const WatchdogOptions& options, int rank) {
+  HangLimits limits;
   limits.timeout_seconds = options.timeout_seconds + (rank == 0 ? 0 : kSlackForRankZero);
   limits.first_step_seconds =
       std::max(options.first_step_factor * options.timeout_seconds, options.first_step_seconds);
@@ -124,8 +125,8 @@ class Watchdog::Loop {
   bool look();
   void listen(double now);
   void tell(bool farewell);
-  WatchReport report_here(bool farewell) const;
-  void end_world(const base::Error& error, const RankPosition& culprit) noexcept;
+  Position position_here(bool farewell) const;
+  void end_world(const base::Error& error, const Position& culprit) noexcept;
 
   comm::ProcessWorld& world_;
   Heartbeat& heartbeat_;
@@ -133,7 +134,7 @@ class Watchdog::Loop {
   double period_;
   double next_report_ = 0;
   GapFinder gaps_;
-  WatchJudge judge_;
+  HangJudge judge_;
   LastResort last_resort_;
 
   std::mutex mutex_;
@@ -154,10 +155,10 @@ void Watchdog::Loop::run() noexcept {
       }
     }
   } catch (const base::Error& error) {
-    end_world(error, report_here(false).position);
+    end_world(error, position_here(false));
   } catch (const std::exception& error) {
     end_world(base::Error(base::ErrorKind::kInternal, error.what(), {.where = "the watchdog"}),
-              report_here(false).position);
+              position_here(false));
   }
 }
 
@@ -175,7 +176,7 @@ bool Watchdog::Loop::look() {
     end = end_;
   }
   if (world_.rank() == 0) {
-    judge_.on_report(report_here(end != End::kNotYet), now);
+    judge_.on_report(position_here(end != End::kNotYet), now);
   }
   const bool is_last =
       end == End::kNow || (end == End::kWhenAllLeft && (world_.rank() != 0 || judge_.all_left()));
@@ -202,36 +203,26 @@ bool Watchdog::Loop::look() {
 
 void Watchdog::Loop::listen(double now) {
   while (const auto message = world_.poll_control(Mailbox::kWatch)) {
-    judge_.on_report(watch_report_from(message->bytes), now);
+    judge_.on_report(position_from(message->bytes), now);
   }
 }
 
-WatchReport Watchdog::Loop::report_here(bool farewell) const {
-  const Place place = heartbeat_.place();
-  WatchReport report;
-  report.farewell = farewell;
-  RankPosition& position = report.position;
+Position Watchdog::Loop::position_here(bool farewell) const {
+  Position position = heartbeat_.position();
   position.world_rank = world_.rank();
-  position.group = place.group;
   position.host = world_.host();
   position.pid = getpid();
-  position.section = place.section;
-  position.item = place.item;
-  position.step = place.step;
-  position.num_collectives = place.activity.num_collectives;
-  position.in_collective = place.activity.in_collective;
-  position.may_wait = place.may_wait;
-  position.seconds_in_place = place.seconds_in_place;
-  return report;
+  position.has_left = farewell;
+  return position;
 }
 
 void Watchdog::Loop::tell(bool farewell) {
-  const WatchReport report = report_here(farewell);
+  const Position position = position_here(farewell);
   if (world_.rank() != 0) {
-    world_.send_control(0, Mailbox::kWatch, to_bytes(report));
+    world_.send_control(0, Mailbox::kWatch, to_bytes(position));
     return;
   }
-  const std::string bytes = to_bytes(report);
+  const std::string bytes = to_bytes(position);
   for (const int rank : judge_.present_ranks()) {
     if (rank == 0) {
       continue;
@@ -241,7 +232,7 @@ void Watchdog::Loop::tell(bool farewell) {
 }
 
 /// Nothing here may wait without an end: the failure may be a file system or a terminal.
-void Watchdog::Loop::end_world(const base::Error& error, const RankPosition& culprit) noexcept {
+void Watchdog::Loop::end_world(const base::Error& error, const Position& culprit) noexcept {
   const int code = base::exit_code(error.kind());
   last_resort_.arm(kSecondsToWriteDown, code);
   try {

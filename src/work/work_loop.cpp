@@ -32,8 +32,11 @@ const std::string kStopWish = "stop";
 
 class CoordinatorThread {
  public:
-  CoordinatorThread(comm::ProcessWorld& world, const WorkRequest& request)
-      : world_(world), request_(request), machine_(request.items, sizes_of(request.groups)) {
+  CoordinatorThread(comm::ProcessWorld& world, const WorkRequest& request, Heartbeat& heartbeat)
+      : world_(world),
+        request_(request),
+        heartbeat_(heartbeat),
+        machine_(request.items, sizes_of(request.groups)) {
     for (std::size_t group = 0; group < request.groups.size(); ++group) {
       group_of_leader_[request.groups[group].front()] = static_cast<int>(group);
     }
@@ -51,8 +54,19 @@ class CoordinatorThread {
   CoordinatorThread(const CoordinatorThread&) = delete;
   CoordinatorThread& operator=(const CoordinatorThread&) = delete;
 
-  WorkOutcome wait() {
+  /// Whether the thread gave up: nobody will be told to leave any more.
+  bool is_lost() const { return is_lost_; }
+
+  /// Waits for the end; the error of a lost thread, else of none.
+  void wait() {
     thread_.join();
+    if (is_lost_) {
+      std::rethrow_exception(error_);
+    }
+  }
+
+  /// After wait(). The error that ended the work in an orderly way, if there was one.
+  WorkOutcome outcome() const {
     if (error_) {
       std::rethrow_exception(error_);
     }
@@ -75,17 +89,28 @@ class CoordinatorThread {
   }
 
   void run() {
-    while (!machine_.finished() && !abandoned_) {
-      try {
-        turn();
-      } catch (...) {
-        if (error_) {
-          break;  // the machine itself is at odds with the workers
-        }
-        error_ = std::current_exception();
-        stop_all();
-      }
+    Heartbeat::Helper watched(heartbeat_, "coordinate");
+    while (!machine_.finished() && !abandoned_ && !is_lost_) {
+      attempt([this] { turn(); });
+      watched.note_progress();
       std::this_thread::sleep_for(kPollPeriod);
+    }
+  }
+
+  // After one error all groups are told to leave, and the world ends in an orderly way. With a second
+  // one that can no longer be relied on: groups may wait for an answer that never comes, in a section
+  // that has no time limit. Then rank 0's main thread ends the world (GroupLoop, run_work).
+  void attempt(const std::function<void()>& step) noexcept {
+    try {
+      step();
+    } catch (...) {
+      if (error_) {
+        is_lost_ = true;
+        request_stop();  // so that the main thread comes to wait for an order, and sees it
+        return;
+      }
+      error_ = std::current_exception();
+      attempt([this] { stop_all(); });
     }
   }
 
@@ -132,10 +157,12 @@ class CoordinatorThread {
 
   comm::ProcessWorld& world_;
   const WorkRequest& request_;
+  Heartbeat& heartbeat_;
   coordinator::Coordinator machine_;
   std::map<int, int> group_of_leader_;
   std::map<int, ItemFailure> failures_;
-  std::exception_ptr error_;
+  std::exception_ptr error_;           // the first one
+  std::atomic<bool> is_lost_ = false;  // there was a second one
   std::atomic<bool> abandoned_ = false;
   std::thread thread_;
 };
@@ -147,10 +174,12 @@ class GroupLoop : public ItemContext {
   GroupLoop(comm::ProcessWorld& world,
             comm::Communicator& group,
             const WorkRequest& request,
+            const CoordinatorThread* coordinator,
             Heartbeat& heartbeat)
       : world_(world),
         group_(group),
         request_(request),
+        coordinator_(coordinator),
         heartbeat_(heartbeat),
         worker_(group.size()) {}
 
@@ -215,7 +244,7 @@ class GroupLoop : public ItemContext {
   }
 
   std::string wait_for_order() {
-    for (;;) {
+    while (coordinator_ == nullptr || !coordinator_->is_lost()) {
       if (stop_requested() && !said_stopped_ && !worker_.told_to_stop()) {
         said_stopped_ = true;
         send(worker_.stopped());
@@ -232,6 +261,7 @@ class GroupLoop : public ItemContext {
       }
       std::this_thread::sleep_for(kPollPeriod);
     }
+    return "";  // run_work says why
   }
 
   void work_on(int item, int attempt) {
@@ -265,6 +295,7 @@ class GroupLoop : public ItemContext {
   comm::ProcessWorld& world_;
   comm::Communicator& group_;
   const WorkRequest& request_;
+  const CoordinatorThread* coordinator_;  // on world rank 0
   Heartbeat& heartbeat_;
   Worker worker_;
   bool said_stopped_ = false;
@@ -306,21 +337,24 @@ WorkOutcome run_work(comm::ProcessWorld& world,
                      Heartbeat& heartbeat) {
   std::optional<CoordinatorThread> coordinator;
   if (world.rank() == 0) {
-    coordinator.emplace(world, request);
+    coordinator.emplace(world, request, heartbeat);
   }
   {
     const auto says_so =
         stop_watcher.on_stop([&world] { world.send_control(0, Mailbox::kCoordinator, kStopWish); });
     if (group != nullptr) {
       const Heartbeat::GroupScope watched(heartbeat, group_index, *group);
-      GroupLoop(world, *group, request, heartbeat).run();
+      GroupLoop(world, *group, request, coordinator ? &*coordinator : nullptr, heartbeat).run();
     }
   }
   const Heartbeat::Section waiting(heartbeat, "wait for the others", true);
+  if (coordinator) {
+    coordinator->wait();  // not together: where it is lost, other ranks may never come
+  }
   WorkOutcome outcome;
   together(world, [&] {
     if (coordinator) {
-      outcome = coordinator->wait();
+      outcome = coordinator->outcome();
     }
   });
   const auto all = world.make_world_group();

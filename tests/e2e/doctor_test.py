@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import unittest
 
-from support import find_binary, run, run_tests, workspace
+from support import find_binary, run, run_tests, train, workspace, write_config
 
 MPIRUN = ["mpirun", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none"]
 
@@ -89,6 +89,30 @@ class Machine(unittest.TestCase):
         self.assertIn("is not there yet", rows["writing"]["found"])
         self.assertFalse((workspace() / "not").exists())
 
+    def test_a_run_whose_files_cannot_be_read(self):
+        folder = train("whole", tasks="loud", train__num_train_epochs="1")
+        code, rows, _ = doctor("--run", folder)
+        self.assertEqual((code, rows["status.json"]["state"], rows["run.json"]["state"]), (0, "ok", "ok"))
+        self.assertIn("train: done", rows["status.json"]["found"])
+        for name in ("status.json", "run.json"):
+            kept = (folder / name).read_bytes()
+            for spoil in (lambda path: path.write_bytes(kept[:40]), lambda path: path.write_text('{"format": 1}'),
+                          lambda path: (path.unlink(), path.mkdir()), lambda path: (path.unlink(), os.mkfifo(path))):
+                spoil(folder / name)
+                code, rows, _ = doctor("--run", folder)
+                self.assertEqual((code, rows[name]["state"]), (4, "BAD"), rows)
+                self.assertIn(str(folder / name), rows[name]["found"])
+                self.assertTrue(rows[name]["fix"])
+                (folder / name).rmdir() if (folder / name).is_dir() else (folder / name).unlink()
+                (folder / name).write_bytes(kept)
+
+    def test_a_run_that_failed(self):
+        config = write_config("failed", tasks="loud")
+        self.assertEqual(run("train", "--config", config, env={"BATON_FAULT": "kind=data"}).code, 3)
+        code, rows, _ = doctor("--run", workspace() / "failed")
+        self.assertEqual((code, rows["status.json"]["state"]), (0, "warn"), rows)
+        self.assertIn("exit code 3", rows["status.json"]["found"])
+
     def test_bad_arguments(self):
         for words in (["--run", "a", "--dir", "b"], ["--dir"], ["more"]):
             self.assertEqual(run("doctor", *words).code, 2, words)
@@ -153,6 +177,33 @@ class Trouble(unittest.TestCase):
         other = subprocess.run([find_binary(), "doctor"], env=clean_environment(SLURM_PROCID="1", **step),
                                capture_output=True, text=True)
         self.assertEqual((other.returncode, other.stdout), (6, ""))
+
+
+def memory_groups():
+    """Paths of the memory control files of this process's own group, below /sys/fs/cgroup."""
+    for line in pathlib.Path("/proc/self/cgroup").read_text().splitlines():
+        number, controllers, path = line.split(":", 2)
+        if "memory" in controllers.split(","):
+            yield "memory" + path, "memory.limit_in_bytes", "memory.usage_in_bytes"
+        elif (number, controllers) == ("0", ""):
+            yield path.lstrip("/"), "memory.max", "memory.current"
+
+
+class Memory(unittest.TestCase):
+    def test_plan_and_doctor_read_the_same_limit(self):
+        """That of the group this process is in, which lies below the root."""
+        folder, limit, used = next(iter(memory_groups()), (None, None, None))
+        if folder is None:
+            self.skipTest("this process is in no memory group")
+        below = f"/sys/fs/cgroup/{folder}"
+        before = in_mounts(f"mount -t tmpfs none /sys/fs/cgroup && mkdir -p {below} && echo {3 << 30} >{below}/{limit} && "
+                           f"echo {1 << 30} >{below}/{used}")
+        _, rows, report = doctor(before=before)
+        self.assertEqual(report["ranks"][0]["memory_bytes"], 2 << 30, rows["memory"])
+        plan = subprocess.run([*before, find_binary(), "plan", "--config", write_config("planned"), "--ranks", "1", "--json"],
+                              capture_output=True, text=True, timeout=120, cwd=workspace(), env=clean_environment())
+        self.assertEqual(plan.returncode, 0, plan.stderr)
+        self.assertEqual(json.loads(plan.stdout)["memory"]["this_machine_bytes"], 3 << 30)
 
 
 class World(unittest.TestCase):

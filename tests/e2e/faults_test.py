@@ -63,6 +63,27 @@ class Failures(unittest.TestCase):
         self.assertIn("dedicated", alone.text)
 
 
+class Variable(unittest.TestCase):
+    def test_a_run_with_faults_says_so(self):
+        config = write_config("said", tasks="loud", train__num_train_epochs="1")
+        self.assertNotIn("BATON_FAULT", run_ok("train", "--config", config).text)
+        for ranks in (0, 2):  # also where the fault is not rank 0's, or never comes
+            config = write_config(f"said-{ranks}", tasks="loud", train__num_train_epochs="1")
+            result = run_ok("train", "--config", config, ranks=ranks, env={"BATON_FAULT": "rank=1,kind=nan,step=900"})
+            self.assertEqual(result.text.count("BATON_FAULT is set"), 1, result.text[-3000:])
+
+    def test_what_is_not_known_is_refused(self):
+        config = write_config("refused")
+        for fault, word in (("kind=nap", "pause"), ("step=3", "kind"), ("kind=nan,stop=3", "step"), ("kind", "rank=R"),
+                            ("kind=nan,step=soon", "soon"), ("kind=nan,step=-1", "-1"),
+                            ("kind=kill,step=900;rank=5,kind=nap", "nap"), ("kind=pause,seconds=x", "x")):
+            result = run("train", "--config", config, env={"BATON_FAULT": fault})
+            self.assertEqual(result.code, 2, f"{fault}: {result.text[-2000:]}")
+            self.assertIn("BATON_FAULT", result.text)
+            self.assertIn(word, result.text)
+        self.assertFalse((workspace() / "refused").exists())
+
+
 class NonFinite(unittest.TestCase):
     NAN = {"BATON_FAULT": "rank=2,kind=nan,task=loud,step=3"}
 

@@ -105,8 +105,18 @@ class Plans(unittest.TestCase):
         self.assertEqual(read_json(workspace() / name / "status.json")["host"], "hosta")
         return text
 
+    def makers(self, name):
+        files = read_json(workspace() / name / "run.json")["files"]
+        return {file["task"]: file["made_by"] for path, file in files.items() if path.startswith("experts/")}
+
     def test_two_groups_keep_to_their_hosts(self):
-        self.check("pairs", [([0, 1], 1), ([2, 3], 1)], groups=2)
+        text = self.check("pairs", [([0, 1], 1), ([2, 3], 1)], groups=2)
+        group_of = dict(re.findall(r"(\w+): to group (\d)", text))
+        self.assertEqual(set(group_of.values()), {"0", "1"})
+        for task, made in self.makers("pairs").items():  # not by rank 0's host but by the one that trained it
+            self.assertEqual(made["host"], HOSTS[int(group_of[task])], task)
+            self.assertEqual((made["num_ranks"], made["threads_per_rank"]), (2, 1))
+            self.assertIn("torch", made["libraries"])
 
     def test_two_groups_keep_to_their_hosts_when_ranks_are_dealt_in_turns(self):
         self.check("turns", [([0, 2], 1), ([1, 3], 1)], mapping=["--map-by", "node"], groups=2)
@@ -114,6 +124,7 @@ class Plans(unittest.TestCase):
     def test_a_group_of_all_spans_the_hosts_and_the_plan_says_so(self):
         text = self.check("span", [([0, 1, 2, 3], 2)], groups=1)
         self.assertRegex(text, r"(warning|note): .*(span|node|machine)")
+        self.assertEqual({made["host"] for made in self.makers("span").values()}, {"hosta, hostb"})
 
 
 class HostFile(unittest.TestCase):

@@ -154,7 +154,7 @@ def toy_data(name="data", tasks=("loud", "count", "last", "back", "other"), num_
 SETTINGS = {
     "model.dtype": "float32", "data.template": "auto", "data.cutoff_len": "128", "data.max_new_tokens": "6",
     "data.general": "other", "data.general_samples": "8", "method.accept_indicator": "accept",
-    "method.pass_indicator": "pass", "lora.lora_rank": "4", "lora.lora_alpha": "16",
+    "method.pass_indicator": "pass", "method.accept_threshold": "0", "lora.lora_rank": "4", "lora.lora_alpha": "16",
     "lora.lora_target": "q_proj, v_proj, down_proj", "train.train_batch_size": "6",
     "train.micro_batch_size": "2", "train.num_train_epochs": "4", "train.learning_rate": "2e-2",
     "train.weight_decay": "0.01", "train.warmup_ratio": "0.1", "eval.eval_batch_size": "4",

@@ -63,6 +63,16 @@ def write_hostile(folder):
         file["x"] = h5py.ExternalLink("external_storage.h5", "/x")
     with create("soft_link.h5") as file:
         file["x"] = h5py.SoftLink("/y")
+    # Links to groups, which h5py and HDF5 follow without a word.
+    with create("other.h5") as file:
+        file.create_dataset("g/x", data=np.zeros(4, "<f4"), chunks=(4,), fletcher32=True)
+    with create("external_group.h5") as file:
+        file["g"] = h5py.ExternalLink("other.h5", "/g")
+    with create("soft_group.h5") as file:
+        file.create_dataset("h/x", data=np.zeros(4, "<f4"), chunks=(4,), fletcher32=True)
+        file["g"] = h5py.SoftLink("/h")
+    with create("link_inside.h5") as file:
+        file.create_group("a/b")["c"] = h5py.ExternalLink("other.h5", "/g")
     with create("huge_shape.h5") as file:
         file.create_dataset("x", shape=(2**36,), dtype="<f4", chunks=(1024,), fletcher32=True)
     with create("gzip.h5") as file:

@@ -21,12 +21,13 @@
 #include "baton/run/run_status.hpp"
 #include "baton/work/heartbeat.hpp"
 #include "baton/work/watchdog.hpp"
+#include "baton/work/work_loop.hpp"
 
 namespace {
 
 using baton::comm::Communicator;
-using baton::comm::Heartbeat;
 using baton::comm::ProcessWorld;
+using baton::work::Heartbeat;
 
 constexpr int kNumSteps = 40;
 constexpr int kBadStep = 10;
@@ -72,14 +73,41 @@ void train(const Probe& probe, ProcessWorld& world, Heartbeat& heartbeat, Commun
   }
 }
 
+// Rank 0 coordinates the others. One of them sends what no coordinator understands, twice; or the
+// coordinator itself stops coordinating.
+void trouble_the_coordinator(const Probe& probe, ProcessWorld& world, Heartbeat& heartbeat) {
+  baton::work::WorkRequest request;
+  for (int rank = 1; rank < world.size(); ++rank) {
+    request.groups.push_back({rank});
+    request.items.push_back({"0" + std::to_string(rank) + "-qa", 1, 0, {}});
+  }
+  request.on_event = [&](const baton::coordinator::Event&) {
+    if (probe.mode == "block") {  // as a disk that does not answer
+      loop_for_ever();
+    }
+  };
+  request.run_item = [&](int, int, Communicator&, baton::work::ItemContext&) {
+    for (int i = 0; i < (probe.does("confuse", world) ? 2 : 0); ++i) {
+      world.send_control(0, baton::comm::Mailbox::kCoordinator, "nonsense");
+    }
+    return baton::work::ItemResult{};
+  };
+  const auto group = world.split(request.groups);
+  baton::work::StopWatcher stop_watcher;
+  baton::work::run_work(world, group.get(), world.rank() - 1, request, stop_watcher, heartbeat);
+}
+
 void work(const Probe& probe, ProcessWorld& world) {
   std::ofstream(probe.run / ("pid." + std::to_string(world.rank()))) << getpid();
   Heartbeat heartbeat;
-  baton::app::WatchdogOptions options;
+  baton::work::WatchdogOptions options;
   options.timeout_seconds = probe.timeout_seconds;
   options.run = probe.run;
   options.command = "train";
-  baton::app::Watchdog watchdog(world, heartbeat, options);
+  baton::work::Watchdog watchdog(world, heartbeat, options);
+  if (probe.mode == "confuse" || probe.mode == "block") {
+    trouble_the_coordinator(probe, world, heartbeat);
+  }
   auto group = world.make_world_group();
   std::optional<Heartbeat::GroupScope> watched;
   watched.emplace(heartbeat, 0, *group);
@@ -109,7 +137,7 @@ int main(int argc, char** argv) {
   const Probe probe{argv[1], argv[2], std::atoi(argv[3]), std::atof(argv[4])};
   ProcessWorld world(&argc, &argv);
   if (world.rank() == 0) {
-    baton::checkpoint::begin_status(probe.run, baton::checkpoint::status_here("train", 0));
+    baton::run::begin_status(probe.run, baton::run::status_here("train", 0));
   }
   world.agree(std::nullopt);
   try {

@@ -21,7 +21,7 @@
 
 namespace {
 
-using baton::checkpoint::RunStatus;
+using baton::run::RunStatus;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -116,7 +116,7 @@ class WatchdogTest : public ::testing::Test {
 
   void expect_named(const Outcome& outcome, int rank, const std::string& where) {
     EXPECT_EQ(outcome.exit_code, 8) << outcome.text;
-    const auto status = baton::checkpoint::read_status(run_);
+    const auto status = baton::run::read_status(run_);
     ASSERT_TRUE(status) << outcome.text;
     EXPECT_EQ(status->state, "failed");
     EXPECT_EQ(status->kind, "hang");
@@ -150,7 +150,7 @@ TEST_F(WatchdogTest, WhoMovesIsLeftAlone) {
   const Outcome outcome = run(3, "none", 0);
   EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
   EXPECT_EQ(outcome.text, "done\ndone\ndone\n");
-  EXPECT_EQ(baton::checkpoint::read_status(run_)->state, "running");
+  EXPECT_EQ(baton::run::read_status(run_)->state, "running");
 }
 
 TEST_F(WatchdogTest, WaitingForWorkIsNoHang) {
@@ -208,6 +208,23 @@ TEST_F(WatchdogTest, AnErrorOfOneRankIsNotTakenForAHang) {
   EXPECT_FALSE(someone_is_left());
 }
 
+TEST_F(WatchdogTest, WhoWaitsForALostCoordinatorIsNotLeftWaiting) {
+  const Outcome outcome = run(3, "confuse", 2);
+  EXPECT_EQ(outcome.exit_code, 6) << outcome.text;  // kCommunication
+  EXPECT_FALSE(someone_is_left());
+}
+
+TEST_F(WatchdogTest, ACoordinatorThatStandsStillIsNamed) {
+  const Outcome outcome = run(3, "block", 0);
+  EXPECT_EQ(outcome.exit_code, 8) << outcome.text;
+  const auto status = baton::run::read_status(run_);
+  ASSERT_TRUE(status) << outcome.text;
+  EXPECT_THAT(status->error, HasSubstr("rank 0 (host "));
+  EXPECT_THAT(status->error, HasSubstr(section("coordinate")));
+  EXPECT_LT(seconds_until_named(), kTimeout + 5) << outcome.text;
+  EXPECT_FALSE(someone_is_left());
+}
+
 TEST_F(WatchdogTest, AWorldThatSleptGoesOn) {
   const double start = now_seconds();
   FILE* pipe = popen(command(3, "none", 0, kTimeout).c_str(), "r");
@@ -239,7 +256,7 @@ TEST_F(WatchdogTest, TheHostOfTheRankIsNamed) {
   const std::string hosts = " --mca plm_rsh_agent " BATON_AGENT " -host baton-a:2,baton-b:2";
   const Outcome outcome = finish(popen(command(4, "stop", 3, kTimeout, hosts).c_str(), "r"), start);
   expect_named(outcome, 3, kAnySection);
-  EXPECT_EQ(baton::checkpoint::read_status(run_)->host, "baton-b");
+  EXPECT_EQ(baton::run::read_status(run_)->host, "baton-b");
 }
 
 TEST_F(WatchdogTest, AWorldOfOneIsWatchedToo) {

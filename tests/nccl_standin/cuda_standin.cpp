@@ -205,7 +205,16 @@ cudaError_t cudaGetDeviceCount(int* count) {
   if (status != cudaSuccess) {
     return status;
   }
+  if (*count < 0) {  // as on a machine without a driver
+    *count = 0;
+    return last_error = cudaErrorInsufficientDriver;
+  }
   return last_error = *count > 0 ? cudaSuccess : cudaErrorNoDevice;
+}
+
+cudaError_t cudaDriverGetVersion(int* version) {
+  *version = standin::number("STANDIN_GPUS", 8) < 0 ? 0 : standin::number("STANDIN_DRIVER", 13000);
+  return answer("cudaDriverGetVersion");
 }
 
 cudaError_t cudaSetDevice(int device) {

@@ -85,6 +85,9 @@ TEST_F(MadeUpGpus, NoGpuAndASilentGpuAreToldApart) {
   const device::Device none = device_of(0, 0, 0, 1);
   EXPECT_EQ(none.kind, device::DeviceKind::kCpu);
   EXPECT_THAT(none.description, HasSubstr("no CUDA-capable device"));
+  // CUDA itself says "driver version is insufficient" where there is no driver at all.
+  EXPECT_TRUE(device_of(0, -1, 0, 1).description.ends_with("(no GPU)"))
+      << device_of(0, -1, 0, 1).description;
   setenv("STANDIN_CUDA_FAILS", "cudaGetDeviceProperties", 1);
   EXPECT_THROW(device_of(0, 1, 0, 1), base::Error);
 }

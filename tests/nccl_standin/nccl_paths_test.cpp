@@ -248,6 +248,22 @@ TEST_F(NcclPaths, InitThatNeverEnds) {
   expect_streams_last();
 }
 
+TEST_F(NcclPaths, WithoutALimitALatePeerIsWaitedFor) {
+  limit(0, 0);  // as in a run, where the watchdog alone judges
+  const auto errors = run_group(2, [](comm::Communicator& group) {
+    if (group.rank() == 1) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    }
+    std::vector<float> values{static_cast<float>(group.rank() + 1)};
+    group.all_reduce_sum(gpu(values));
+    EXPECT_EQ(values[0], 3);
+    group.close();
+  });
+  for (const auto& error : errors) {
+    EXPECT_FALSE(error) << error->what();
+  }
+}
+
 TEST_F(NcclPaths, AnotherVersionIsRefusedWithBothNumbers) {
   set("STANDIN_NCCL_VERSION", "21903");
   const base::Error error = error_of([&] { make_group(); }, kSoon);

@@ -29,11 +29,11 @@ const std::map<std::string, Room>& rooms() {
   static const std::map<std::string, Room> kRooms = {
       {"base", {0, {}}},
       {"device", {1, {"base"}}},
-      {"config", {1, {"base"}}},
-      {"coordinator", {1, {"base"}}},
       {"expert", {1, {"base"}}},
       {"metrics", {1, {"base"}}},
       {"weights", {1, {"base", "expert"}}},
+      {"config", {2, {"base", "expert"}}},
+      {"coordinator", {2, {"base", "expert", "weights"}}},
       {"tokenizer", {2, {"base"}}},
       {"comm", {2, {"base", "device"}}},
       {"model", {2, {"base", "expert", "weights"}}},
@@ -41,7 +41,7 @@ const std::map<std::string, Room>& rooms() {
       {"checkpoint", {4, {"base", "data", "expert"}}},
       {"train", {4, {"base", "comm", "data", "expert", "model"}}},
       {"method", {4, {"base", "data", "expert"}}},
-      {"run", {5, {"base", "checkpoint", "device"}}},
+      {"run", {5, {"base", "checkpoint", "device", "expert", "weights"}}},
       {"eval", {5, {"base", "data", "method", "metrics", "model", "tokenizer"}}},
       {"work", {6, {"base", "comm", "coordinator", "run"}}},
       {"experiment",
@@ -52,7 +52,7 @@ const std::map<std::string, Room>& rooms() {
       {"app",
        {9,
         {"base", "checkpoint", "comm", "config", "coordinator", "data", "device", "doctor", "eval",
-         "experiment", "metrics", "run", "tokenizer", "weights", "work"}}},
+         "experiment", "method", "metrics", "run", "tokenizer", "weights", "work"}}},
   };
   return kRooms;
 }
@@ -84,7 +84,7 @@ const std::vector<Foreign>& foreign_headers() {
   return kForeign;
 }
 
-const Folders kTorchFolders = {"model", "train", "eval", "experiment", "app"};
+const Folders kTorchFolders = {"model", "train", "eval", "experiment", "doctor"};
 constexpr std::size_t kMaxFileLines = 500;
 constexpr std::size_t kMaxFunctionLines = 60;
 
@@ -311,6 +311,20 @@ TEST(Words, StayOut) {
     }
   }
   EXPECT_GT(num_files, 50U);
+}
+
+// A router is asked for by its key, never by a name in the code.
+TEST(Words, TheSequentialRouterIsNamedInItsFileAndAsItsKeysDefault) {
+  std::set<std::string> places;
+  for (const SourceFile& file : product_files()) {
+    for (const std::string& line : file.lines) {
+      if (line.find("\"sequential\"") != std::string::npos) {
+        places.insert(file.path.string());
+      }
+    }
+  }
+  EXPECT_EQ(places, (std::set<std::string>{"src/config/option_table.cpp",
+                                           "src/method/sequential_router.cpp"}));
 }
 
 // The readers above must see what they are meant to see.

@@ -8,6 +8,7 @@
 //                                   that a crash is an answer too: {"signal": N}; 14 after 20 s
 //   write KIND PATH VALUE           a file (KIND expert, buffer, text) or run folder (KIND run)
 //   read KIND PATH                  {"value"} of it
+//   spoil FROM TO FACT              a whole expert file of which one fact cannot be used
 //
 // What a value or step means for the content is fixed here, so that "right" can be told without a
 // second copy.
@@ -19,7 +20,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <iostream>
+#include <limits>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -46,7 +50,6 @@ void fill(TrainingState& state, std::int64_t step) {
   state.seed = 12345;
   state.step = step;
   state.num_updates = kNumUpdates;
-  state.slot = 0;
   for (std::size_t i = 0; i < state.parameters.size(); ++i) {
     state.parameters[i] = static_cast<float>(step) + static_cast<float>(i % 1024) / 1024;
     state.first_moment[i] = -state.parameters[i];
@@ -69,9 +72,8 @@ bool is_right(const TrainingState& found) {
   const TrainingState expected = state_of(found.step, found.parameters.size());
   return found.task == expected.task && found.identity.facts() == expected.identity.facts() &&
          found.seed == expected.seed && found.num_updates == expected.num_updates &&
-         found.slot == 0 && found.parameters == expected.parameters &&
-         found.first_moment == expected.first_moment &&
-         found.second_moment == expected.second_moment && found.gradient.empty() &&
+         found.parameters == expected.parameters && found.first_moment == expected.first_moment &&
+         found.second_moment == expected.second_moment &&
          found.skipped_updates == expected.skipped_updates && found.seconds == expected.seconds;
 }
 
@@ -127,16 +129,22 @@ baton::expert::ExpertState expert_of(std::int64_t value) {
   state.task = "qa";
   state.identity.set("value", std::to_string(value));
   state.lora_rank = 2;
+  state.lora_alpha = 4;
+  state.lora_target = {"q_proj"};
+  state.accept_token_id = 1;
+  state.pass_token_id = 2;
   state.steps = value;
-  state.arrays.push_back(
-      {"x.lora_A.weight", {2, 20'000}, std::vector<float>(40'000, static_cast<float>(value))});
+  state.arrays.push_back({baton::expert::peft_key(0, "q_proj", 'A'),
+                          {2, 20'000},
+                          std::vector<float>(40'000, static_cast<float>(value))});
+  state.arrays.push_back({baton::expert::peft_key(0, "q_proj", 'B'), {1, 2}, {0, 0}});
   return state;
 }
 
 baton::data::RehearsalBuffer buffer_of(std::int64_t value) {
   baton::data::RehearsalBuffer buffer;
   buffer.task = "qa";
-  buffer.num_task_rows = value;
+  buffer.num_task_rows = 500 + value;
   for (int i = 0; i < 500; ++i) {
     buffer.rows.push_back({std::to_string(i), {{"user", std::string(100, 'q')}}, {"a"}, ""});
   }
@@ -169,12 +177,45 @@ std::int64_t read(const std::string& kind, const std::string& path) {
                                                                                    : -1;
   }
   if (kind == "buffer") {
-    return baton::checkpoint::load_buffer(path).num_task_rows;
+    return baton::checkpoint::load_buffer(path).num_task_rows - 500;
   }
   if (kind == "text") {
     return std::stoll(baton::base::read_file(path, baton::base::ErrorKind::kModel));
   }
   return std::stoll(baton::run::RunFolder::load(path).record().config.at("value"));
+}
+
+// An expert file whose checksums are right and one of whose facts is not.
+void spoil(const std::string& from, const std::string& to, const std::string& fact) {
+  constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+  using State = baton::expert::ExpertState;
+  const std::map<std::string, std::function<void(State&)>> changes = {
+      {"nothing", [](State&) {}},
+      {"task_other", [](State& state) { state.task = "nobody"; }},
+      {"task_bytes", [](State& state) { state.task = "lo\xffud"; }},
+      {"lora_rank", [](State& state) { state.lora_rank = 3; }},
+      {"lora_alpha_nan", [](State& state) { state.lora_alpha = kNan; }},
+      {"lora_alpha_0", [](State& state) { state.lora_alpha = 0; }},
+      {"lora_alpha_large", [](State& state) { state.lora_alpha = 1e300; }},
+      {"lora_activation", [](State& state) { state.lora_activation = "sometimes"; }},
+      {"accept_token_id", [](State& state) { state.accept_token_id = 1'000'000; }},
+      {"pass_token_id", [](State& state) { state.pass_token_id = -5; }},
+      {"equal_tokens", [](State& state) { state.pass_token_id = state.accept_token_id; }},
+      {"threshold_nan", [](State& state) { state.accept_threshold = kNan; }},
+      {"threshold_infinite", [](State& state) { state.accept_threshold = 1 / 0.0; }},
+      {"no_arrays", [](State& state) { state.arrays.clear(); }},
+      {"nan_factor", [](State& state) { state.arrays[1].values[0] = static_cast<float>(kNan); }},
+      {"shape", [](State& state) {  // of another base: all layers alike
+         for (baton::expert::NamedArray& array : state.arrays) {
+           if (array.name.ends_with("q_proj.lora_A.weight")) {
+             array.shape[1] += 1;
+             array.values.resize(static_cast<std::size_t>(array.shape[0] * array.shape[1]));
+           }
+         }
+       }}};
+  State state = baton::checkpoint::load_expert(from);
+  changes.at(fact)(state);
+  baton::checkpoint::save_expert(to, state);
 }
 
 int run(const std::vector<std::string>& words) {
@@ -193,6 +234,8 @@ int run(const std::vector<std::string>& words) {
     std::cout << newest(words.at(1), size_at(2)).dump() << std::endl;
   } else if (mode == "serve") {
     return serve(words.at(1), size_at(2));
+  } else if (mode == "spoil") {
+    spoil(words.at(1), words.at(2), words.at(3));
   } else if (mode == "write") {
     write(words.at(1), words.at(2), std::stoll(words.at(3)));
   } else {

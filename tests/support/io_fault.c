@@ -5,11 +5,13 @@
 //   IO_FAULT_ERRNO   the error; 0 with a write: only half of the bytes are taken
 //   IO_FAULT_STICKY  1: all later calls of this kind fail as well
 //   IO_FAULT_SECONDS the calls take so much longer and do not fail
+//   IO_FAULT_KILL    1: the process dies of SIGKILL instead of the call
 // Each failure is a line on stderr that begins with "io_fault:".
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -43,6 +45,9 @@ static int fails(const char* call, const char* path) {
   }
   if (is_hit) {
     dprintf(STDERR_FILENO, "io_fault: %s %d of %s\n", call, count, path);
+    if (number_of("IO_FAULT_KILL") == 1) {
+      raise(SIGKILL);
+    }
   }
   return is_hit;
 }

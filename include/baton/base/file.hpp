@@ -11,13 +11,31 @@
 #include <string_view>
 
 #include "baton/base/error.hpp"
+#include "baton/base/handle.hpp"
 
 namespace baton::base {
+
+struct CloseFile {
+  void operator()(int descriptor) const noexcept;
+};
+using FileHandle = Handle<int, CloseFile, -1>;
+
+enum class Symlinks { kFollow, kRefuse };
+
+/// Opens an input file, every one of them: regular files only, for a pipe or a device would hang or
+/// harm. Missing, or something else: an error of `kind`; not readable: kStorage.
+FileHandle open_input(const std::filesystem::path& path,
+                      ErrorKind kind,
+                      Symlinks symlinks = Symlinks::kFollow);
 
 /// Reads a whole regular file. A missing file, or one above `max_bytes`, is an error of `kind`.
 std::string read_file(const std::filesystem::path& path,
                       ErrorKind kind,
                       std::uint64_t max_bytes = std::uint64_t{4} << 30);
+
+/// Git LFS leaves a few lines of text in place of a file that was not fetched: an error of `kind`
+/// that says so where `content` is such a text; else nothing.
+void refuse_git_lfs_pointer(std::string_view content, ErrorKind kind, const std::string& origin);
 
 /// Replaces `path` by `content` in one step.
 void write_file_atomically(const std::filesystem::path& path, std::string_view content);

@@ -18,8 +18,8 @@ inline constexpr std::int64_t kBufferFormatVersion = 1;
 /// Temporary name, close, sync, rename. kStorage; text that is not UTF-8 is kData.
 void save_buffer(const std::filesystem::path& path, const data::RehearsalBuffer& buffer);
 
-/// kModel, naming file and item, for anything damaged, of a newer format, or whose fingerprint does
-/// not fit.
-data::RehearsalBuffer load_buffer(const std::filesystem::path& path);
+/// kModel, naming file and item, for anything damaged, of a newer format, whose fingerprint does not
+/// fit, or that is of another task than `task` (empty: any).
+data::RehearsalBuffer load_buffer(const std::filesystem::path& path, const std::string& task = "");
 
 }  // namespace baton::checkpoint

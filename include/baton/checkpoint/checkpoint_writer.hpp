@@ -30,9 +30,8 @@ class CheckpointWriter {
   CheckpointWriter& operator=(const CheckpointWriter&) = delete;
 
   /// `fill` writes all of the state into the buffer it is given: its vectors have their sizes
-  /// already (`gradient` too; at slot 0 it is not looked at), the rest is left from an earlier
-  /// save. Returns false, and does nothing, while the save before is still being written. The error
-  /// of an earlier save is thrown here.
+  /// already, the rest is left from an earlier save. Returns false, and does nothing, while the save
+  /// before is still being written. The error of an earlier save is thrown here.
   bool save(const std::function<void(expert::TrainingState&)>& fill);
   /// Like save, but waits for the one before it, and returns when this one is durable. May be
   /// called by another thread than save's; the two take turns.

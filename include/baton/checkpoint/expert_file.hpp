@@ -8,34 +8,23 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <string>
-#include <vector>
 
+#include "baton/expert/check.hpp"
 #include "baton/expert/expert_state.hpp"
 
 namespace baton::checkpoint {
 
-inline constexpr std::int64_t kExpertFormatVersion = 1;
+/// Version 1 noted the template's name and the tokenizer's file only, not what they make of a
+/// prompt: it is refused.
+inline constexpr std::int64_t kExpertFormatVersion = 2;
 
 /// Temporary name, close, sync, rename: `path` is the old file or the whole new one. kStorage.
 void save_expert(const std::filesystem::path& path, const expert::ExpertState& state);
 
-/// kModel, naming file and item, for anything damaged, of a newer format, or whose fingerprint does
-/// not fit its identity. Whether the expert is the wanted one is the caller's question
-/// (expert::describe_differences).
-expert::ExpertState load_expert(const std::filesystem::path& path);
-
-struct ExpertFacts {
-  expert::ExpertState state;  // without arrays
-  std::int64_t format_version = 0;
-  std::string fingerprint;
-  std::string content_sha256;
-  std::vector<std::string> array_names;
-  std::vector<std::vector<std::int64_t>> array_shapes;
-  std::int64_t num_values = 0;  // of all arrays
-};
-
-/// The facts alone (checked as load_expert does), without reading the arrays.
-ExpertFacts read_expert_facts(const std::filesystem::path& path);
+/// kModel, naming file and item, for anything damaged, of a newer format, whose fingerprint does not
+/// fit its identity, or that cannot be used (expert::check_expert, which is given `expected`).
+/// Whether the expert is the wanted one is the caller's question (expert::describe_differences).
+expert::ExpertState load_expert(const std::filesystem::path& path,
+                                const expert::Expected& expected = {});
 
 }  // namespace baton::checkpoint

@@ -3,8 +3,7 @@
 // order, each file and the folder synced before the next begins: state.h5, manifest.json (size and
 // SHA-256 of each file, format, facts), COMPLETE (the SHA-256 of the manifest). It is built under a
 // temporary name and renamed before the marker is written; a folder without a valid marker does not
-// count. State inside an accumulation is step-00000012-slot-00003. Names alone say what is newer,
-// no times. One process writes, any reads.
+// count. Names alone say what is newer, no times. One process writes, any reads.
 
 #include <cstdint>
 #include <filesystem>
@@ -16,7 +15,7 @@
 
 namespace baton::checkpoint {
 
-inline constexpr std::int64_t kTrainingStateFormatVersion = 1;
+inline constexpr std::int64_t kTrainingStateFormatVersion = 2;
 inline constexpr int kGenerationsKept = 2;
 
 /// Writes one generation and then removes what is older than the newest kGenerationsKept valid ones
@@ -32,8 +31,8 @@ struct NewestGeneration {
   std::vector<std::string> passed_over;  // newer ones that are not valid: a line each, with why
 };
 
-/// The newest valid generation. One of a newer format than this program's: kModel, in words, for it
-/// is not damage.
+/// The newest valid generation; one of an older format is passed over. One of a newer format than
+/// this program's: kModel, in words, for it is not damage.
 NewestGeneration load_newest_generation(const std::filesystem::path& folder);
 
 /// The facts of the newest valid generation without its arrays (manifest.json alone is read): its

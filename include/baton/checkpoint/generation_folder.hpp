@@ -17,15 +17,13 @@ namespace baton::checkpoint {
 inline constexpr const char* kManifestFile = "manifest.json";
 inline constexpr const char* kMarkerFile = "COMPLETE";
 
-/// Something that has the name of a generation: "step-00000012", or "step-00000012-slot-00003"
-/// inside the accumulation after that update.
+/// Something that has the name of a generation: "step-00000012".
 struct GenerationPath {
   std::filesystem::path path;
   std::int64_t step = 0;
-  std::int64_t slot = 0;
 };
 
-std::string generation_name(std::int64_t step, std::int64_t slot);
+std::string generation_name(std::int64_t step);
 
 struct FolderContent {
   std::vector<GenerationPath> generations;       // newest first, whole or not
@@ -40,7 +38,6 @@ struct Manifest {
   std::string task;
   expert::Identity identity;
   std::int64_t step = 0;
-  std::int64_t slot = 0;
   std::int64_t num_updates = 0;
   std::int64_t num_parameters = 0;
   std::uint64_t state_size = 0;  // of state.h5

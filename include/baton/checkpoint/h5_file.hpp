@@ -32,8 +32,8 @@ class H5File {
   /// one step.
   static H5File create(const std::filesystem::path& path);
 
-  /// Read-only. A file that is cut short, is no HDF5 file of this format version or is damaged:
-  /// kModel.
+  /// Read-only. A file that is cut short, is no HDF5 file of this format version or is damaged, or
+  /// that holds a soft or external link at any level: kModel.
   static H5File open(const std::filesystem::path& path);
 
   H5File(H5File&&) noexcept;
@@ -70,7 +70,6 @@ class H5File {
 
   // Reading. Anything missing, of another type, or damaged is a kModel error that names file and
   // item.
-  bool has_attribute(const std::string& name) const;
   std::string text(const std::string& name) const;
   std::vector<std::string> texts(const std::string& name) const;
   std::int64_t integer(const std::string& name) const;
@@ -79,9 +78,7 @@ class H5File {
   double real(const std::string& name) const;
   std::vector<double> reals(const std::string& name) const;
 
-  bool has_link(const std::string& name) const;
-  /// The names in a group ("" is the root) in the order they were made; any link that is not a hard
-  /// one is refused.
+  /// The names in a group ("" is the root) in the order they were made.
   std::vector<std::string> names_in(const std::string& group) const;
   /// Type and declared shape, checked: allowed layout, and no more data declared than the file has
   /// bytes.

@@ -1,7 +1,7 @@
 #pragma once
 // state.h5 of a generation: the vectors of a TrainingState as one flat dataset a kind
-// ("parameters", "first_moment", "second_moment", "gradient" inside an accumulation,
-// "skipped_updates"), its facts as attributes of the root. The same state gives the same bytes.
+// ("parameters", "first_moment", "second_moment", "skipped_updates"), its facts as attributes of the
+// root. The same state gives the same bytes.
 
 #include <filesystem>
 

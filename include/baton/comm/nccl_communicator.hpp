@@ -12,8 +12,8 @@ namespace baton::comm {
 
 struct NcclOptions {
   int device_index = 0;                // GPU of this rank
-  double timeout_seconds = 600;        // for one operation
-  double first_timeout_seconds = 900;  // for forming the group and its first operation
+  double timeout_seconds = 600;        // for one operation; 0: without a limit
+  double first_timeout_seconds = 900;  // for forming the group and its first operation; 0: none
   /// The cudaStream_t on which buffers are filled and read; null is the default stream. An
   /// operation starts after what is queued there, and what is queued there later starts after the
   /// operation.

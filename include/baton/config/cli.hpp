@@ -37,6 +37,7 @@ struct Command {
   std::filesystem::path out;                       // export
   std::string expert;                              // export: the task's name
   std::vector<std::string> replace;                // train: experts to train anew
+  bool shows_all_keys = false;                     // train: the whole config at start
   std::vector<Override> overrides;                 // train, plan, eval, ask
   bool as_json = false;                            // ask, inspect, doctor
   bool reads_jsonl = false;                        // ask

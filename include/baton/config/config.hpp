@@ -29,8 +29,10 @@ struct DataConfig {
   std::int64_t max_new_tokens = 0;     // tokens of an answer
   std::int64_t max_train_samples = 0;  // rows a task, from the start of its file; 0 = all
   std::int64_t max_eval_samples = 0;   // rows a task, from the start of its file; 0 = all
-  std::vector<std::string> general;  // tasks whose rows are negatives of every expert; may be empty
-  std::int64_t general_samples = 0;  // rows taken of them in all; 0 = all
+  std::vector<std::string>
+      general;  // tasks whose rows are negatives of every expert, or "builtin";
+                // may be empty ("none")
+  std::int64_t general_samples = 0;  // rows of them that every expert trains on; 0 = all
 };
 
 /// When an expert answers: margin > value, or a threshold of its own found at the end of its
@@ -41,15 +43,20 @@ struct AcceptThreshold {
 };
 
 struct MethodConfig {
-  std::string method;            // "see"
-  double negative_ratio = 0;     // rows of every earlier task, as a share of that task's rows; >= 0
-  double buffer_ratio = 0;       // share of a task's rows kept as its rehearsal buffer; (0, 1]
-  std::string buffer_selection;  // "random"
-  std::string accept_indicator;  // a word of one token, or "id:N"
-  std::string pass_indicator;    // the same; another one
+  std::string method;         // "see"
+  std::string router;         // who answers a query: a name that method::make_router knows
+  double negative_ratio = 0;  // rows of every earlier task, as a share of that task's rows; >= 0
+  std::int64_t negative_floor = 0;  // at least so many rows of it, as far as its buffer has them
+  double buffer_ratio = 0;          // share of a task's rows kept as its rehearsal buffer; (0, 1]
+  std::int64_t buffer_floor = 0;    // at least so many rows, as far as the task has them
+  std::string buffer_selection;     // "random"
+  std::string accept_indicator;     // a word of one token, or "id:N"
+  std::string pass_indicator;       // the same; another one
   AcceptThreshold accept_threshold;
-  double calibration_ratio = 0;      // share of rows held out for accept_threshold = auto
-  double indicator_loss_weight = 0;  // weight of the indicator among the target tokens; > 0
+  double calibration_ratio = 0;             // share of rows held out for accept_threshold = auto
+  std::int64_t calibration_batch_size = 0;  // prompts read together for their margins
+  double indicator_loss_weight = 0;         // weight of the indicator among the target tokens; > 0
+  bool indicator_balance = true;  // own and foreign rows weigh alike in the indicators' loss
 };
 
 struct LoraConfig {
@@ -162,7 +169,8 @@ std::vector<std::string> identity_keys();
 /// (calibration_ratio with a fixed threshold, general_samples without general tasks).
 std::map<std::string, std::string> identity_facts(const Config& config);
 
-/// resolved() as a table for the start of a run, in the order of the option table.
-std::string describe(const Config& config);
+/// What is said of the config at the start of a run, in the order of the option table: the keys
+/// that differ from the defaults, or all of them.
+std::string describe(const Config& config, bool shows_all);
 
 }  // namespace baton::config

@@ -10,21 +10,12 @@
 #include <string>
 #include <vector>
 
+#include "baton/weights/decoder_config.hpp"
+
 namespace baton::coordinator {
 
-struct ModelSizes {
-  std::int64_t vocab_size = 0;           // V
-  std::int64_t hidden_size = 0;          // D
-  std::int64_t intermediate_size = 0;    // F
-  std::int64_t num_layers = 0;           // L
-  std::int64_t num_heads = 0;            // H
-  std::int64_t num_key_value_heads = 0;  // K
-  std::int64_t head_dim = 0;             // E
-  std::int64_t num_parameters = 0;       // tied head counted once
-};
-
 struct MemoryRequest {
-  ModelSizes model;
+  weights::DecoderConfig model;
   int compute_bytes = 4;            // of a weight and an activation: 4 (float32) or 2 (bfloat16)
   bool weights_are_mapped = false;  // used as stored: one copy for all ranks of a machine
   int ranks_on_node = 1;
@@ -56,7 +47,7 @@ struct MemoryEstimate {
 
 /// Numbers of one adapter: sum over its targets and layers of R * (inputs + outputs). An unknown
 /// target is a kUsage error.
-std::uint64_t lora_parameters(const ModelSizes& model,
+std::uint64_t lora_parameters(const weights::DecoderConfig& model,
                               int lora_rank,
                               const std::vector<std::string>& targets);
 

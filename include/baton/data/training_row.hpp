@@ -17,6 +17,7 @@ struct SelectedRow {
   Example example;
   RowRole role = RowRole::kPositive;
   std::string task;
+  int fold = 0;  // 0 or 1: which half of its list it is in
 };
 
 struct TrainingRow {
@@ -24,8 +25,10 @@ struct TrainingRow {
       tokens;                      // prompt, then target; target = indicator [answer] end-of-answer
   std::int64_t prompt_length = 0;  // tokens [0, prompt_length) carry no loss
   RowRole role = RowRole::kPositive;
-  std::string task;            // the task the row was taken from ("" for general rows)
-  std::int64_t row_index = 0;  // position in the expert's reconstructed training set: keys dropout
+  std::string task;             // the task the row was taken from ("" for general rows)
+  std::int64_t row_index = 0;   // position in the expert's reconstructed training set: keys dropout
+  double indicator_weight = 1;  // of its first target token, among the indicators of the set
+  int fold = 0;
 
   std::int64_t num_target_tokens() const {
     return static_cast<std::int64_t>(tokens.size()) - prompt_length;

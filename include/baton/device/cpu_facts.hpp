@@ -5,8 +5,10 @@
 
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace baton::device {
 
@@ -26,10 +28,15 @@ int usable_cores();
 
 /// AVX512-BF16 or AMX-BF16: bf16 matrix products are then several times faster than fp32.
 bool has_fast_bf16();
+/// The same of a CPU with these extensions, in words with blanks or "+" between them.
+bool has_fast_bf16(std::string_view instruction_set);
 
-/// The names we care about, in a fixed order and joined by "+", from the "flags" line of
-/// /proc/cpuinfo.
-std::string instruction_set_from_flags(std::string_view flags);
+/// The vector extensions that can change floating-point results, by the kernel's names and in a
+/// fixed order, from the text of a /proc/cpuinfo.
+std::vector<std::string> cpu_extensions(std::string_view cpuinfo);
+
+/// Those that decide about speed, joined by "+", as they are shown to people.
+std::string short_instruction_set(std::span<const std::string> extensions);
 
 /// The tightest CPU quota in cores of the groups named by `membership` (the text of
 /// /proc/self/cgroup) under `root` (/sys/fs/cgroup), version 1 or 2; nothing where none is set.

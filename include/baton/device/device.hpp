@@ -4,7 +4,11 @@
 // one source file.
 
 #include <cstdint>
+#include <filesystem>
+#include <optional>
 #include <string>
+
+#include "baton/base/error.hpp"
 
 namespace baton::device {
 
@@ -47,6 +51,24 @@ Device choose_device(int local_rank, int local_size = 0);
 
 /// The CPU, whatever GPUs there are.
 Device cpu_device();
+
+/// What is wrong where a GPU was chosen that LibTorch does not see (its CUDA part is missing, or
+/// the driver is too old for it); nothing where it sees it or the CPU was chosen.
+std::optional<base::Error> library_problem(const Device& device, bool library_sees_gpu);
+
+/// The version of the machine's NVIDIA driver as its kernel module states it in `folder`; empty
+/// where there is none.
+std::string driver_version(const std::filesystem::path& folder = "/proc/driver/nvidia");
+
+/// What is said where no GPU can be used. Pure.
+struct GpuAbsence {
+  std::string driver_version;  // as the kernel module states it; may be empty
+  bool is_driver_missing = false;
+  bool is_driver_old = false;
+  std::string cuda_error;    // what the CUDA runtime says; empty: it counts zero GPUs
+  std::string cuda_version;  // of the runtime, "13.0"
+};
+std::string absence_text(const GpuAbsence& absence);
 
 /// Whether GPU code is part of this build.
 bool cuda_compiled_in() noexcept;

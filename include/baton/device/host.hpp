@@ -6,6 +6,7 @@
 
 namespace baton::device {
 
+/// "localhost" where the machine has no name.
 std::string host_name();
 
 /// The time now, e.g. "2026-01-31T12:00:00Z".

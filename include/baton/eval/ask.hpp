@@ -1,20 +1,21 @@
 #pragma once
-// One prompt through the chain: who answers, what, and what every asked expert said. Used by `baton
-// ask`.
+// Questions through a chain: a router decides who is asked and who answers. Used by `baton ask`, one
+// question or many at a time.
 
 #include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "baton/eval/expert_panel.hpp"
+#include "baton/eval/answering.hpp"
 
 namespace baton::eval {
 
 struct Question {
-  std::string text;       // as the user gave it; only shown again
-  Prompt prompt;          // its ids, template included
-  std::string true_task;  // for the oracle router; empty when unknown
+  std::string text;                 // as the user gave it; only shown again
+  Prompt prompt;                    // its ids, template included
+  std::string true_task = {};       // for a router that needs it; empty when unknown
+  std::string name = "the prompt";  // what errors call it
 };
 
 struct AskedExpert {
@@ -32,18 +33,17 @@ struct AskResult {
   std::int64_t new_tokens = 0;  // chosen, the end-of-answer token included, the indicator not
 };
 
-/// The model and what belongs to it.
-struct Answering {
-  const model::Decoder& model;
-  const tokenizer::Tokenizer& tokenizer;
-  DecodeOptions base_decoding;  // max_new_tokens and stop_ids; nothing forced or banned
-};
-
-/// Routes and answers. Without experts the base answers. A prompt of no tokens: kUsage.
-AskResult ask(const Answering& answering,
-              std::span<const ChainExpert> experts,
-              const method::Router& router,
-              const Question& question);
+/// Routes and answers, results in the order of the questions. Without experts the base answers. A
+/// prompt of no tokens: kUsage.
+///
+/// Expert after expert, as the router wants: all that wait for it are read in batches of similar
+/// length; those it answers are decoded from the cache they have, in full batches; what it passes on
+/// leaves its cache at once. So the caches hold two batches at most, however many the questions and
+/// the experts.
+std::vector<AskResult> ask(const Answering& answering,
+                           std::span<const ChainExpert> experts,
+                           const method::Router& router,
+                           std::span<const Question> questions);
 
 /// One line of JSON: prompt, answer, route, expert (a name or null), asked, prompt_tokens,
 /// new_tokens.

@@ -1,13 +1,14 @@
 #pragma once
 // The score matrix of a chain in one pass over the queries. Every query is read by every expert and
-// by the base; an expert decodes where it accepts (then it answers at the stage it is the newest
-// of) and where the task is its own (the oracle); the base decodes every query. All stages follow
-// from these records.
+// by the base; an expert decodes where it can come to answer at some stage (the router says so) and
+// where the task is its own (the oracle); the base decodes every query. All stages follow from these
+// records.
 //
 // Three steps, so that chunks can be handed to whoever is free and a half-finished evaluation can
 // go on: plan_chunks (pure), evaluate_chunk (may throw, communicates nothing), assemble and
-// summarise (pure). Batches are formed over all queries and never change with who computes them, so
-// the records have the same bits for any number of workers.
+// summarise (pure). A chunk is one answerer's: an expert decodes few rows of each batch it reads, so
+// it gathers them over all batches of its chunk. Batches are formed over all queries and chunks
+// never change with who computes them, so the records have the same bits for any number of workers.
 
 #include <cstdint>
 #include <functional>
@@ -16,8 +17,7 @@
 #include <string>
 #include <vector>
 
-#include "baton/eval/ask.hpp"
-#include "baton/eval/expert_panel.hpp"
+#include "baton/eval/answering.hpp"
 #include "baton/metrics/score_matrix.hpp"
 
 namespace baton::eval {
@@ -26,6 +26,7 @@ struct EvalQuery {
   std::string id;
   Prompt prompt;
   std::vector<std::string> references;
+  std::string text = {};  // the prompt as people read it
 };
 
 struct EvalTask {
@@ -38,6 +39,7 @@ struct EvalTask {
 struct EvaluationInput {
   std::vector<EvalTask> tasks;
   std::vector<ChainExpert> experts;
+  const method::Router* router = nullptr;  // must outlive it
 };
 
 struct QueryPlace {
@@ -45,16 +47,21 @@ struct QueryPlace {
   std::size_t query = 0;
 };
 
-/// What one worker computes at a time: whole batches.
+/// What one worker computes at a time: whole batches, by one answerer.
 struct EvaluationChunk {
+  int answerer = method::kBase;  // expert index or kBase
   std::vector<std::vector<QueryPlace>> batches;
-  double cost = 0;  // tokens read and, at most, decoded
+  double cost = 0;  // tokens read and, as far as is known, decoded
+
+  std::size_t num_queries() const;
 };
 
-/// One answer to one query.
-struct Answer {
-  std::string text;             // answer_text(): stripped, without special tokens
-  std::int64_t new_tokens = 0;  // chosen, the end-of-answer token included
+/// What one answerer made of one query.
+struct Reply {
+  std::int64_t task_index = 0;
+  std::int64_t query_index = 0;       // within its task
+  double margin = 0;                  // of an expert only
+  std::optional<Answer> answer = {};  // none where an expert did not decode
 };
 
 /// All that one query's pass gave.
@@ -72,36 +79,39 @@ struct RankTimings {
   double prefill_seconds = 0;
   double decode_seconds = 0;
   double total_seconds = 0;
-  std::int64_t num_batches = 0;
+  std::int64_t num_batches = 0;         // read, by one answerer each
+  std::int64_t num_decode_batches = 0;  // decoded
 };
 
 struct ChunkResult {
-  std::vector<QueryRecord> records;
+  int answerer = method::kBase;
+  std::vector<Reply> replies;
   RankTimings timings;
 };
 
-/// Cuts the queries into batches of similar length and these into at most `max_chunks` chunks, the
-/// same for any number of workers. A task without queries, a prompt of no tokens: kData; a task
-/// named "base": kUsage.
+/// Cuts the queries into batches of similar length and these, for each answerer, into chunks: as many
+/// batches as give an expert about two full batches to decode, more where there would be over
+/// `max_chunks` chunks (but one an answerer at least). The same for any number of workers. A task
+/// without queries, a prompt of no tokens: kData; a task named "base": kUsage.
 std::vector<EvaluationChunk> plan_chunks(const EvaluationInput& input,
                                          std::int64_t eval_batch_size,
                                          std::int64_t max_new_tokens,
                                          std::size_t max_chunks = 4096);
 
-/// One chunk. `should_stop`, asked between two experts of a batch, ends it with kStopped; it may be
-/// empty. Margins that are not finite: kNonFinite.
+/// One chunk. `should_stop`, asked between two batches, ends it with kStopped; it may be empty.
+/// Margins that are not finite: kNonFinite.
 ChunkResult evaluate_chunk(const Answering& answering,
                            const EvaluationInput& input,
                            const EvaluationChunk& chunk,
                            const std::function<bool()>& should_stop = {});
 
-/// A chunk's records as bytes and back, every double with its bits. Bytes that are no such result:
+/// A chunk's replies as bytes and back, every double with its bits. Bytes that are no such result:
 /// kModel, naming `origin`.
 std::string to_bytes(const ChunkResult& result);
 ChunkResult chunk_result_from(const std::string& bytes, const std::string& origin);
 
-/// The records of all chunks by task and query. A query without a record or with two is an
-/// assertion.
+/// The records of all chunks by task and query. A query without an answerer's reply or with two is
+/// an assertion.
 std::vector<QueryRecord> assemble(const EvaluationInput& input, std::vector<ChunkResult> parts);
 
 /// A record with its scores and the answerer of every stage.
@@ -109,7 +119,7 @@ struct ScoredRecord {
   QueryRecord record;
   double base_score = 0;
   std::vector<std::optional<double>> scores;  // [T]
-  std::vector<int> answered_by;  // [T + 1]; expert index or route::kBase, stage 0 first
+  std::vector<int> answered_by;  // [T + 1]; expert index or method::kBase, stage 0 first
 };
 
 /// What asking the chain costs, at the last stage; counts over all queries.
@@ -126,6 +136,7 @@ struct ChainCost {
 
 struct EvaluationResult {
   std::string metric;
+  std::string router;
   metrics::ScoreMatrix matrix;
   std::vector<double> oracle = {};  // [T]
   std::vector<double> base = {};    // [T]
@@ -141,7 +152,7 @@ struct EvaluationResult {
 };
 
 /// Scores every answer once (metric by name: metrics::make_metric), recomputes each stage's
-/// decisions with the sequential router over the recorded margins, and averages.
+/// decisions with the input's router over the recorded margins, and averages.
 EvaluationResult summarise(const EvaluationInput& input,
                            std::span<const QueryRecord> records,
                            const std::string& metric);

@@ -1,6 +1,6 @@
 #pragma once
-// Prompts into the key/value cache, and greedy decoding from it, batched. Used by the panel, the
-// evaluator and the calibration. Knows neither experts' names nor text. Everything runs without
+// Prompts into the key/value cache, and greedy decoding from it, batched. Used by asking,
+// the evaluation and the calibration. Knows neither experts' names nor text. Everything runs without
 // autograd.
 //
 // Positions: a target is `accept` answer end-of-answer, so position 0 is the indicator. An expert's
@@ -28,6 +28,8 @@ struct Prefill {
 
   /// Copies of these rows, in this order.
   Prefill select_rows(const std::vector<std::int64_t>& rows) const;
+  /// The rows of all parts (at least one), in this order.
+  static Prefill join(std::vector<Prefill> parts);
 };
 
 /// Reads the prompts (none empty) with `adapters` (null: the base alone). `spare`: tokens the cache

@@ -10,13 +10,17 @@
 
 namespace baton::eval {
 
-/// logit(accept) - logit(pass) in fp32 for each prompt, in the order given. Prompts (none empty)
-/// are read in batches of at most `batch_size` rows of similar length, which depend on nothing but
-/// the prompts. A margin that is not a finite number: kNonFinite.
+/// Which prompts are read together: indices of at most `batch_size` prompts (none empty) of similar
+/// length. They depend on nothing but the prompts, so neither do the bits of the margins.
+std::vector<std::vector<std::size_t>> margin_batches(std::span<const Prompt> prompts,
+                                                     std::int64_t batch_size);
+
+/// logit(accept) - logit(pass) in fp32 for each prompt of `batch`, in its order. A margin that is
+/// not a finite number: kNonFinite.
 std::vector<double> margins(const model::Decoder& model,
                             const model::Adapter& adapter,
                             std::span<const Prompt> prompts,
-                            const data::Indicators& indicators,
-                            std::int64_t batch_size);
+                            std::span<const std::size_t> batch,
+                            const data::Indicators& indicators);
 
 }  // namespace baton::eval

@@ -1,6 +1,6 @@
 #pragma once
-// A run's experts before they are trained: what every rank knows of each task, the identity of each
-// expert, and the rows of the one that a group has in hand. Only facts of all tasks are kept; rows
+// A run's experts before they are trained: what every rank knows of each task, and the rows
+// of the expert that a group has in hand. Only facts of all tasks are kept; rows
 // lie on disk until their expert's turn, so that a rank holds those of one expert. Nothing here
 // knows a communicator.
 
@@ -13,7 +13,6 @@
 #include "baton/data/row_encoder.hpp"
 #include "baton/data/training_row.hpp"
 #include "baton/experiment/workspace.hpp"
-#include "baton/expert/expert_state.hpp"
 #include "baton/method/see_rows.hpp"
 
 namespace baton::experiment {
@@ -34,8 +33,9 @@ struct TaskFacts {
   std::string name;
   std::string rows_fingerprint;  // "": the files are gone, buffer and expert are there
   std::string buffer_fingerprint;
-  RowSums own;        // as positives of its expert
-  RowSums negatives;  // that it gives each later expert
+  RowSums own;              // as positives of its expert
+  RowSums negatives;        // that it gives each later expert
+  bool cross_fits = false;  // see method::Reconstruction
 };
 
 /// All that is common to a run's experts; the same on every rank.
@@ -49,27 +49,22 @@ struct RunFacts {
   RowSums sums_of(std::size_t index) const;
 };
 
-/// The general rows of the config: train rows of its `general` tasks, or a sample of them.
+/// The general rows of the config: a sample of the rows that come with Baton or of the train rows of
+/// its `general` tasks; with accept_threshold = auto some more than are trained on.
 std::vector<data::Example> read_general_rows(const config::Config& config);
 
 /// What the config says of draws and held-out rows.
+method::BufferSize buffer_size(const config::Config& config);
 method::ReconstructionOptions reconstruction_options(const config::Config& config);
-
 /// The encoder of a run's training rows. kUsage when the longest prompt that data.cutoff_len allows
 /// and the longest answer do not fit into the model's positions together.
 data::RowEncoder make_row_encoder(const config::Config& config,
                                   const Workspace& workspace,
-                                  const weights::LlamaConfig& sizes);
-
-/// What determines expert `index`: config, base, tokenizer, template, indicators, its rows, the
-/// buffers before it. Without train rows the fact "task_rows" is left out.
-expert::Identity identity_of(const config::Config& config,
-                             const Workspace& workspace,
-                             const RunFacts& run,
-                             std::size_t index);
+                                  const weights::DecoderConfig& sizes);
 
 /// The text rows of one expert; general rows are common to all.
 struct ExpertRows {
+  std::size_t task_index = 0;
   std::string task;
   std::vector<data::Example> own;
   std::vector<data::RehearsalBuffer> earlier;  // by task
@@ -77,8 +72,10 @@ struct ExpertRows {
 
 /// One expert's encoded rows, ready for a trainer.
 struct PreparedExpert {
+  std::size_t task_index = 0;
   std::vector<data::TrainingRow> training;
   std::vector<data::TrainingRow> held_out;
+  bool cross_fits = false;  // see method::Reconstruction
   std::int64_t num_positive = 0;
   std::int64_t num_negative = 0;
   std::vector<std::string> warnings;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "baton/comm/communicator.hpp"
@@ -12,6 +13,8 @@
 #include "baton/experiment/fault_injection.hpp"
 #include "baton/experiment/workspace.hpp"
 #include "baton/expert/expert_state.hpp"
+#include "baton/method/calibration.hpp"
+#include "baton/run/run_paths.hpp"
 #include "baton/work/heartbeat.hpp"
 #include "baton/work/stop_watcher.hpp"
 
@@ -22,9 +25,17 @@ struct ExpertJob {
   const Workspace& workspace;
   const PreparedExpert& prepared;
   expert::Identity identity;
-  std::filesystem::path expert_path;
-  std::filesystem::path log_path;
-  std::filesystem::path checkpoint_folder;  // of this expert's generations
+  const run::RunPaths& paths;
+
+  std::filesystem::path expert_path() const {
+    return paths.path_of(paths.expert_file(prepared.task_index));
+  }
+  std::filesystem::path log_path() const {
+    return paths.path_of(paths.log_file(prepared.task_index));
+  }
+  std::filesystem::path checkpoint_folder() const {
+    return paths.path_of(paths.checkpoint_folder(prepared.task_index));
+  }
 };
 
 /// What the loop tells after each update.
@@ -41,6 +52,7 @@ struct ExpertOutcome {
   double last_loss = 0;
   double seconds = 0;  // of training, earlier attempts included
   double threshold = 0;
+  std::optional<method::Calibration> calibration;  // with accept_threshold = auto
 };
 
 /// What the loop needs from around it.

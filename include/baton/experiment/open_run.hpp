@@ -16,6 +16,7 @@ namespace baton::experiment {
 
 struct LoadedExperts {
   std::vector<expert::ExpertState> states;  // without arrays; oldest first
+  std::vector<std::string> digests;         // SHA-256 of each one's file
   std::vector<model::Adapter> adapters;
   std::vector<eval::ChainExpert> chain;  // points into adapters
 };
@@ -26,8 +27,11 @@ config::Config config_of_run(const run::RunFolder& folder,
                              config::Purpose purpose);
 
 /// Every expert of the run, verified; `folder`'s missing experts are a kUsage error that says what
-/// to run. An expert of another base model: kModel.
-LoadedExperts load_experts(const run::RunFolder& folder, const Workspace& workspace);
+/// to run. An expert that was trained with another base, tokenizer, template or settings than
+/// `config` and its workspace have: kModel, listing each difference.
+LoadedExperts load_experts(const run::RunFolder& folder,
+                           const config::Config& config,
+                           const Workspace& workspace);
 
 eval::Answering answering_of(const Workspace& workspace, const config::Config& config);
 

@@ -1,7 +1,8 @@
 #pragma once
 // Chunks of an evaluation that are done, on disk until all are:
 // RUN/eval/partial/<fingerprint>/chunk-00012. An evaluation that was cut off goes on from them; one
-// of other experts, queries or settings has another fingerprint.
+// of other experts (their files' SHA-256 and thresholds), queries or settings has another
+// fingerprint.
 
 #include <filesystem>
 #include <optional>

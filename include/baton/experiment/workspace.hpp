@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "baton/config/config.hpp"
 #include "baton/data/row_encoder.hpp"
@@ -17,9 +18,10 @@ namespace baton::experiment {
 
 struct Workspace {
   device::Device device;
-  std::string dtype;         // "float32" | "bfloat16", never "auto"
-  std::string dtype_reason;  // why, for the log
-  std::unique_ptr<model::Decoder> model;
+  std::string dtype;                      // "float32" | "bfloat16", never "auto"
+  std::unique_ptr<model::Decoder> model;  // nothing in a workspace that computes nothing
+  std::string base_fingerprint;
+  std::vector<std::int64_t> base_eos_ids;  // of the model's own configs
   std::unique_ptr<tokenizer::Tokenizer> tokenizer;
   std::unique_ptr<tokenizer::PromptTemplate> prompt_template;
   data::Indicators indicators;
@@ -32,14 +34,19 @@ struct Workspace {
 /// least 1. Sets LibTorch's pools and warns when all ranks together have more threads than cores.
 int set_threads(const config::ClusterConfig& cluster, int local_rank, int local_size);
 
-/// Loads everything. Indicators that are two tokens, equal, or too close to tell apart: kUsage.
-Workspace open_workspace(const config::Config& config, int local_rank, int local_size = 1);
+/// Loads everything but the indicators, which only training needs: an expert has its own. "auto" is
+/// what this process alone computes fast; a run's config says the type that its world chose.
+Workspace open_workspace(const config::Config& config, const device::Device& device);
 
-/// Tokenizer and template alone, for commands that load no weights.
+/// Everything but a model, a device and a dtype: for commands that compute nothing but must know
+/// whether an expert belongs to the model folder. Reads every weight once.
+Workspace open_workspace_without_model(const config::Config& config);
+
+/// Tokenizer and template alone.
 void open_text_parts(const config::Config& config, Workspace& workspace);
 
-/// The ids of the two indicators, checked as far as the tokenizer can.
-data::Indicators resolve_indicators(const config::MethodConfig& method,
-                                    const tokenizer::Tokenizer& tokenizer);
+/// The indicators of the config, for training. Words of two tokens, equal ones, and with a model
+/// ones too close to tell apart: kUsage.
+void find_indicators(const config::MethodConfig& method, Workspace& workspace);
 
 }  // namespace baton::experiment

@@ -13,16 +13,13 @@ namespace baton::expert {
 
 struct TrainingState {
   std::string task;
-  Identity identity;             // of the expert that it will become
-  std::uint64_t seed = 0;        // of the expert: order of rows and dropout
-  std::int64_t step = 0;         // updates made
-  std::int64_t num_updates = 0;  // of the whole training
-  std::int64_t slot = 0;  // micro-batch slots of update `step` in `gradient`: 0 between updates
-  std::vector<float> parameters;     // [P] all factors in the order of the expert's arrays
-  std::vector<float> first_moment;   // [P]
-  std::vector<float> second_moment;  // [P]
-  std::vector<float>
-      gradient;  // [P + 1] sum over the first `slot` slots and their loss; empty when slot is 0
+  Identity identity;                          // of the expert that it will become
+  std::uint64_t seed = 0;                     // of the expert: order of rows and dropout
+  std::int64_t step = 0;                      // updates made
+  std::int64_t num_updates = 0;               // of the whole training
+  std::vector<float> parameters;              // [P] all factors in the order of the expert's arrays
+  std::vector<float> first_moment;            // [P]
+  std::vector<float> second_moment;           // [P]
   std::vector<std::int64_t> skipped_updates;  // left out because they were not finite
   double first_loss = 0;
   double last_loss = 0;

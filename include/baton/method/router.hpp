@@ -1,9 +1,13 @@
 #pragma once
-// Who answers a query. A router sees the query and a panel of experts it may ask, and answers an
-// ordered list of answerers with weights (one answerer for the sequential ensemble and the oracle).
-// Routers are equals: make_router is the explicit list. Nothing here knows a model.
+// Who answers a query. A router sees the query and the panel (the experts, and what those said that
+// were asked so far) and says whom to ask next, or who answers. It runs no model: whoever drives it
+// does the asking (eval::ask on a model, eval::summarise from a file), so one router serves one
+// question, a batch of them and recorded margins. Routers are equals; one more is a file in
+// src/method and a line in router.cpp.
 
+#include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -16,20 +20,21 @@ struct Query {
   std::string true_task;  // empty when unknown
 };
 
-/// The experts a router may ask, oldest first. Asking may run a model.
-class ExpertPanel {
- public:
-  virtual ~ExpertPanel() = default;
-  virtual int size() const = 0;
-  virtual const std::string& name(int expert) const = 0;
-  virtual double threshold(int expert) const = 0;
-  /// logit(accept) - logit(pass) of this expert for the query at hand, in fp32.
-  virtual double margin(int expert) = 0;
+/// An expert as a router knows it.
+struct PanelExpert {
+  std::string name;
+  double threshold = 0;
 };
 
 struct Asked {
   int expert = kBase;
-  double margin = 0;
+  double margin = 0;  // logit(accept) - logit(pass) of the query, in fp32; finite
+};
+
+/// What is known for one query.
+struct Panel {
+  std::span<const PanelExpert> experts;  // oldest first
+  std::span<const Asked> asked = {};     // in the order asked
 };
 
 struct Answerer {
@@ -37,21 +42,38 @@ struct Answerer {
   double weight = 1.0;
 };
 
-struct Route {
-  std::vector<Answerer> answerers;  // never empty
-  std::vector<Asked> asked;         // in the order asked
+/// One of the two lists is empty.
+struct Decision {
+  std::vector<int> ask = {};             // experts to ask now, none of them asked before
+  std::vector<Answerer> answerers = {};  // who answers
 };
 
 class Router {
  public:
   virtual ~Router() = default;
   virtual const std::string& name() const = 0;
-  virtual Route route(const Query& query, ExpertPanel& panel) const = 0;
+  /// Called first with nobody asked, then each time all that it wanted asked have been.
+  virtual Decision decide(const Query& query, const Panel& panel) const = 0;
+  /// Whether this expert can come to answer the query at some stage of the chain, as far as its own
+  /// margin tells: an evaluation decodes no other answers.
+  virtual bool may_answer(const Query& query, const PanelExpert& expert, double margin) const = 0;
+  /// Whether it needs Query::true_task, which only an evaluation knows.
+  virtual bool needs_true_task() const { return false; }
 };
 
-/// "sequential": newest first, the first expert with margin > threshold answers, else the base.
-/// "oracle": the expert of the true task without asking, else the base. Unknown names: kUsage,
-/// nearest name.
+/// The router of this name (key method.router). Unknown names: kUsage, nearest name.
 std::unique_ptr<Router> make_router(const std::string& name);
+std::vector<std::string> router_names();
+
+struct Route {
+  std::vector<Answerer> answerers;  // never empty
+  std::vector<Asked> asked;         // in the order asked
+};
+
+/// Asks until the router has decided; `margin_of` is called once for every expert asked.
+Route route(const Router& router,
+            const Query& query,
+            std::span<const PanelExpert> experts,
+            const std::function<double(int)>& margin_of);
 
 }  // namespace baton::method

@@ -15,19 +15,26 @@
 
 namespace baton::method {
 
-/// A uniform sample of round(ratio x |D|) rows (at least one), in file order. Its seed is named by
-/// the task, so it does not depend on other tasks. A ratio outside (0, 1] is a kUsage error, no row
-/// at all a kData error.
+struct BufferSize {
+  double ratio = 0;        // of the task's rows
+  std::int64_t floor = 0;  // rows; a task of fewer is kept whole
+};
+
+/// A uniform sample of round(ratio x |D|) rows (at least `floor` and at least one, as far as there
+/// are so many), in file order. Its seed is named by the task, so it does not depend on other
+/// tasks. A ratio outside (0, 1] is a kUsage error, no row at all a kData error.
 data::RehearsalBuffer make_buffer(const std::string& task,
                                   std::span<const data::Example> train_rows,
-                                  double ratio,
+                                  BufferSize size,
                                   std::uint64_t run_seed);
 
 struct ReconstructionOptions {
-  double negative_ratio = 0.25;  // tau
-  double calibration_ratio =
-      0;  // in [0, 1): share held out of positives, of each buffer and of the general
-          // rows: rounded, at least one row of a list of four or more; 0 = nothing
+  double negative_ratio = 0.25;      // tau
+  std::int64_t negative_floor = 0;   // rows of each buffer, at least, as far as it has them
+  std::int64_t general_samples = 0;  // general rows to train on, at most; 0 = all
+  /// In [0, 1): share held out of positives, of each buffer and of the general rows: rounded, at
+  /// least one row of a list of four or more; 0 = nothing.
+  double calibration_ratio = 0;
   std::uint64_t run_seed = 0;
 };
 
@@ -35,13 +42,23 @@ struct Reconstruction {
   std::vector<data::SelectedRow>
       training;  // positives in file order, then negatives by task, then general rows
   std::vector<data::SelectedRow> held_out;  // in the same order; never among `training`
+  /// Too few own rows could be held out: all train, and the threshold comes from two experts that
+  /// are trained on one fold each and asked about the other.
+  bool cross_fits = false;
   std::int64_t num_positive = 0;
   std::int64_t num_negative = 0;
   std::vector<std::string> warnings;  // a buffer smaller than tau asks for; no negatives at all
 };
 
-/// Negatives of task j are round(tau x |D_j|) rows (at least one when tau > 0) of those rows of B_j
-/// that are not held out, or all of them with a warning. Every draw has a seed of its own, named by
+/// Whether an expert of so many own rows cross-fits: fewer than eight could be held out.
+bool cross_fits(const ReconstructionOptions& options, std::size_t num_own_rows);
+/// Training with a cross-fit, in trainings without: two more experts learn half of the rows each.
+inline constexpr double kCostOfCrossFit = 2;
+
+/// Negatives of task j are round(tau x |D_j|) rows (at least one when tau > 0, at least the floor)
+/// of those rows of B_j that are not held out, or all of them; a warning where that is less than
+/// the ratio asks for. Of buffers and general rows also what training does not want is held out, of
+/// a buffer up to 16 rows. Every draw has a seed of its own, named by
 /// this task and the list drawn from: the result does not change with what other experts draw or
 /// which tasks come later.
 Reconstruction reconstruct(const std::string& task,

@@ -21,7 +21,8 @@
 #include "baton/model/input_embedder.hpp"
 #include "baton/model/kv_cache.hpp"
 #include "baton/model/packed_rows.hpp"
-#include "baton/weights/llama_config.hpp"
+#include "baton/model/prompt_cache.hpp"
+#include "baton/weights/decoder_config.hpp"
 #include "baton/weights/safetensors.hpp"
 
 namespace baton::model {
@@ -38,7 +39,7 @@ class Decoder {
   Decoder(const Decoder&) = delete;
   Decoder& operator=(const Decoder&) = delete;
 
-  const weights::LlamaConfig& config() const;
+  const weights::DecoderConfig& config() const;
   at::ScalarType dtype() const;
   const at::Device& device() const;
   /// ModelWeights::fingerprint() of the folder it was read from.
@@ -49,13 +50,13 @@ class Decoder {
   /// The base's own: token ids to vectors.
   const InputEmbedder& embedder() const;
 
-  /// [N, D] -> [N, D] after the last norm. `adapters` may be null or empty (the base alone). With `cache`,
-  /// the keys and values of every row are kept in it (inference). `dropout` keys the adapters'
-  /// dropout (training).
+  /// [N, D] -> [N, D] after the last norm. `adapters` may be null or empty (the base alone). With
+  /// `caches` (inference) rows go on from their prefixes, and what prefix and row leave is kept for
+  /// later passes. `dropout` keys the adapters' dropout (training).
   at::Tensor forward_hidden(const at::Tensor& embedded,
                             const PackedRows& rows,
                             const AdapterUses* adapters,
-                            KvCache* cache,
+                            PassCaches* caches = nullptr,
                             const DropoutKey* dropout = nullptr) const;
 
   /// One more token for each row of the cache: tokens [B] -> hidden [B, D]; the cache grows by one
@@ -74,10 +75,6 @@ class Decoder {
   at::Tensor target_loss(const at::Tensor& hidden,
                          const at::Tensor& targets,
                          const at::Tensor& weights) const;
-  /// Shapes of the seven linears of a layer as (out, in), in the order of
-  /// expert::lora_target_names().
-  static std::vector<std::pair<std::int64_t, std::int64_t>> linear_shapes(
-      const weights::LlamaConfig& config);
 
  private:
   Decoder();

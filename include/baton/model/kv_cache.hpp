@@ -1,19 +1,24 @@
 #pragma once
-// Keys and values of a batch of rows of different lengths, layer by layer. Filled by a prefill over
-// packed rows, then grown one token a row by decoding steps. A copy is explicit (select_rows,
+// Keys and values of a batch of rows of different lengths, layer by layer. Begins as a copy of what
+// prompts left (PromptCache), then grows one token a row by decoding steps. A copy is explicit (select_rows,
 // join).
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <span>
 #include <vector>
+
+#include "baton/model/prompt_cache.hpp"
 
 namespace baton::model {
 
 class KvCache {
  public:
-  /// Room for `spare` tokens beyond each prefill.
-  explicit KvCache(std::int64_t spare) : spare_(spare) {}
+  /// No rows.
+  KvCache() = default;
+  /// A row for each prompt, with room for `spare` tokens beyond the longest.
+  KvCache(std::span<const SharedPrompt> prompts, std::int64_t spare);
 
   std::int64_t num_rows() const { return static_cast<std::int64_t>(lengths_.size()); }
   /// Tokens held per row.
@@ -31,7 +36,7 @@ class KvCache {
 
  private:
   friend class CacheAccess;            // the decoder's own access, src/model
-  std::int64_t spare_;                 // room asked for at the start
+  std::int64_t spare_ = 0;             // room asked for at the start
   std::vector<std::int64_t> lengths_;  // [B]
   std::vector<at::Tensor> keys_;       // [L] of [B, K, capacity, E]
   std::vector<at::Tensor> values_;     // [L] of [B, K, capacity, E]

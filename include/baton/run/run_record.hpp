@@ -11,10 +11,11 @@
 #include <vector>
 
 #include "baton/base/json.hpp"
+#include "baton/run/run_paths.hpp"
 
 namespace baton::run {
 
-inline constexpr std::int64_t kRunFormatVersion = 1;
+inline constexpr std::int64_t kRunFormatVersion = 2;
 
 /// By whom a file was made: kept outside fingerprints.
 struct MadeBy {
@@ -29,6 +30,8 @@ struct MadeBy {
 
 /// Host, time, instruction set and known libraries of this process; the rest is the caller's.
 MadeBy made_here();
+/// Of a file that lay there when the folder was opened: nobody knows any more.
+MadeBy made_by_unknown();
 
 struct FileRecord {
   std::string sha256;
@@ -37,20 +40,28 @@ struct FileRecord {
   MadeBy made_by;
 };
 
-struct ReplacedExpert {
-  std::string task;
+struct ReplacedFile {
   std::string from;  // "experts/01-qa.h5"
   std::string to;    // "experts/replaced/01-qa.1.h5"
-  std::string fingerprint;
-  std::string time;
+  std::string sha256;
+};
+
+/// One task's expert (and buffer) that made place for another. It is done once: the same wish is
+/// known by the fingerprint of the expert that was asked for.
+struct Replacement {
+  std::string task;
+  std::string asked;                // fingerprint of the expert that takes the place
+  std::string time;                 // UTC, when it was noted
+  bool moved = true;                // false: noted, but not everything is moved yet
+  std::vector<ReplacedFile> files;  // none where there was nothing yet
 };
 
 struct RunRecord {
   std::map<std::string, std::string> config;  // resolved: every key with its value
   std::vector<std::string> tasks;             // in order
   std::map<std::string, FileRecord> files;    // finished files by relative path
-  std::vector<ReplacedExpert> replaced;
-  std::vector<std::string> warnings;  // settings that were changed by the program, and why
+  std::vector<Replacement> replaced;          // in the order of time
+  std::vector<std::string> warnings;          // settings that were changed by the program, and why
 };
 
 base::OrderedJson to_json(const RunRecord& record);
@@ -71,16 +82,20 @@ const char* condition_name(FileCondition condition) noexcept;
 
 class RunFolder {
  public:
-  /// Makes the folders and run.json. A folder that already has a run.json is a kUsage error.
+  /// A new run, of which nothing is on disk before save(). A folder that already has a run.json is
+  /// a kUsage error.
   static RunFolder create(const std::filesystem::path& root, RunRecord record);
   /// No run.json: kUsage. Damaged or newer: kModel.
   static RunFolder load(const std::filesystem::path& root);
   static bool exists(const std::filesystem::path& root);
+  /// The kUsage error of load() alone.
+  static void require(const std::filesystem::path& root);
 
-  /// Writes run.json in one step.
+  /// Makes the folders that are missing and writes run.json in one step.
   void save() const;
 
-  const std::filesystem::path& root() const { return root_; }
+  const RunPaths& paths() const { return paths_; }
+  const std::filesystem::path& root() const { return paths_.root(); }
   RunRecord& record() { return record_; }
   const RunRecord& record() const { return record_; }
 
@@ -89,28 +104,38 @@ class RunFolder {
 
   // Relative paths of a task of the list ("experts/01-qa.h5"); an unknown task is kUsage with the
   // nearest name.
-  std::string expert_file(const std::string& task) const;
-  std::string buffer_file(const std::string& task) const;
-  std::string log_file(const std::string& task) const;
-  std::string checkpoint_folder(const std::string& task) const;
-
-  std::filesystem::path path_of(const std::string& relative) const { return root_ / relative; }
+  std::string expert_file(const std::string& task) const {
+    return paths_.expert_file(paths_.position_of(task));
+  }
+  std::string buffer_file(const std::string& task) const {
+    return paths_.buffer_file(paths_.position_of(task));
+  }
+  std::string checkpoint_folder(const std::string& task) const {
+    return paths_.checkpoint_folder(paths_.position_of(task));
+  }
+  std::filesystem::path path_of(const std::string& relative) const {
+    return paths_.path_of(relative);
+  }
   std::filesystem::path expert_path(const std::string& task) const {
-    return root_ / expert_file(task);
+    return path_of(expert_file(task));
   }
   std::filesystem::path buffer_path(const std::string& task) const {
-    return root_ / buffer_file(task);
+    return path_of(buffer_file(task));
   }
-  std::filesystem::path log_path(const std::string& task) const { return root_ / log_file(task); }
-  std::filesystem::path eval_folder() const { return root_ / "eval"; }
-  std::filesystem::path report_path() const { return root_ / "report.html"; }
 
-  /// Notes a file on disk as finished (its SHA-256 is computed here) and saves run.json.
+  /// Notes a file on disk as finished (its SHA-256 is computed here); save() writes it down.
+  void note_file(const std::string& relative,
+                 const std::string& task,
+                 const std::string& fingerprint,
+                 const MadeBy& made_by);
+  /// The same, and saves run.json.
   void record_file(const std::string& relative,
                    const std::string& task,
                    const std::string& fingerprint,
                    const MadeBy& made_by);
 
+  /// Whether the file is on disk and does not stand there only because a replacement was cut off.
+  bool has(const std::string& relative) const;
   /// Reads the whole file where there is one.
   FileCondition condition_of(const std::string& relative) const;
 
@@ -118,24 +143,27 @@ class RunFolder {
   /// is returned).
   bool verify(const std::string& relative) const;
 
-  /// Moves the expert of a task to experts/replaced/NN-task.<n>.h5 and notes that; returns the new
-  /// relative path,
-  /// "" when there was no file.
-  std::string move_aside(const std::string& task);
+  /// The newest replacement of a task's expert; none: nullptr.
+  const Replacement* replacement_of(const std::string& task) const;
+  /// Notes that `files` of a task make place for what has the fingerprint `asked`: they go to
+  /// <folder>/replaced/<name>.<n>.h5. Nothing moves before save() and finish_replacements().
+  void note_replacement(const std::string& task,
+                        const std::string& asked,
+                        const std::vector<std::string>& files);
+  /// Does what is noted and not done: moves the files, removes the training state of their experts,
+  /// saves run.json. What is moved already stays, so a call that was cut off is made good by the
+  /// next.
+  void finish_replacements();
 
  private:
   RunFolder(std::filesystem::path root, RunRecord record);
-  std::string numbered_name(const std::string& task) const;  // "01-qa"
+  std::string free_name(const std::string& relative) const;
 
-  std::filesystem::path root_;
+  RunPaths paths_;
   RunRecord record_;
 };
 
 /// kModel when the file's SHA-256 is another one.
 void verify_file_sha256(const std::filesystem::path& path, const std::string& expected);
-
-/// "01-qa": two digits, more from position 100 on. A task name that cannot be part of a file name
-/// (a slash, a control character, "..", a leading dot, over 100 bytes, empty) is kUsage.
-std::string task_file_stem(std::size_t position, const std::string& task);
 
 }  // namespace baton::run

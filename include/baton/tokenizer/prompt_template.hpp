@@ -25,6 +25,12 @@ struct EncodedPrompt {
   std::int64_t num_user_tokens_cut = 0;
 };
 
+/// A fixed part of a template: what it is for, and its ids.
+struct TemplatePart {
+  std::string name;  // "bos", "default_system", "end_of_answer"
+  std::vector<TokenId> ids;
+};
+
 class PromptTemplate {
  public:
   virtual ~PromptTemplate() = default;
@@ -42,6 +48,10 @@ class PromptTemplate {
 
   /// The end-of-answer token: appended to every target, ends decoding.
   virtual TokenId end_of_answer_id() const = 0;
+
+  /// Every fixed part that this template has: together with the tokenizer they are all that turns
+  /// a conversation into ids. Part of an expert's identity.
+  virtual std::vector<TemplatePart> parts() const = 0;
 
   /// The rendered text of a conversation, as `transformers` renders the same template (generation
   /// prompt included): for people and golden tests. Encoding never goes through it.

@@ -42,7 +42,8 @@ class Tokenizer {
   /// does not add them. Templates decide.
   virtual std::vector<TokenId> leading_ids() const { return {}; }
 
-  /// SHA-256 of the file it was made from: part of an expert's identity.
+  /// SHA-256 of what the tokenizer does (vocabulary, merges, added tokens, steps), independent of
+  /// how the file spells it: part of an expert's identity.
   virtual const std::string& fingerprint() const = 0;
 };
 

@@ -9,22 +9,12 @@
 #include <string>
 
 #include "baton/comm/communicator.hpp"
+#include "baton/work/position.hpp"
 
 namespace baton::work {
 
 /// Seconds of a clock that never jumps and stands still while the machine sleeps.
 double steady_seconds();
-
-/// Where the main thread of one rank stands.
-struct Place {
-  int group = -1;  // -1: in none
-  std::string section;
-  std::string item;  // the expert or chunk in hand, "" for none
-  std::int64_t step = 0;
-  bool may_wait = false;
-  comm::CommunicatorActivity activity;  // of its group
-  double seconds_in_place = 0;          // since the last progress
-};
 
 /// Every function may be called by any thread. Progress is a call of set_place() or
 /// note_progress(), the begin and end of a Section, and every collective of the group.
@@ -34,8 +24,12 @@ class Heartbeat {
   Heartbeat(const Heartbeat&) = delete;
   Heartbeat& operator=(const Heartbeat&) = delete;
 
-  /// `step` 0 is where an item is loaded and warmed up; there the watchdog is more patient.
-  void set_place(const std::string& section, const std::string& item, std::int64_t step);
+  /// `is_first`: where an item is loaded and warmed up the watchdog is more patient. So it is from
+  /// the start to the first call without it.
+  void set_place(const std::string& section,
+                 const std::string& item,
+                 std::int64_t step,
+                 bool is_first = false);
   void note_progress();
   /// In a section without a limit: waiting for work.
   void set_may_wait(bool may_wait);
@@ -45,9 +39,12 @@ class Heartbeat {
   void set_group(int index, std::function<comm::CommunicatorActivity()> activity);
   void leave_group();
 
-  Place place() const;
+  /// Without rank, host and process, which the watchdog knows.
+  Position position() const;
   /// The process did not run for this long: it does not count as standing still.
   void forgive(double seconds);
+  /// The clock less what was forgiven: for the length of work that may have been suspended.
+  double seconds_run() const;
 
   /// In this group until the end of the scope, however that comes. Made after the group, it ends
   /// before it.
@@ -57,6 +54,21 @@ class Heartbeat {
     ~GroupScope() { heartbeat_.leave_group(); }
     GroupScope(const GroupScope&) = delete;
     GroupScope& operator=(const GroupScope&) = delete;
+
+   private:
+    Heartbeat& heartbeat_;
+  };
+
+  /// A thread beside the main thread for which other ranks wait (the coordinator's), until the end
+  /// of the scope: one that stands still is where this rank stands, whatever its main thread does or
+  /// waits for. One at a time.
+  class Helper {
+   public:
+    Helper(Heartbeat& heartbeat, const std::string& section);
+    ~Helper();
+    Helper(const Helper&) = delete;
+    Helper& operator=(const Helper&) = delete;
+    void note_progress();
 
    private:
     Heartbeat& heartbeat_;
@@ -81,10 +93,13 @@ class Heartbeat {
 
   std::function<double()> clock_;
   mutable std::mutex mutex_;
-  Place place_;
+  Position position_;
   std::function<comm::CommunicatorActivity()> activity_;
   mutable std::int64_t num_collectives_seen_ = 0;
   mutable double last_progress_ = 0;
+  double seconds_forgiven_ = 0;
+  std::string helper_section_;  // "": no helper
+  double helper_progress_ = 0;
 };
 
 /// Which ranks of a group are slow, as one line for the log: "rank 3: 0.412 s a step, 1.9 times the

@@ -14,7 +14,6 @@
 
 #include "baton/comm/process_world.hpp"
 #include "baton/work/heartbeat.hpp"
-#include "baton/work/watch_judge.hpp"
 
 namespace baton::work {
 
@@ -22,7 +21,7 @@ struct WatchdogOptions {
   double timeout_seconds = 600;  // 0: off
   std::filesystem::path run;     // where the failure is written
   std::string command;           // "train", "eval", ...
-  /// The limit while an item is at step 0: this many times timeout_seconds, and no less than
+  /// The limit while a rank is at its first step: this many times timeout_seconds, and no less than
   /// first_step_seconds.
   double first_step_factor = 10;
   double first_step_seconds = 60;

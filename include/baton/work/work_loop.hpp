@@ -62,8 +62,9 @@ struct WorkOutcome {
 };
 
 /// Collective over the world. `group` is this rank's group (nothing for a rank in none),
-/// `group_index` its place in `request.groups`. An error of on_event ends the work in an orderly
-/// way and is then thrown on rank 0.
+/// `group_index` its place in `request.groups`. An error in the coordinator's thread (of on_event,
+/// say) ends the work in an orderly way and is then thrown on every rank, agreed on. After a second
+/// one the first is thrown on rank 0 alone, and others may still wait: the world must be ended.
 WorkOutcome run_work(comm::ProcessWorld& world,
                      comm::Communicator* group,
                      int group_index,

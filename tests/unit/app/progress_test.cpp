@@ -50,6 +50,20 @@ TEST(RenderTerminal, NeverWiderThanTheTerminal) {
   }
 }
 
+TEST(RenderTerminal, ThingsCountedAreOneLineWithoutALoss) {
+  ProgressState state;
+  state.groups = {{.group = 0, .expert = "queries", .step = 30, .total = 120}};
+  state.steps_done = 30;
+  state.steps_total = 120;
+  state.elapsed_seconds = 10;
+  state.seconds_left = 30;
+  const auto lines = render_terminal(state, 100);
+  ASSERT_EQ(lines.size(), 1U);
+  EXPECT_THAT(lines[0], AllOf(StartsWith("queries"), HasSubstr(" 25%"), HasSubstr("30/120"),
+                              HasSubstr("30.0 s left"), Not(HasSubstr("loss"))));
+  EXPECT_EQ(render_plain(state, state.groups[0]), "queries 30/120 (25 %), 30.0 s left");
+}
+
 TEST(RenderTerminal, WithoutATotal) {
   auto state = two_groups();
   state.steps_total = 0;
@@ -81,7 +95,8 @@ TEST(Progress, PlainLinesComeEveryFewSeconds) {
   stage.progress.set_total_steps(20);
   stage.now += 1;
   stage.progress.update(0, "qa", 1, 10, 2.0, 100);
-  EXPECT_EQ(stage.take(), "[1s] group 0 qa step 1/10 (10 %), loss 2, 100 tokens/s, 19.0 s left\n");
+  EXPECT_EQ(stage.take(),
+            "[1s] group 0 qa step 1/10 (10 %), loss 2, 100 tokens/s, 19.0 s left in all\n");
   stage.now += 4;
   stage.progress.update(1, "sum", 4, 10, 2.0, 100);
   EXPECT_EQ(stage.take(), "");
@@ -90,6 +105,19 @@ TEST(Progress, PlainLinesComeEveryFewSeconds) {
   const auto text = stage.take();
   EXPECT_THAT(text, AllOf(HasSubstr("group 0 qa step 2/10"), HasSubstr("group 1 sum step 4/10")));
   EXPECT_THAT(text, Not(HasSubstr("\x1b")));
+}
+
+TEST(Progress, TheTimeLeftIsNamedOnlyWhereItIsOfMore) {
+  Stage stage(false);
+  stage.progress.set_total_steps(10);
+  stage.now += 1;
+  stage.progress.update(0, "qa", 1, 10, 2.0, 100);
+  EXPECT_THAT(stage.take(), HasSubstr("9.0 s left\n"));
+}
+
+TEST(Colour, IsRoundTheBarAlone) {
+  EXPECT_EQ(colour_bar("all [=> ] 50%"), "all [\x1b[32m=> \x1b[0m] 50%");
+  EXPECT_EQ(colour_bar("no bar"), "no bar");
 }
 
 TEST(Progress, FinishAlwaysSpeaksAndCounts) {

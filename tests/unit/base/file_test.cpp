@@ -1,6 +1,7 @@
 #include "baton/base/file.hpp"
 
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -62,6 +63,26 @@ TEST_F(FileTest, AtomicWriteOntoAFolder) {
   EXPECT_EQ(error.kind(), ErrorKind::kStorage);
   EXPECT_THAT(error.what(), HasSubstr("rename"));
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 1);
+}
+
+TEST_F(FileTest, OnlyRegularFilesAreInput) {
+  ASSERT_EQ(::mkfifo((folder_ / "pipe").c_str(), 0600), 0);  // nobody writes into it
+  write_new_file(folder_ / "file", "text");
+  fs::create_symlink(folder_ / "file", folder_ / "link");
+  fs::create_symlink("/dev/zero", folder_ / "endless");
+  for (const fs::path& path : {folder_ / "pipe", folder_, folder_ / "endless"}) {
+    for (const Error& error : {error_of([&] { read_file(path, ErrorKind::kData); }),
+                               error_of([&] { MappedFile(path, ErrorKind::kData); }),
+                               error_of([&] { open_input(path, ErrorKind::kData); })}) {
+      EXPECT_EQ(error.kind(), ErrorKind::kData);
+      EXPECT_THAT(error.what(), HasSubstr("not a regular file"));
+      EXPECT_THAT(error.what(), HasSubstr(path.string()));
+    }
+  }
+  EXPECT_EQ(read_file(folder_ / "link", ErrorKind::kData), "text");
+  EXPECT_THAT(
+      error_of([&] { open_input(folder_ / "link", ErrorKind::kModel, Symlinks::kRefuse); }).what(),
+      HasSubstr("symbolic link"));
 }
 
 TEST_F(FileTest, ANewFileMustBeNew) {

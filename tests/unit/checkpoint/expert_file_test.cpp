@@ -8,6 +8,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <limits>
 #include <random>
 
 #include "baton/base/json.hpp"
@@ -79,16 +80,16 @@ TEST_F(ExpertFileTest, ComesBackAsItWasAndInOrder) {
   }
 }
 
-TEST_F(ExpertFileTest, ManyArraysEmptyListsAndEveryBitPattern) {
+TEST_F(ExpertFileTest, ManyArraysEmptyListsAndEveryKindOfNumber) {
   ExpertState state = small_expert(40);  // past the sizes where HDF5 changes how it stores links
   state.identity.set(
       "long", std::string(200'000, 'x'));  // past 64 KiB, where attributes are stored elsewhere
+  state.lora_activation = "full";
   state.invocation_ids.clear();
   state.roc.clear();
   state.lora_dropout = 0;
-  state.task = "";
-  std::vector<std::uint32_t> bits{0x7fc00001U, 0xff800000U, 0x80000000U,
-                                  0x00000001U, 0x7f7fffffU, 0xffc12345U};
+  std::vector<std::uint32_t> bits{0x80000000U, 0x00000001U, 0x7f7fffffU,
+                                  0xff7fffffU, 0x807fffffU, 0x3f800001U};
   std::memcpy(state.arrays[0].values.data(), bits.data(), 24);
   save_expert(path(), state);
   expect_equal(load_expert(path()), state);
@@ -96,7 +97,6 @@ TEST_F(ExpertFileTest, ManyArraysEmptyListsAndEveryBitPattern) {
 
 TEST_F(ExpertFileTest, LargeArrayOverSeveralChunks) {
   ExpertState state = small_expert(1);
-  state.arrays.resize(1);
   const std::int64_t width = 3'000'001;  // two rows of 12 MB: one chunk each
   state.arrays[0].shape = {2, width};
   state.arrays[0].values.assign(static_cast<std::size_t>(2 * width), 1.5F);
@@ -115,20 +115,6 @@ TEST_F(ExpertFileTest, SameStateGivesSameBytes) {
   other.arrays[3].values[1] += 1;
   save_expert(path(), other);
   EXPECT_NE(base::sha256_file(path()), first);
-}
-
-TEST_F(ExpertFileTest, FactsWithoutArrays) {
-  save_expert(path(), small_expert());
-  const ExpertFacts facts = read_expert_facts(path());
-  EXPECT_EQ(facts.state.task, "qa");
-  EXPECT_EQ(facts.state.seed, 0xfedcba9876543210U);
-  EXPECT_TRUE(facts.state.arrays.empty());
-  EXPECT_EQ(facts.fingerprint, small_expert().identity.fingerprint());
-  EXPECT_EQ(facts.format_version, kExpertFormatVersion);
-  ASSERT_EQ(facts.array_names.size(), 48U);
-  EXPECT_EQ(facts.array_names[47], small_expert().arrays[47].name);
-  EXPECT_EQ(facts.array_shapes[1], (std::vector<std::int64_t>{3, 2}));
-  EXPECT_EQ(facts.num_values, 48 * 6);
 }
 
 // True when a damaged copy is refused as it should be; what is loaded all the same must be what the
@@ -209,12 +195,28 @@ TEST_F(ExpertFileTest, ArrayOfAnotherShapeThanTheRankIsNamed) {
   EXPECT_EQ(error.details().found, "shape [3, 2]");
 }
 
+// Whole by its checksums: what expert::check_expert refuses, no reader gets.
+TEST_F(ExpertFileTest, WhatCannotBeUsedIsNotLoaded) {
+  ExpertState state = small_expert(1);
+  state.accept_threshold = std::numeric_limits<double>::quiet_NaN();
+  save_expert(path(), state);
+  const base::Error error = error_of([&] { load_expert(path()); });
+  EXPECT_EQ(error.kind(), base::ErrorKind::kModel);
+  EXPECT_EQ(error.details().where, path().string() + ", accept_threshold");
+  save_expert(path(), small_expert(1));
+  EXPECT_NO_THROW(load_expert(path(), {.task = "qa"}));
+  EXPECT_THAT(error_of([&] { load_expert(path(), {.task = "other"}); }).details().where,
+              HasSubstr(", task"));
+}
+
 TEST_F(ExpertFileTest, MissingFileAndOtherKinds) {
   EXPECT_EQ(error_of([&] { load_expert(folder_ / "none.h5"); }).kind(), base::ErrorKind::kModel);
   EXPECT_EQ(error_of([&] { load_expert(folder_); }).kind(), base::ErrorKind::kModel);
   write_all(path(), std::string(100, 'x'));
   EXPECT_THAT(error_of([&] { load_expert(path()); }).details().found,
               HasSubstr("does not begin as one"));
+  write_all(path(), "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1234567\n");
+  EXPECT_THAT(error_of([&] { load_expert(path()); }).summary(), HasSubstr("Git LFS pointer"));
   H5File other = H5File::create(path());
   other.set_text("kind", "soup");
   other.close();
@@ -322,12 +324,14 @@ TEST_F(ExpertFileTest, SeenByH5pyAsWritten) {
     EXPECT_EQ(seen["arrays"][array.name]["values"].get<std::vector<float>>(), array.values)
         << array.name;
   }
-  // A newer format version is told from damage.
-  check_h5("set-int " + path().string() + " format_version 2");
+  // Another format version is told from damage.
+  check_h5("set-int " + path().string() + " format_version 3");
   const base::Error error = error_of([&] { load_expert(path()); });
   EXPECT_EQ(error.kind(), base::ErrorKind::kModel);
   EXPECT_THAT(error.summary(), HasSubstr("newer version"));
   check_h5("set-int " + path().string() + " format_version 1");
+  EXPECT_THAT(error_of([&] { load_expert(path()); }).summary(), HasSubstr("older version"));
+  check_h5("set-int " + path().string() + " format_version 2");
   expect_equal(load_expert(path()), state);
   // A changed fact with right HDF5 checksums is still found.
   check_h5("set-int " + path().string() + " steps 43");

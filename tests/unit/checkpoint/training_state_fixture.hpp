@@ -9,7 +9,7 @@
 
 namespace baton::checkpoint {
 
-inline expert::TrainingState training_state(std::int64_t step, std::int64_t slot = 0) {
+inline expert::TrainingState training_state(std::int64_t step) {
   constexpr std::size_t kSize = 1000;
   expert::TrainingState state;
   state.task = "qa";
@@ -18,14 +18,10 @@ inline expert::TrainingState training_state(std::int64_t step, std::int64_t slot
   state.seed = 0xfedcba9876543210U;
   state.step = step;
   state.num_updates = 40;
-  state.slot = slot;
   for (std::size_t i = 0; i < kSize; ++i) {
     state.parameters.push_back(static_cast<float>(step) + static_cast<float>(i));
     state.first_moment.push_back(static_cast<float>(step) * 0.37F - static_cast<float>(i));
     state.second_moment.push_back(1.0F / static_cast<float>(i + 1));
-  }
-  if (slot > 0) {
-    state.gradient.assign(kSize + 1, static_cast<float>(slot) / 3);
   }
   state.skipped_updates = {2, 9};
   state.first_loss = 3.25;
@@ -46,11 +42,9 @@ inline void expect_same(const expert::TrainingState& a, const expert::TrainingSt
   EXPECT_EQ(a.seed, b.seed);
   EXPECT_EQ(a.step, b.step);
   EXPECT_EQ(a.num_updates, b.num_updates);
-  EXPECT_EQ(a.slot, b.slot);
   EXPECT_TRUE(same_bits(a.parameters, b.parameters));
   EXPECT_TRUE(same_bits(a.first_moment, b.first_moment));
   EXPECT_TRUE(same_bits(a.second_moment, b.second_moment));
-  EXPECT_TRUE(same_bits(a.gradient, b.gradient));
   EXPECT_EQ(a.skipped_updates, b.skipped_updates);
   EXPECT_EQ(a.first_loss, b.first_loss);
   EXPECT_EQ(a.last_loss, b.last_loss);

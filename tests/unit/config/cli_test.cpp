@@ -46,6 +46,8 @@ TEST(Cli, TrainWithOverridesInBothForms) {
   EXPECT_EQ(command.overrides[2].value, "-3.5");
   EXPECT_EQ(command.overrides[3].key, "data.general");
   EXPECT_EQ(command.overrides[3].value, "");
+  EXPECT_FALSE(command.shows_all_keys);
+  EXPECT_TRUE(parse({"train", "--config", "a.cfg", "--all-keys"}).shows_all_keys);
 }
 
 TEST(Cli, ASetValueMayHoldEqualsSigns) {
@@ -118,10 +120,6 @@ TEST(Cli, UnknownCommandsAndFlagsNameTheNearest) {
               HasSubstr("did you mean '--train.learning_rate'?"));
   EXPECT_THAT(error_of({"train", "--config", "a", "-x"}), HasSubstr("unknown flag '-x'"));
   EXPECT_THAT(error_of({"inspect", "a", "--jsn"}), HasSubstr("did you mean '--json'?"));
-}
-
-TEST(Cli, NotAvailableYet) {
-  EXPECT_THAT(error_of({"report", "--run", "r"}), HasSubstr("not available in this version"));
 }
 
 TEST(Cli, DoctorLooksAtOneFolder) {

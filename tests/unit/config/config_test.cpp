@@ -1,5 +1,6 @@
 #include "baton/config/config.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -7,6 +8,7 @@
 #include <fstream>
 
 #include "baton/base/error.hpp"
+#include "baton/base/text.hpp"
 #include "baton/config/options.hpp"
 
 namespace baton::config {
@@ -57,10 +59,10 @@ TEST(Config, SmallestFileGetsTheDefaults) {
   EXPECT_EQ(config.data.prompt_template, "auto");
   EXPECT_EQ(config.data.cutoff_len, 1024);
   EXPECT_EQ(config.data.max_new_tokens, 64);
-  EXPECT_TRUE(config.data.general.empty());
+  EXPECT_THAT(config.data.general, ElementsAre("builtin"));
   EXPECT_DOUBLE_EQ(config.method.negative_ratio, 0.25);
-  EXPECT_FALSE(config.method.accept_threshold.is_auto);
-  EXPECT_EQ(config.method.accept_threshold.value, 0);
+  EXPECT_TRUE(config.method.accept_threshold.is_auto);
+  EXPECT_TRUE(config.method.indicator_balance);
   EXPECT_THAT(config.lora.lora_target, ElementsAre("q_proj", "v_proj"));
   EXPECT_EQ(config.train.train_batch_size, 8);
   EXPECT_EQ(config.train.micro_batch_size, 4);
@@ -84,14 +86,19 @@ TEST(Config, EveryKeyCanBeReadAndWritten) {
                                                      {"data.general", "g1,g2"},
                                                      {"data.general_samples", "30"},
                                                      {"method.method", "see"},
+                                                     {"method.router", "oracle"},
                                                      {"method.negative_ratio", "0.5"},
+                                                     {"method.negative_floor", "5"},
                                                      {"method.buffer_ratio", "1"},
+                                                     {"method.buffer_floor", "0"},
                                                      {"method.buffer_selection", "random"},
                                                      {"method.accept_indicator", "id:7"},
                                                      {"method.pass_indicator", "skip"},
                                                      {"method.accept_threshold", "auto"},
                                                      {"method.calibration_ratio", "0.2"},
+                                                     {"method.calibration_batch_size", "3"},
                                                      {"method.indicator_loss_weight", "2.5"},
+                                                     {"method.indicator_balance", "false"},
                                                      {"lora.lora_rank", "16"},
                                                      {"lora.lora_alpha", "64"},
                                                      {"lora.lora_dropout", "0.05"},
@@ -134,10 +141,22 @@ TEST(Config, EqualValuesGiveEqualText) {
       resolved(parse(kSmallest + "[train]\nlearning_rate = 1e-3\nnum_train_epochs = 3.0\n"
                                  "[lora]\nlora_target = v_proj , q_proj\n"
                                  "[method]\naccept_threshold = -0.0\n"));
-  EXPECT_EQ(one, resolved(parse(kSmallest)));
+  EXPECT_EQ(one, resolved(parse(kSmallest + "[method]\naccept_threshold = 0\n")));
   EXPECT_EQ(one.at("train.learning_rate"), "0.001");
   EXPECT_EQ(one.at("lora.lora_target"), "q_proj,v_proj");
   EXPECT_EQ(one.at("method.accept_threshold"), "0");
+}
+
+TEST(Config, GeneralRowsAreBuiltinNoneOrTasks) {
+  const auto general = [](const std::string& value) {
+    return parse(kSmallest + "[data]\ngeneral = " + value + "\n");
+  };
+  EXPECT_TRUE(general("none").data.general.empty());
+  EXPECT_TRUE(general("").data.general.empty());  // as runs of older versions have it
+  EXPECT_EQ(resolved(general("none")).at("data.general"), "none");
+  EXPECT_EQ(resolved(general("")).at("data.general"), "none");
+  EXPECT_THAT(general("builtin, g").data.general, ElementsAre("builtin", "g"));
+  EXPECT_THAT(error_of(kSmallest + "[data]\ngeneral = none, g\n"), HasSubstr("none"));
 }
 
 TEST(Config, DefaultsOfTheTableAreCanonical) {
@@ -263,6 +282,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadValue{"method.buffer_ratio", "0", "> 0 and <= 1"},
         BadValue{"method.buffer_ratio", "1.01", "> 0 and <= 1"},
         BadValue{"method.buffer_selection", "kmeans", "not available in this version"},
+        BadValue{"method.router", "parallel", "not available in this version"},
+        BadValue{"method.router", "sequental", "did you mean 'sequential'?"},
         BadValue{"method.method", "ssr", "see"},
         BadValue{"method.accept_threshold", "atuo", "auto or a number"},
         BadValue{"method.accept_indicator", "id:x", "id:42"},
@@ -376,7 +397,8 @@ TEST(Resolved, ComesBackAndRefusesWhatItDoesNotKnow) {
 }
 
 TEST(Identity, HoldsWhatChangesAnExpert) {
-  const auto facts = identity_facts(parse(kSmallest));
+  const auto facts =
+      identity_facts(parse(kSmallest + "[data]\ngeneral = none\n[method]\naccept_threshold = 0\n"));
   for (const auto& key : {"train.seed", "train.micro_batch_size", "train.learning_rate",
                           "lora.lora_rank", "data.cutoff_len", "data.template",
                           "method.negative_ratio", "method.accept_threshold", "model.dtype"}) {
@@ -390,13 +412,15 @@ TEST(Identity, HoldsWhatChangesAnExpert) {
   for (const auto& key :
        {"train.logging_steps", "train.save_steps", "train.save_seconds", "train.non_finite",
         "data.tasks", "data.dataset_dir", "data.max_new_tokens", "data.max_eval_samples",
-        "method.calibration_ratio", "data.general_samples"}) {
+        "method.calibration_ratio", "method.calibration_batch_size", "data.general_samples"}) {
     EXPECT_FALSE(facts.contains(key)) << key;
   }
-  EXPECT_TRUE(identity_facts(parse(kSmallest + "[method]\naccept_threshold=auto\n"))
-                  .contains("method.calibration_ratio"));
-  EXPECT_TRUE(
-      identity_facts(parse(kSmallest + "[data]\ngeneral=g\n")).contains("data.general_samples"));
+  const auto defaults = identity_facts(parse(kSmallest));
+  for (const auto& key : {"method.calibration_ratio", "method.calibration_batch_size",
+                          "method.negative_floor", "method.buffer_floor",
+                          "method.indicator_balance", "data.general", "data.general_samples"}) {
+    EXPECT_TRUE(defaults.contains(key)) << key;
+  }
 }
 
 TEST(LoadConfig, ReadsAFileAndNamesAMissingOne) {
@@ -420,10 +444,83 @@ TEST(LoadConfig, ReadsAFileAndNamesAMissingOne) {
   std::filesystem::remove_all(folder);
 }
 
-TEST(Describe, ShowsEveryKey) {
-  const auto table = describe(parse(kSmallest));
+TEST(Describe, ShowsWhatDiffersAndOnRequestEveryKey) {
+  const Config config = parse(kSmallest + "[train]\nseed = 7\n");
+  const auto brief = describe(config, false);
   for (const auto& info : option_list()) {
-    EXPECT_THAT(table, HasSubstr(info.name));
+    EXPECT_THAT(describe(config, true), HasSubstr(info.key()));
+    if (info.is_required || info.key() == "train.seed") {
+      EXPECT_THAT(brief, HasSubstr(info.key()));
+    } else {
+      EXPECT_THAT(brief, Not(HasSubstr(info.key())));
+    }
+  }
+  EXPECT_THAT(brief, HasSubstr(fmt::format("{} more keys have their defaults (--all-keys shows",
+                                           option_list().size() - 5)));
+}
+
+TEST(Describe, FitsEightyColumns) {
+  std::string tasks = "a-task-with-a-long-name-0";
+  for (int i = 1; i < 30; ++i) {
+    tasks += fmt::format(", a-task-with-a-long-name-{}", i);
+  }
+  const auto table = describe(parse(kSmallest, {set("data.tasks", tasks)}), true);
+  for (const auto& line : base::split_list(table, '\n')) {
+    EXPECT_LE(line.size(), 80U) << line;
+  }
+  EXPECT_THAT(table, HasSubstr("a-task-with-a-long-name-29"));
+}
+
+TEST(Hints, WordsBehindAValueAreNoComment) {
+  EXPECT_THAT(error_of(kSmallest + "[train]\nlearning_rate = 1e-3  # the peak\n"),
+              AllOf(HasSubstr("line 9"), HasSubstr("only at the start of a line")));
+  EXPECT_THAT(error_of(kSmallest + "[cluster]\ndeterministic = true\t# yes\n"),
+              HasSubstr("only at the start of a line"));
+}
+
+TEST(Hints, YamlIsRecognised) {
+  EXPECT_THAT(error_of(kSmallest + "[train]\nlearning_rate: 1e-3\n"),
+              HasSubstr("write 'learning_rate = 1e-3'"));
+  EXPECT_THAT(error_of(kSmallest + "train:\n"), HasSubstr("a section is written [train]"));
+  EXPECT_THAT(error_of(kSmallest + "- qa\n"), HasSubstr("one, two, three"));
+  EXPECT_THAT(error_of("---\n" + kSmallest), HasSubstr("neither YAML nor JSON"));
+}
+
+TEST(Hints, NamesOfOtherTools) {
+  for (const auto& [typed, meant] : std::map<std::string, std::string>{
+           {"lora.rank", "lora.lora_rank"},
+           {"lora.alpha", "lora.lora_alpha"},
+           {"lora.target", "lora.lora_target"},
+           {"train.lr", "train.learning_rate"},
+           {"train.epochs", "train.num_train_epochs"},
+           {"train.per_device_train_batch_size", "train.micro_batch_size"},
+           {"model.bf16", "model.dtype"},
+           {"train.lr_scheduler", "train.lr_scheduler_type"}}) {
+    try {
+      parse(kSmallest, {set(typed, "8")});
+      ADD_FAILURE() << typed;
+    } catch (const base::Error& error) {
+      EXPECT_THAT(error.what(), HasSubstr("did you mean '" + meant + "'")) << typed;
+    }
+  }
+  EXPECT_THAT(error_of(kSmallest + "[lora]\nlora.rank = 8\n"),
+              AllOf(HasSubstr("'lora_rank'"), HasSubstr("not before the dot")));
+}
+
+TEST(Mistakes, AreNamedAllAtOnce) {
+  const auto text = error_of(kSmallest +
+                             "[train]\nlearning_rat = 1\nbatch_size: 8\n[loar]\nrank = 8\n"
+                             "[lora]\nrank = 8\nlora_rank = 4\nlora_rank = 8\n");
+  EXPECT_THAT(text, AllOf(HasSubstr("5 mistakes in the config"), HasSubstr("line 9: unknown key"),
+                          HasSubstr("line 10: a line of the config is no setting"),
+                          HasSubstr("line 11: unknown section [loar]; did you mean [lora]?"),
+                          HasSubstr("line 14: unknown key 'rank'"), HasSubstr("set twice")));
+  EXPECT_THAT(text, Not(HasSubstr("line 12")));
+  try {
+    parse(kSmallest, {set("lora.rank", "8"), set("train.lr", "1")});
+    ADD_FAILURE();
+  } catch (const base::Error& error) {
+    EXPECT_THAT(error.what(), AllOf(HasSubstr("lora.lora_rank"), HasSubstr("train.learning_rate")));
   }
 }
 

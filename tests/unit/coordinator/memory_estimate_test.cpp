@@ -11,15 +11,17 @@ namespace {
 using ::testing::HasSubstr;
 
 // SmolLM2-135M.
-ModelSizes small_model() {
-  return {.vocab_size = 49152,
-          .hidden_size = 576,
-          .intermediate_size = 1536,
-          .num_layers = 30,
-          .num_heads = 9,
-          .num_key_value_heads = 3,
-          .head_dim = 64,
-          .num_parameters = 134515008};
+weights::DecoderConfig small_model() {
+  weights::DecoderConfig config;  // 134515008 weights
+  config.vocab_size = 49152;
+  config.hidden_size = 576;
+  config.intermediate_size = 1536;
+  config.num_hidden_layers = 30;
+  config.num_attention_heads = 9;
+  config.num_key_value_heads = 3;
+  config.head_dim = 64;
+  config.tie_word_embeddings = true;
+  return config;
 }
 
 std::uint64_t bytes_of(const std::vector<MemoryEntry>& entries, const std::string& what) {

@@ -71,6 +71,7 @@ class FakeTemplate final : public tokenizer::PromptTemplate {
   }
   const std::vector<tokenizer::TokenId>& invocation_ids() const override { return invocation_; }
   tokenizer::TokenId end_of_answer_id() const override { return kEndOfAnswer; }
+  std::vector<tokenizer::TemplatePart> parts() const override { return {}; }
   std::string render(std::span<const tokenizer::Message>) const override { return ""; }
 
  private:

@@ -1,8 +1,10 @@
 #include "baton/device/device.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -10,6 +12,7 @@
 #include <string>
 
 #include "baton/device/cpu_facts.hpp"
+#include "baton/device/memory_facts.hpp"
 
 namespace baton::device {
 namespace {
@@ -58,6 +61,39 @@ TEST_F(CgroupTest, VersionOne) {
   EXPECT_DOUBLE_EQ(cgroup_cores(root_, "5:memory:/x\n4:cpu,cpuacct:/job\n").value(), 2.5);
 }
 
+TEST_F(CgroupTest, MemoryIsThatOfTheTightestEnclosingGroup) {
+  write("memory.max", "8000\n");
+  write("memory.current", "1000\n");
+  write("job/memory.max", "3000\n");
+  write("job/memory.current", "500\n");
+  write("job/step/memory.max", "max\n");
+  write("job/step/memory.current", "400\n");
+  const CgroupMemory nested = cgroup_memory(root_, "0::/job/step\n");
+  EXPECT_EQ(nested.limit_bytes, 3000U);
+  EXPECT_EQ(nested.left_bytes, 2500U);
+  const CgroupMemory hidden = cgroup_memory(root_, "0::/docker/0123\n");
+  EXPECT_EQ(hidden.limit_bytes, 8000U);
+  EXPECT_EQ(hidden.left_bytes, 7000U);
+  EXPECT_FALSE(cgroup_memory(root_ / "none", "0::/\n").limit_bytes);
+  EXPECT_FALSE(cgroup_memory(root_, "nonsense").left_bytes);
+}
+
+TEST_F(CgroupTest, MemoryOfVersionOne) {
+  write("memory/memory.limit_in_bytes", "9223372036854771712\n");  // none
+  write("memory/memory.usage_in_bytes", "5000\n");
+  write("memory/job/memory.limit_in_bytes", "3000\n");
+  write("memory/job/memory.usage_in_bytes", "4000\n");  // over its limit for a moment
+  const CgroupMemory memory = cgroup_memory(root_, "5:cpu:/x\n4:hugetlb,memory:/job\n");
+  EXPECT_EQ(memory.limit_bytes, 3000U);
+  EXPECT_EQ(memory.left_bytes, 0U);
+}
+
+TEST(MemoryFacts, FreeIsAPartOfWhatIsUsable) {
+  const MemoryFacts facts = memory_facts();
+  EXPECT_GT(facts.free_bytes, 0U);
+  EXPECT_LE(facts.free_bytes, facts.usable_bytes);
+}
+
 TEST(CpuFacts, UsableCoresFollowTheSchedulingMask) {
   cpu_set_t before;
   ASSERT_EQ(sched_getaffinity(0, sizeof before, &before), 0);
@@ -77,11 +113,16 @@ TEST(CpuFacts, UsableCoresFollowTheSchedulingMask) {
 }
 
 TEST(CpuFacts, InstructionSetNames) {
-  EXPECT_EQ(instruction_set_from_flags("fpu sse2"), "generic");
-  EXPECT_EQ(instruction_set_from_flags("fpu avx2 fma"), "avx2");
-  EXPECT_EQ(instruction_set_from_flags("amx_bf16 avx512f avx2 avx512_bf16 amx_tile"),
+  const auto short_set = [](const std::string& flags) {
+    return short_instruction_set(cpu_extensions("processor : 0\nflags\t\t: " + flags + "\n"));
+  };
+  EXPECT_EQ(short_set("fpu sse2"), "generic");
+  EXPECT_EQ(short_set("fpu avx2 fma"), "avx2");
+  EXPECT_EQ(short_set("amx_bf16 avx512f avx2 avx512_bf16 amx_tile"),
             "avx2+avx512+avx512_bf16+amx_bf16");
-  EXPECT_EQ(instruction_set_from_flags("avx512fx avx22"), "generic");  // whole words only
+  EXPECT_EQ(short_set("avx512fx avx22"), "generic");  // whole words only
+  EXPECT_EQ(short_instruction_set(cpu_extensions("Features : fp asimd bf16\n")), "neon+neon_bf16");
+  EXPECT_EQ(short_instruction_set(cpu_extensions("")), "generic");
 }
 
 TEST(CpuFacts, FastBf16MeansTheInstructionIsThere) {
@@ -95,6 +136,59 @@ TEST(Device, TheCpuIsDescribed) {
   EXPECT_EQ(device.kind, DeviceKind::kCpu);
   EXPECT_THAT(device.description, HasSubstr("usable cores"));
   EXPECT_THAT(device.description, HasSubstr(cpu_facts().instruction_set));
+}
+
+class DriverFolder : public ::testing::Test {
+ protected:
+  DriverFolder() { std::filesystem::create_directories(folder_); }
+  ~DriverFolder() override { std::filesystem::remove_all(folder_); }
+
+  std::string version_of(const std::string& text) {
+    std::ofstream(folder_ / "version") << text;
+    return driver_version(folder_);
+  }
+
+  std::filesystem::path folder_ =
+      std::filesystem::temp_directory_path() / fmt::format("baton-driver-{}", ::getpid());
+};
+
+TEST_F(DriverFolder, StatesTheVersion) {
+  EXPECT_EQ(driver_version(folder_ / "none"), "");
+  EXPECT_EQ(version_of("NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19 "
+                       "01:15:15 UTC 2023\nGCC version: gcc 12.2.0\n"),
+            "535.104.05");
+  EXPECT_EQ(version_of("NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  "
+                       "Release Build\n"),
+            "580.65.06");
+  EXPECT_EQ(version_of("GCC version: gcc 12.2.0\n"), "");
+  EXPECT_EQ(version_of(""), "");
+}
+
+TEST(GpuAbsence, NoDriverIsNoGpuAndAnOldOneIsNamed) {
+  EXPECT_EQ(absence_text({.is_driver_missing = true, .cuda_error = "driver is insufficient"}),
+            "no GPU");
+  EXPECT_EQ(absence_text({.driver_version = "535.104.05",
+                          .is_driver_old = true,
+                          .cuda_error = "driver is insufficient",
+                          .cuda_version = "13.0"}),
+            "no GPU: the driver is too old for CUDA 13.0 (NVIDIA driver 535.104.05)");
+  EXPECT_EQ(absence_text({.driver_version = "580.65.06"}), "no GPU is visible to this process");
+  EXPECT_EQ(absence_text({.driver_version = "580.65.06", .cuda_error = "no device"}),
+            "no GPU: no device (NVIDIA driver 580.65.06)");
+}
+
+TEST(LibraryProblem, AGpuThatLibTorchDoesNotSeeIsRefused) {
+  Device device;
+  device.description = "GPU 0 of 1";
+  EXPECT_FALSE(library_problem(device, false));
+  device.kind = DeviceKind::kCuda;
+  EXPECT_FALSE(library_problem(device, true));
+  const auto problem = library_problem(device, false);
+  ASSERT_TRUE(problem);
+  EXPECT_EQ(problem->kind(), base::ErrorKind::kUsage);
+  EXPECT_THAT(problem->what(), HasSubstr("GPU 0 of 1"));
+  EXPECT_THAT(problem->details().fix, HasSubstr("launch/quickstart.sh --gpu"));
+  EXPECT_THAT(problem->details().fix, HasSubstr("CUDA_VISIBLE_DEVICES="));
 }
 
 TEST(Device, WithoutAGpuTheReasonIsSaid) {

@@ -206,7 +206,7 @@ TEST(Doctor, BuildsClocksAndLibraries) {
 TEST(Doctor, Gpus) {
   std::vector<RankFacts> ranks{rank_on(0, "a", 0, 0), rank_on(1, "a", 0, 1)};
   EXPECT_EQ(judge_gpus(ranks, "no driver").health, Health::kSkipped);
-  EXPECT_EQ(judge_gpus(ranks, "no driver").found, "no GPU: no driver");
+  EXPECT_EQ(judge_gpus(ranks, "no GPU: no driver").found, "no GPU: no driver");
   ranks[0].device_id = "GPU-1";
   EXPECT_EQ(judge_gpus(ranks, "").health, Health::kWarning);
   ranks[1].device_id = "GPU-2";

@@ -5,6 +5,7 @@
 
 #include <set>
 #include <sstream>
+#include <tuple>
 
 #include "baton/base/error.hpp"
 #include "baton/base/json.hpp"
@@ -25,6 +26,9 @@ constexpr std::size_t kNumTasks = 3;
 constexpr std::size_t kNumQueries = 7;
 const std::int64_t kMaxNewTokens = base_decoding().max_new_tokens;
 
+const std::unique_ptr<method::Router> kSequential = method::make_router("sequential");
+const RunFacts kFacts{.method = "see", .seed = 7, .base_description = "tiny"};
+
 /// Three tasks of seven random queries, three random experts whose thresholds are the median of
 /// their margins, so that every stage mixes experts and base.
 class EvaluatorTest : public ::testing::Test {
@@ -42,7 +46,8 @@ class EvaluatorTest : public ::testing::Test {
         prompts.push_back(make_random_prompt(2 + random.below(15), random.bits()));
         input_.tasks.back().queries.push_back({fmt::format("{}-{}", task, query),
                                                prompts.back(),
-                                               {fmt::format("b e h k n {}", "qtwz"[query % 4])}});
+                                               {fmt::format("b e h k n {}", "qtwz"[query % 4])},
+                                               fmt::format("question {} {}", task, query)});
       }
     }
     for (const model::Adapter& adapter : adapters_) {
@@ -54,7 +59,12 @@ class EvaluatorTest : public ::testing::Test {
     }
   }
 
-  Answering answering() const { return {*model_, tokenizer_, base_decoding()}; }
+  Answering answering() const {
+    return {.model = *model_,
+            .tokenizer = tokenizer_,
+            .base_decoding = base_decoding(),
+            .batch_size = 4};
+  }
 
   std::vector<QueryRecord> records(std::size_t max_chunks) const {
     std::vector<ChunkResult> parts;
@@ -71,15 +81,21 @@ class EvaluatorTest : public ::testing::Test {
   static std::unique_ptr<model::Decoder> model_;
   LetterTokenizer tokenizer_;
   std::vector<model::Adapter> adapters_;
-  EvaluationInput input_;
+  EvaluationInput input_{.tasks = {}, .experts = {}, .router = kSequential.get()};
 };
 std::unique_ptr<model::Decoder> EvaluatorTest::model_;
 
 TEST_F(EvaluatorTest, OnePassEqualsAChainAskedAtEveryStage) {
-  ASSERT_EQ(plan_chunks(input_, 4, kMaxNewTokens).size(), 6U);  // 21 queries, four a batch
+  // 21 queries, four a batch: one chunk of six batches an expert, two of three for the base.
+  ASSERT_EQ(plan_chunks(input_, 4, kMaxNewTokens).size(), 3U + 2U);
   const EvaluationResult result = evaluate(4096);
 
-  const std::unique_ptr<method::Router> sequential = method::make_router("sequential");
+  const auto ask_alone = [&](std::size_t num_experts, const method::Router& router,
+                             const Question& question) {
+    return ask(answering(), std::span(input_.experts).first(num_experts), router,
+               std::span(&question, 1))
+        .front();
+  };
   const std::unique_ptr<method::Router> oracle = method::make_router("oracle");
   std::set<std::string> answerers;
   double asked_at_the_end = 0;
@@ -91,8 +107,7 @@ TEST_F(EvaluatorTest, OnePassEqualsAChainAskedAtEveryStage) {
       const Question question{"", entry.prompt, input_.tasks[task].name};
       const ScoredRecord& scored = result.records[task * kNumQueries + query];
       for (std::size_t stage = 0; stage <= kNumTasks; ++stage) {
-        const AskResult twin =
-            ask(answering(), std::span(input_.experts).first(stage), *sequential, question);
+        const AskResult twin = ask_alone(stage, *kSequential, question);
         const int answerer = scored.answered_by[stage];
         const Answer& answer = answerer == method::kBase
                                    ? scored.record.base
@@ -108,8 +123,8 @@ TEST_F(EvaluatorTest, OnePassEqualsAChainAskedAtEveryStage) {
           asked_at_the_end += static_cast<double>(twin.asked.size());
         }
       }
-      oracle_sum += metrics::rouge_l_best(
-          ask(answering(), input_.experts, *oracle, question).answer, entry.references);
+      oracle_sum +=
+          metrics::rouge_l_best(ask_alone(kNumTasks, *oracle, question).answer, entry.references);
     }
     EXPECT_DOUBLE_EQ(result.oracle[task], oracle_sum / kNumQueries);
     EXPECT_DOUBLE_EQ(result.base[task], stage_sums[0] / kNumQueries);
@@ -134,12 +149,11 @@ TEST_F(EvaluatorTest, OnlyPairsThatAcceptOrBelongAreDecoded) {
 
 // Chunks computed in any order, of any size, some read back from their bytes.
 TEST_F(EvaluatorTest, AnySharingOutGivesTheSameBytes) {
-  const std::string results = results_json(evaluate(4096), "tiny");
+  const std::string results = results_json(evaluate(4096), kFacts);
   const std::string predictions = predictions_jsonl(input_, evaluate(4096));
-  for (const std::size_t max_chunks :
-       {std::size_t{1}, std::size_t{2}, std::size_t{4}, std::size_t{6}}) {
+  for (const std::size_t max_chunks : {std::size_t{1}, std::size_t{10}, std::size_t{4096}}) {
     std::vector<EvaluationChunk> chunks = plan_chunks(input_, 4, kMaxNewTokens, max_chunks);
-    EXPECT_LE(chunks.size(), max_chunks);
+    EXPECT_EQ(chunks.size(), max_chunks == 1 ? 4U : 5U);
     std::reverse(chunks.begin(), chunks.end());
     std::vector<ChunkResult> parts;
     for (const EvaluationChunk& chunk : chunks) {
@@ -147,12 +161,63 @@ TEST_F(EvaluatorTest, AnySharingOutGivesTheSameBytes) {
       parts.push_back(parts.size() % 2 == 0 ? chunk_result_from(to_bytes(part), "memory") : part);
     }
     const EvaluationResult result = summarise(input_, assemble(input_, parts), "rouge_l");
-    EXPECT_EQ(results_json(result, "tiny"), results);
+    EXPECT_EQ(results_json(result, kFacts), results);
     EXPECT_EQ(predictions_jsonl(input_, result), predictions);
   }
 }
 
-TEST_F(EvaluatorTest, AStopIsSeenBetweenTwoExperts) {
+// Every query of every batch once an answerer; many small chunks become fewer.
+TEST(PlanChunks, CoverEveryQueryOncePerAnswerer) {
+  EvaluationInput input{.tasks = {}, .experts = {}, .router = kSequential.get()};
+  base::Random random(5);
+  for (std::size_t task = 0; task < 4; ++task) {
+    input.experts.push_back({.name = fmt::format("t{}", task)});
+    input.tasks.push_back({input.experts.back().name, {}});
+    for (std::size_t query = 0; query < 100 + task; ++query) {
+      input.tasks.back().queries.push_back(
+          {fmt::format("{}", query), make_random_prompt(1 + random.below(30), query), {"x"}});
+    }
+  }
+  for (const std::size_t max_chunks : {std::size_t{4096}, std::size_t{20}, std::size_t{1}}) {
+    const std::vector<EvaluationChunk> chunks = plan_chunks(input, 4, 12, max_chunks);
+    EXPECT_LE(chunks.size(), std::max<std::size_t>(max_chunks, 5));
+    std::set<std::tuple<int, std::size_t, std::size_t>> seen;
+    for (const EvaluationChunk& chunk : chunks) {
+      EXPECT_GT(chunk.cost, 0);
+      std::size_t num_queries = 0;
+      for (const std::vector<QueryPlace>& rows : chunk.batches) {
+        EXPECT_LE(rows.size(), 4U);
+        num_queries += rows.size();
+        for (const QueryPlace& place : rows) {
+          EXPECT_TRUE(seen.insert({chunk.answerer, place.task, place.query}).second);
+        }
+      }
+      EXPECT_EQ(chunk.num_queries(), num_queries);
+    }
+    EXPECT_EQ(seen.size(), 5U * (100 + 101 + 102 + 103));
+  }
+}
+
+// What an expert takes of each batch it reads is decoded together: its seven own rows out of six
+// batches are one full batch of four and one of three.
+TEST_F(EvaluatorTest, AnExpertDecodesFullBatches) {
+  for (ChainExpert& expert : input_.experts) {
+    expert.threshold = 1e9;  // its own rows alone, as the oracle
+  }
+  const std::vector<EvaluationChunk> chunks = plan_chunks(input_, 4, kMaxNewTokens);
+  ASSERT_EQ(chunks[0].answerer, 0);
+  ASSERT_EQ(chunks[0].batches.size(), 6U);
+  const ChunkResult result = evaluate_chunk(answering(), input_, chunks[0]);
+  std::size_t num_decoded = 0;
+  for (const Reply& reply : result.replies) {
+    num_decoded += reply.answer ? 1 : 0;
+  }
+  EXPECT_EQ(num_decoded, kNumQueries);
+  EXPECT_EQ(result.timings.num_batches, 6);
+  EXPECT_EQ(result.timings.num_decode_batches, 2);  // seven rows, four at a time
+}
+
+TEST_F(EvaluatorTest, AStopIsSeenBetweenTwoBatches) {
   const std::vector<EvaluationChunk> chunks = plan_chunks(input_, 4, kMaxNewTokens, 1);
   int num_asked = 0;
   try {
@@ -175,7 +240,10 @@ TEST_F(EvaluatorTest, BytesThatAreNoChunkAreRefused) {
 
 TEST_F(EvaluatorTest, TheMatrixFollowsFromThePredictionsAlone) {
   const EvaluationResult result = evaluate(4096);
-  const base::Json results = base::Json::parse(results_json(result, "a tiny base"));
+  const base::Json results = base::Json::parse(results_json(result, kFacts));
+  EXPECT_EQ(results.at("router"), "sequential");
+  EXPECT_EQ(results.at("method"), "see");
+  EXPECT_EQ(results.at("seed"), 7);
   for (const char* key :
        {"format", "metric", "tasks", "matrix", "AR", "BWT", "FWT", "forgetting", "oracle", "base",
         "routing", "routing_accuracy", "cost", "formulas", "base_description"}) {
@@ -186,7 +254,10 @@ TEST_F(EvaluatorTest, TheMatrixFollowsFromThePredictionsAlone) {
   std::size_t num_lines = 0;
   for (std::string text; std::getline(lines, text); ++num_lines) {
     const base::Json line = base::Json::parse(text);
-    EXPECT_EQ(line.size(), 7U);
+    EXPECT_EQ(line.size(), 9U);
+    EXPECT_EQ(line.at("answer"), line.at("answers").at(line.at("answered_by").back()));
+    const std::string id = line.at("id");
+    EXPECT_EQ(line.at("prompt"), fmt::format("question {} {}", id[0], id[2]));
     EXPECT_EQ(line.at("margins").size(), kNumTasks);
     const auto task = static_cast<std::size_t>(line.at("task").get<std::string>().back() - '0');
     for (std::size_t stage = 0; stage <= kNumTasks; ++stage) {
@@ -232,7 +303,8 @@ struct HandMade {
   EvaluationInput input{
       .tasks = {{"x", {{"x0", {1}, {"right"}}}},
                 {"y", {{"y0", {1}, {"right"}}, {"y1", {1}, {"right"}}}}},
-      .experts = {{"x", nullptr, kAccept, kPass, 0.5}, {"y", nullptr, kAccept, kPass, -1.0}}};
+      .experts = {{"x", nullptr, kAccept, kPass, 0.5}, {"y", nullptr, kAccept, kPass, -1.0}},
+      .router = kSequential.get()};
   std::vector<QueryRecord> records{
       // x accepts (0.6 > 0.5), y takes it over at stage 2 (-0.5 > -1) and is wrong.
       {0, 0, 10, {0.6, -0.5}, {"wrong", 3}, {Answer{"right", 2}, Answer{"wrong", 4}}},
@@ -273,6 +345,20 @@ TEST(Summarise, StageDecisionsScoresAndCostByHand) {
   EXPECT_EQ(result.cost.pass_new_tokens, (3 + 2 + 4) + (5 + 6) + (7 + 8));
 }
 
+// The oracle router: the true task's expert at every stage that has it, else the base.
+TEST(Summarise, TheRouterOfTheInputDecides) {
+  HandMade made;
+  const std::unique_ptr<method::Router> oracle = method::make_router("oracle");
+  made.input.router = oracle.get();
+  const EvaluationResult result = summarise(made.input, made.records, "exact_match");
+  EXPECT_EQ(result.router, "oracle");
+  EXPECT_EQ(result.records[0].answered_by, (std::vector<int>{method::kBase, 0, 0}));
+  EXPECT_EQ(result.records[2].answered_by, (std::vector<int>{method::kBase, method::kBase, 1}));
+  EXPECT_EQ(result.matrix.at(2, 1), 100.0);
+  EXPECT_EQ(result.routing_accuracy, 1.0);
+  EXPECT_EQ(result.cost.experts_asked_mean, 0.0);
+}
+
 TEST(Report, NumbersReadBackEqualAndTablesNameTheirFormulas) {
   HandMade made;
   made.records[0].margins[1] = -0.1 - 0.2;
@@ -281,7 +367,7 @@ TEST(Report, NumbersReadBackEqualAndTablesNameTheirFormulas) {
       base::Json::parse(predictions_jsonl(made.input, result)
                             .substr(0, predictions_jsonl(made.input, result).find('\n')));
   EXPECT_EQ(first.at("margins").at("y").get<double>(), -0.1 - 0.2);
-  const base::Json results = base::Json::parse(results_json(result, "SmolLM2"));
+  const base::Json results = base::Json::parse(results_json(result, {"see", 1, "SmolLM2"}));
   EXPECT_EQ(results.at("routing_accuracy").get<double>(), 1.0 / 3.0);
   EXPECT_EQ(results.at("BWT").get<double>(), *result.matrix.backward_transfer());
   EXPECT_EQ(results.at("base_description"), "SmolLM2");
@@ -291,10 +377,14 @@ TEST(Report, NumbersReadBackEqualAndTablesNameTheirFormulas) {
   EXPECT_THAT(table, HasSubstr("rouge_l"));
   EXPECT_THAT(matrix_table(result), HasSubstr("0 (base)"));
   EXPECT_THAT(routing_table(result), HasSubstr("true task"));
-  const base::Json timings = base::Json::parse(timings_json({{1, 2, 3, 4}, {1, 2, 5, 4}}, 2, 10));
+  const base::Json timings =
+      base::Json::parse(timings_json({{{1, 2, 3, 4, 2}, {1, 2, 5, 4, 2}}, 2, 10, 7}));
   EXPECT_EQ(timings.at("seconds"), 5.0);
   EXPECT_EQ(timings.at("seconds_per_query"), 0.5);
+  EXPECT_EQ(timings.at("queries"), 10);
+  EXPECT_EQ(timings.at("queries_before"), 7);
   EXPECT_EQ(timings.at("ranks"), 2);
+  EXPECT_TRUE(base::Json::parse(timings_json({})).at("seconds_per_query").is_null());
 }
 
 TEST(Report, OneTaskHasNoTransfer) {
@@ -305,7 +395,7 @@ TEST(Report, OneTaskHasNoTransfer) {
   made.records[0].margins.pop_back();
   made.records[0].answers.pop_back();
   const base::Json results =
-      base::Json::parse(results_json(summarise(made.input, made.records, "rouge_l"), ""));
+      base::Json::parse(results_json(summarise(made.input, made.records, "rouge_l"), {}));
   EXPECT_EQ(results.at("AR"), 100.0);
   for (const char* key : {"BWT", "FWT", "forgetting"}) {
     EXPECT_TRUE(results.at(key).is_null()) << key;

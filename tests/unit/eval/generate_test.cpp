@@ -2,13 +2,16 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <set>
 
 #include "baton/base/error.hpp"
 #include "baton/base/json.hpp"
 #include "baton/eval/ask.hpp"
 #include "baton/eval/margins.hpp"
+#include "eval/decode_queue.hpp"
 #include "eval_fixture.hpp"
+#include "support/peak_memory.hpp"
 
 namespace baton::eval {
 namespace {
@@ -146,6 +149,12 @@ class AskTest : public GenerateTest {
       experts_.push_back({adapter.name, &adapter, kAccept, kPass, 1e9});
     }
   }
+  Answering answering() const { return {*model_, tokenizer_, base_decoding()}; }
+  AskResult ask_one(std::span<const ChainExpert> experts, const std::string& router) const {
+    return ask(answering(), experts, *method::make_router(router), std::span(&question_, 1))
+        .front();
+  }
+
   std::vector<model::Adapter> adapters_;
   std::vector<ChainExpert> experts_;  // thresholds nobody reaches
   LetterTokenizer tokenizer_;
@@ -155,8 +164,7 @@ class AskTest : public GenerateTest {
 TEST_F(AskTest, TheNewestThatAcceptsDecodesFromItsCache) {
   experts_[1].threshold = -1e9;
   experts_[0].threshold = -1e9;
-  const AskResult result = ask({*model_, tokenizer_, base_decoding()}, experts_,
-                               *method::make_router("sequential"), question_);
+  const AskResult result = ask_one(experts_, "sequential");
   EXPECT_EQ(result.route, "expert");
   EXPECT_EQ(result.expert, "e1");
   ASSERT_EQ(result.asked.size(), 2U);
@@ -176,36 +184,176 @@ TEST_F(AskTest, TheNewestThatAcceptsDecodesFromItsCache) {
   EXPECT_EQ(result.prompt_tokens, 10);
 }
 
-TEST_F(AskTest, ThePanelReadsAPromptOncePerExpertAsked) {
-  ModelPanel panel(*model_, experts_, question_.prompt, 4);
-  const double margin = panel.margin(1);
-  EXPECT_EQ(panel.margin(1), margin);
-  EXPECT_EQ(panel.num_prefills(), 1);
-  const Prefill taken = panel.take(1);
-  EXPECT_EQ(panel.num_prefills(), 1);
-  EXPECT_EQ(taken.cache.lengths(), std::vector<std::int64_t>{10});
-  panel.take(method::kBase);
-  EXPECT_EQ(panel.num_prefills(), 2);
-}
-
 TEST_F(AskTest, TheBaseAnswersWhenAllPassOrNobodyIsThere) {
   const Decoded twin = decode_by_recomputing(*model_, question_.prompt, nullptr, base_decoding());
-  const std::unique_ptr<method::Router> router = method::make_router("sequential");
-  const AskResult all_pass =
-      ask({*model_, tokenizer_, base_decoding()}, experts_, *router, question_);
+  const AskResult all_pass = ask_one(experts_, "sequential");
   EXPECT_EQ(all_pass.route, "base");
   EXPECT_EQ(all_pass.expert, "");
   EXPECT_EQ(all_pass.asked.size(), 3U);
   EXPECT_EQ(all_pass.answer, answer_text(tokenizer_, twin.tokens));
-  const AskResult alone = ask({*model_, tokenizer_, base_decoding()}, {}, *router, question_);
+  const AskResult alone = ask_one({}, "sequential");
   EXPECT_EQ(alone.answer, all_pass.answer);
   EXPECT_TRUE(alone.asked.empty());
-  const AskResult oracle = ask({*model_, tokenizer_, base_decoding()}, experts_,
-                               *method::make_router("oracle"), question_);
+  const AskResult oracle = ask_one(experts_, "oracle");
   EXPECT_EQ(oracle.expert, "e0");
   EXPECT_TRUE(oracle.asked.empty());
-  EXPECT_THROW(ask({*model_, tokenizer_, base_decoding()}, experts_, *router, {"", {}, ""}),
-               base::Error);
+  question_.prompt.clear();
+  EXPECT_THROW(ask_one(experts_, "sequential"), base::Error);
+}
+
+TEST_F(AskTest, AMarginThatIsNoNumberNamesExpertAndQuestion) {
+  adapters_[1].layers[0][0].a.fill_(std::numeric_limits<float>::quiet_NaN());
+  question_.name = "line 7";
+  try {
+    ask_one(experts_, "sequential");
+    FAIL() << "NaN was taken for a pass";
+  } catch (const base::Error& error) {
+    EXPECT_EQ(error.kind(), base::ErrorKind::kNonFinite);
+    EXPECT_THAT(error.what(), testing::HasSubstr("expert e1, line 7"));
+  }
+}
+
+/// 40 questions of many lengths, and thresholds that every expert's margins lie on both sides of.
+class AskManyTest : public AskTest {
+ protected:
+  AskManyTest() {
+    std::vector<Prompt> prompts;
+    for (std::size_t i = 0; i < 40; ++i) {
+      prompts.push_back(make_random_prompt(1 + (7 * i) % 23, 100 + i));
+      questions_.push_back({"q" + std::to_string(i), prompts.back()});
+    }
+    for (std::size_t i = 0; i < experts_.size(); ++i) {
+      std::vector<double> values = margins(*model_, adapters_[i], prompts, {kAccept, kPass}, 4);
+      std::sort(values.begin(), values.end());
+      experts_[i].threshold = (values[27] + values[28]) / 2;
+    }
+  }
+  std::vector<Question> questions_;
+};
+
+TEST_F(AskManyTest, ManyAtATimeAnswerAsOneByOneInTheirOrder) {
+  const std::unique_ptr<method::Router> router = method::make_router("sequential");
+  Answering many = answering();
+  many.batch_size = 4;
+  const std::vector<AskResult> results = ask(many, experts_, *router, questions_);
+  ASSERT_EQ(results.size(), questions_.size());
+  std::set<std::string> answerers;
+  for (std::size_t i = 0; i < questions_.size(); ++i) {
+    const AskResult alone =
+        ask(answering(), experts_, *router, std::span(&questions_[i], 1)).front();
+    EXPECT_EQ(results[i].prompt, "q" + std::to_string(i));
+    EXPECT_EQ(results[i].answer, alone.answer) << i;
+    EXPECT_EQ(results[i].expert, alone.expert) << i;
+    EXPECT_EQ(results[i].new_tokens, alone.new_tokens);
+    ASSERT_EQ(results[i].asked.size(), alone.asked.size());
+    for (std::size_t asked = 0; asked < alone.asked.size(); ++asked) {
+      EXPECT_EQ(results[i].asked[asked].expert, alone.asked[asked].expert);
+      EXPECT_NEAR(results[i].asked[asked].margin, alone.asked[asked].margin, 1e-5);
+    }
+    answerers.insert(alone.route + alone.expert);
+  }
+  EXPECT_EQ(answerers.size(), experts_.size() + 1) << "every expert and the base must answer";
+}
+
+// Asks all at once and lets the second best of them answer: no expert has the prompt in its cache
+// when that is known.
+class SecondBest final : public method::Router {
+ public:
+  const std::string& name() const override { return name_; }
+  method::Decision decide(const method::Query&, const method::Panel& panel) const override {
+    if (panel.asked.empty()) {
+      return {.ask = {1, 0, 2}};
+    }
+    std::vector<method::Asked> asked(panel.asked.begin(), panel.asked.end());
+    std::sort(asked.begin(), asked.end(),
+              [](const auto& x, const auto& y) { return x.margin > y.margin; });
+    return {.answerers = {{.expert = asked[1].expert}}};
+  }
+  bool may_answer(const method::Query&, const method::PanelExpert&, double) const override {
+    return true;
+  }
+
+ private:
+  std::string name_ = "second best";
+};
+
+TEST_F(AskManyTest, ARouterMayAskAllAndChooseAfterwards) {
+  Answering many = answering();
+  many.batch_size = 4;
+  const std::vector<AskResult> results = ask(many, experts_, SecondBest(), questions_);
+  std::set<std::string> answerers;
+  for (std::size_t i = 0; i < questions_.size(); ++i) {
+    ASSERT_EQ(results[i].asked.size(), 3U);
+    const auto own = std::find_if(results[i].asked.begin(), results[i].asked.end(),
+                                  [&](const auto& x) { return x.expert == results[i].expert; });
+    const auto num_better = std::count_if(results[i].asked.begin(), results[i].asked.end(),
+                                          [&](const auto& x) { return x.margin > own->margin; });
+    EXPECT_EQ(num_better, 1) << i;
+    const auto index = static_cast<std::size_t>(results[i].expert.back() - '0');
+    const model::AdapterUses set(adapters_[index]);
+    DecodeOptions options = base_decoding();
+    options.forced_first_token = kAccept;
+    options.banned_ids_after_first = {kAccept, kPass};
+    EXPECT_EQ(
+        results[i].answer,
+        answer_text(tokenizer_,
+                    decode_by_recomputing(*model_, questions_[i].prompt, &set, options).tokens));
+    answerers.insert(results[i].expert);
+  }
+  EXPECT_EQ(answerers.size(), 3U);
+}
+
+// What asking holds at the most: neither the experts that passed nor the questions beyond a batch.
+TEST_F(AskManyTest, MemoryGrowsNeitherWithExpertsNorWithQuestions) {
+  const std::unique_ptr<method::Router> router = method::make_router("sequential");
+  const auto peak_of = [&](std::size_t num_experts, std::size_t num_questions) {
+    std::vector<ChainExpert> experts(num_experts, experts_[0]);
+    for (ChainExpert& expert : experts) {
+      expert.threshold = 1e9;  // all pass
+    }
+    std::vector<Question> questions(num_questions, {"", make_random_prompt(100, 3)});
+    Answering few = answering();
+    few.batch_size = 2;
+    const PeakMemory memory;
+    ask(few, experts, *router, questions);
+    return memory.peak_bytes();
+  };
+  const std::size_t small = peak_of(1, 2);
+  EXPECT_GT(small, 2U * 100 * 2 * 2 * 16 * 4) << "two rows of keys and values";
+  EXPECT_LE(peak_of(8, 2), small * 11 / 10);
+  EXPECT_LE(peak_of(1, 16), small * 11 / 10);
+}
+
+TEST_F(AskManyTest, AQueueHoldsLessThanABatchBesideTheOneInHand) {
+  const Answering many = answering();
+  const Voice base(many, nullptr);
+  std::vector<std::size_t> order;
+  std::vector<std::string> answers(9);
+  DecodeQueue queue(base, 4, [&](std::size_t id, const Answer& answer) {
+    order.push_back(id);
+    answers[id] = answer.text;
+  });
+  std::size_t id = 0;
+  for (const std::size_t size : {3U, 5U, 1U}) {
+    std::vector<Prompt> prompts;
+    std::vector<std::size_t> ids;
+    for (std::size_t i = 0; i < size; ++i) {
+      prompts.push_back(questions_[id].prompt);
+      ids.push_back(id++);
+    }
+    queue.add(base.read(prompts), ids);
+    EXPECT_EQ(order.size(), id / 4 * 4);
+  }
+  queue.finish();
+  queue.finish();
+  EXPECT_EQ(order, (std::vector<std::size_t>{0, 1, 2, 3, 4, 5, 6, 7, 8}));
+  for (std::size_t i = 0; i < 9; ++i) {
+    EXPECT_EQ(
+        answers[i],
+        answer_text(
+            tokenizer_,
+            decode_by_recomputing(*model_, questions_[i].prompt, nullptr, base_decoding()).tokens));
+  }
 }
 
 TEST(AskJson, HasExactlyTheAgreedKeys) {

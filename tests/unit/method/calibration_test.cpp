@@ -1,15 +1,20 @@
 #include "baton/method/calibration.hpp"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <cmath>
 #include <limits>
 #include <random>
 
 #include "baton/base/error.hpp"
+#include "baton/base/text.hpp"
 
 namespace baton::method {
 namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 double balanced_accuracy(const std::vector<double>& own,
                          const std::vector<double>& foreign,
@@ -109,6 +114,37 @@ TEST(Calibration, NoThresholdIsBetter) {
       EXPECT_LE(balanced_accuracy(own, foreign, threshold), result.balanced_accuracy + 1e-12);
     }
   }
+}
+
+// Above 1.5 are four of five own rows and one of three foreign ones.
+TEST(Calibration, SharesAreThoseAtTheThreshold) {
+  const Calibration result =
+      calibrate(std::vector<double>{-2, 3, 3.5, 5, 6}, std::vector<double>{-1, 0, 4});
+  EXPECT_EQ(result.threshold, 1.5);
+  EXPECT_EQ(result.num_own, 5);
+  EXPECT_EQ(result.num_foreign, 3);
+  EXPECT_DOUBLE_EQ(result.own_accepted, 0.8);
+  EXPECT_DOUBLE_EQ(result.foreign_passed, 2.0 / 3);
+}
+
+TEST(Calibration, DoubtsAreSaidInWords) {
+  const auto doubts = [](std::int64_t num_own, std::int64_t num_foreign, double own,
+                         double foreign) {
+    Calibration found;
+    found.num_own = num_own;
+    found.num_foreign = num_foreign;
+    found.own_accepted = own;
+    found.foreign_passed = foreign;
+    return base::join(doubts_about("qa", found), "\n");
+  };
+  EXPECT_EQ(doubts(8, 8, 0.9, 0.9), "");
+  EXPECT_THAT(doubts(7, 30, 1, 1),
+              AllOf(HasSubstr("qa IS A GUESS"), HasSubstr("7 own rows"), HasSubstr("8 of each")));
+  EXPECT_THAT(doubts(20, 0, 0, 0), AllOf(HasSubstr("GUESS"), Not(HasSubstr("OWN"))));
+  EXPECT_THAT(doubts(20, 30, 0.89, 1), AllOf(HasSubstr("qa DOES NOT KNOW"), HasSubstr("0.89 of 20"),
+                                             HasSubstr("num_train_epochs")));
+  EXPECT_THAT(doubts(20, 30, 1, 0.5),
+              AllOf(HasSubstr("qa TAKES"), HasSubstr("0.50 of 30"), HasSubstr("negative_floor")));
 }
 
 TEST(Calibration, NonFiniteMarginsAreAnError) {

@@ -52,34 +52,34 @@ std::vector<data::RehearsalBuffer> buffers_of(const std::vector<std::string>& ta
                                               double ratio) {
   std::vector<data::RehearsalBuffer> buffers;
   for (const std::string& task : tasks) {
-    buffers.push_back(make_buffer(task, rows_of(task, num_rows), ratio, kSeed));
+    buffers.push_back(make_buffer(task, rows_of(task, num_rows), {ratio}, kSeed));
   }
   return buffers;
 }
 
 TEST(MakeBuffer, SizeIsTheRoundedShareAtLeastOne) {
-  EXPECT_EQ(make_buffer("a", rows_of("a", 10), 0.25, kSeed).rows.size(), 3U);  // 2.5 rounds up
-  EXPECT_EQ(make_buffer("a", rows_of("a", 200), 0.1, kSeed).rows.size(), 20U);
-  EXPECT_EQ(make_buffer("a", rows_of("a", 3), 0.01, kSeed).rows.size(), 1U);
-  EXPECT_EQ(make_buffer("a", rows_of("a", 3), 1, kSeed).rows.size(), 3U);
-  EXPECT_EQ(make_buffer("a", rows_of("a", 10), 0.25, kSeed).num_task_rows, 10);
+  EXPECT_EQ(make_buffer("a", rows_of("a", 10), {0.25}, kSeed).rows.size(), 3U);  // 2.5 rounds up
+  EXPECT_EQ(make_buffer("a", rows_of("a", 200), {0.1}, kSeed).rows.size(), 20U);
+  EXPECT_EQ(make_buffer("a", rows_of("a", 3), {0.01}, kSeed).rows.size(), 1U);
+  EXPECT_EQ(make_buffer("a", rows_of("a", 3), {1}, kSeed).rows.size(), 3U);
+  EXPECT_EQ(make_buffer("a", rows_of("a", 10), {0.25}, kSeed).num_task_rows, 10);
 }
 
 TEST(MakeBuffer, RowsAreDistinctInFileOrderAndTheSeedsOwn) {
   const std::vector<data::Example> rows = rows_of("a", 100);
-  const std::vector<std::string> ids = ids_of(make_buffer("a", rows, 0.2, kSeed).rows);
+  const std::vector<std::string> ids = ids_of(make_buffer("a", rows, {0.2}, kSeed).rows);
   EXPECT_TRUE(std::is_sorted(ids.begin(), ids.end()));
   EXPECT_EQ(std::set<std::string>(ids.begin(), ids.end()).size(), 20U);
-  EXPECT_EQ(ids, ids_of(make_buffer("a", rows, 0.2, kSeed).rows));
-  EXPECT_NE(ids, ids_of(make_buffer("a", rows, 0.2, kSeed + 1).rows));
-  EXPECT_NE(ids, ids_of(make_buffer("b", rows, 0.2, kSeed).rows));
+  EXPECT_EQ(ids, ids_of(make_buffer("a", rows, {0.2}, kSeed).rows));
+  EXPECT_NE(ids, ids_of(make_buffer("a", rows, {0.2}, kSeed + 1).rows));
+  EXPECT_NE(ids, ids_of(make_buffer("b", rows, {0.2}, kSeed).rows));
 }
 
 TEST(MakeBuffer, EveryRowIsDrawnAboutEquallyOften) {
   const std::vector<data::Example> rows = rows_of("a", 10);
   std::map<std::string, int> times;
   for (std::uint64_t seed = 0; seed < 2000; ++seed) {
-    for (const std::string& id : ids_of(make_buffer("a", rows, 0.3, seed).rows)) {
+    for (const std::string& id : ids_of(make_buffer("a", rows, {0.3}, seed).rows)) {
       ++times[id];
     }
   }
@@ -90,7 +90,7 @@ TEST(MakeBuffer, EveryRowIsDrawnAboutEquallyOften) {
 }
 
 TEST(MakeBuffer, FingerprintCoversWhatLaterExpertsSee) {
-  const data::RehearsalBuffer buffer = make_buffer("a", rows_of("a", 20), 0.5, kSeed);
+  const data::RehearsalBuffer buffer = make_buffer("a", rows_of("a", 20), {0.5}, kSeed);
   const auto changed = [&](auto change) {
     data::RehearsalBuffer other = buffer;
     change(other);
@@ -112,10 +112,10 @@ TEST(MakeBuffer, FingerprintCoversWhatLaterExpertsSee) {
 }
 
 TEST(MakeBuffer, RefusesBadRatiosAndNoRows) {
-  EXPECT_THROW(make_buffer("a", rows_of("a", 3), 0, kSeed), base::Error);
-  EXPECT_THROW(make_buffer("a", rows_of("a", 3), 1.1, kSeed), base::Error);
-  EXPECT_THROW(make_buffer("a", rows_of("a", 3), 0.0 / 0.0, kSeed), base::Error);
-  EXPECT_THROW(make_buffer("a", {}, 0.5, kSeed), base::Error);
+  EXPECT_THROW(make_buffer("a", rows_of("a", 3), {0}, kSeed), base::Error);
+  EXPECT_THROW(make_buffer("a", rows_of("a", 3), {1.1}, kSeed), base::Error);
+  EXPECT_THROW(make_buffer("a", rows_of("a", 3), {0.0 / 0.0}, kSeed), base::Error);
+  EXPECT_THROW(make_buffer("a", {}, {0.5}, kSeed), base::Error);
 }
 
 TEST(Reconstruct, CountsByHand) {
@@ -174,21 +174,22 @@ TEST(Reconstruct, ZeroTauDrawsNoRehearsal) {
 }
 
 TEST(Reconstruct, HeldOutRowsAreApartAndOfTheRightSize) {
-  // 10 % of 48 = 4.8 -> 5; of a buffer of 20 -> 2; of 16 general rows = 1.6 -> 2; of 3 rows
+  // 10 % of 84 = 8.4 -> 8; of a buffer of 20 -> 2; of 16 general rows = 1.6 -> 2; of 3 rows
   // nothing.
   std::vector<data::RehearsalBuffer> buffers = buffers_of({"a", "b"}, 100, 0.2);
-  buffers.push_back(make_buffer("tiny", rows_of("tiny", 3), 1, kSeed));
-  const std::vector<data::Example> own = rows_of("c", 48);
+  buffers.push_back(make_buffer("tiny", rows_of("tiny", 3), {1}, kSeed));
+  const std::vector<data::Example> own = rows_of("c", 84);
   const std::vector<data::Example> general = rows_of("g", 16);
   const Reconstruction result =
       reconstruct("c", own, buffers, general,
                   {.negative_ratio = 1, .calibration_ratio = 0.1, .run_seed = kSeed});
-  EXPECT_EQ(count_of(result.held_out, "c", data::RowRole::kPositive), 5);
+  EXPECT_FALSE(result.cross_fits);
+  EXPECT_EQ(count_of(result.held_out, "c", data::RowRole::kPositive), 8);
   EXPECT_EQ(count_of(result.held_out, "a", data::RowRole::kRehearsal), 2);
   EXPECT_EQ(count_of(result.held_out, "b", data::RowRole::kRehearsal), 2);
   EXPECT_EQ(count_of(result.held_out, "tiny", data::RowRole::kRehearsal), 0);
   EXPECT_EQ(count_of(result.held_out, "", data::RowRole::kGeneral), 2);
-  EXPECT_EQ(result.num_positive, 43);
+  EXPECT_EQ(result.num_positive, 76);
   EXPECT_EQ(count_of(result.training, "a", data::RowRole::kRehearsal),
             18);  // tau 1 asks for all that is left
   EXPECT_EQ(count_of(result.training, "", data::RowRole::kGeneral), 14);
@@ -197,19 +198,76 @@ TEST(Reconstruct, HeldOutRowsAreApartAndOfTheRightSize) {
   std::set<std::string> both(training.begin(), training.end());
   both.insert(held_out.begin(), held_out.end());
   EXPECT_EQ(both.size(), training.size() + held_out.size());
-  EXPECT_EQ(both.size(), 48U + 20 + 20 + 3 + 16);
+  EXPECT_EQ(both.size(), 84U + 20 + 20 + 3 + 16);
 }
 
-TEST(Reconstruct, HoldsOutAtLeastOneOfFourAndLeavesOne) {
-  const auto num_held_out = [](int num_rows, double ratio) {
-    return reconstruct("a", rows_of("a", num_rows), {}, {},
-                       {.calibration_ratio = ratio, .run_seed = kSeed})
-        .held_out.size();
+// Rows that training does not need cost nothing to hold out.
+TEST(Reconstruct, HoldsOutWhatTrainingLeavesOver) {
+  const Reconstruction result =
+      reconstruct("b", rows_of("b", 100), buffers_of({"a"}, 100, 0.6), rows_of("g", 40),
+                  {.negative_ratio = 0.25,
+                   .negative_floor = 32,
+                   .general_samples = 24,
+                   .calibration_ratio = 0.1,
+                   .run_seed = kSeed});
+  EXPECT_EQ(count_of(result.training, "a", data::RowRole::kRehearsal), 32);
+  EXPECT_EQ(count_of(result.held_out, "a", data::RowRole::kRehearsal), 16);  // of the 28 left over
+  EXPECT_EQ(count_of(result.training, "", data::RowRole::kGeneral), 24);
+  EXPECT_EQ(count_of(result.held_out, "", data::RowRole::kGeneral), 16);
+}
+
+TEST(Reconstruct, TooFewOwnRowsToHoldOutCrossFit) {
+  const auto made = [](int num_rows, double ratio) {
+    return reconstruct("a", rows_of("a", num_rows), {}, rows_of("g", 20),
+                       {.general_samples = 12, .calibration_ratio = ratio, .run_seed = kSeed});
   };
-  EXPECT_EQ(num_held_out(4, 0.01), 1U);
-  EXPECT_EQ(num_held_out(3, 0.5), 0U);
-  EXPECT_EQ(num_held_out(4, 0.99), 3U);
-  EXPECT_EQ(num_held_out(100, 0), 0U);
+  const Reconstruction few = made(20, 0.1);
+  EXPECT_TRUE(few.cross_fits);
+  EXPECT_EQ(few.num_positive, 20);
+  EXPECT_EQ(count_of(few.held_out, "a", data::RowRole::kPositive), 0);
+  EXPECT_EQ(count_of(few.held_out, "", data::RowRole::kGeneral), 8);
+  EXPECT_FALSE(made(75, 0.1).cross_fits);  // 7.5 rounds up to eight
+  EXPECT_TRUE(made(74, 0.1).cross_fits);
+  EXPECT_FALSE(made(16, 0.5).cross_fits);
+  EXPECT_FALSE(made(3, 0.1).cross_fits);  // too few even for that
+  EXPECT_FALSE(made(20, 0).cross_fits);   // a fixed threshold
+}
+
+// Each half of a cross-fit sees rows of every kind, drawn at random: files are often sorted.
+TEST(Reconstruct, FoldsAreRandomHalvesOfEveryList) {
+  const Reconstruction result = reconstruct(
+      "b", rows_of("b", 20), buffers_of({"a"}, 20, 1), rows_of("g", 31),
+      {.negative_ratio = 1, .general_samples = 20, .calibration_ratio = 0.1, .run_seed = kSeed});
+  std::map<std::string, std::vector<int>> folds;
+  for (const data::SelectedRow& row : result.training) {
+    folds[row.task].push_back(row.fold);
+  }
+  for (const auto& [task, list] : folds) {
+    ASSERT_EQ(list.size(), task == "a" ? 18U : 20U) << task;  // two of a's are held out
+    EXPECT_EQ(std::count(list.begin(), list.end(), 1), std::ssize(list) / 2) << task;
+    EXPECT_GT(std::count(list.begin(), list.begin() + 9, 1), 0) << task;
+    EXPECT_LT(std::count(list.begin(), list.begin() + 9, 1), 9) << task;
+  }
+  EXPECT_EQ(folds.size(), 3U);
+  EXPECT_NE(folds["a"], folds["b"]);
+}
+
+TEST(Reconstruct, FloorsKeepSmallTasksWhole) {
+  EXPECT_EQ(make_buffer("a", rows_of("a", 20), {0.25, 64}, kSeed).rows.size(), 20U);
+  EXPECT_EQ(make_buffer("a", rows_of("a", 100), {0.25, 64}, kSeed).rows.size(), 64U);
+  EXPECT_EQ(make_buffer("a", rows_of("a", 1000), {0.25, 64}, kSeed).rows.size(), 250U);
+  const auto negatives = [](int num_rows) {
+    const std::vector<data::RehearsalBuffer> buffers{
+        make_buffer("a", rows_of("a", num_rows), {0.25, 64}, kSeed)};
+    const Reconstruction result =
+        reconstruct("b", rows_of("b", 9), buffers, {},
+                    {.negative_ratio = 0.25, .negative_floor = 32, .run_seed = kSeed});
+    EXPECT_TRUE(result.warnings.empty()) << num_rows;  // a floor that cannot be met is no fault
+    return result.num_negative;
+  };
+  EXPECT_EQ(negatives(20), 20);
+  EXPECT_EQ(negatives(100), 32);
+  EXPECT_EQ(negatives(1000), 250);
 }
 
 TEST(Reconstruct, DrawsOfOneListDoNotDependOnTheOthers) {
@@ -246,7 +304,7 @@ TEST(Reconstruct, LaterTasksChangeNothing) {
       const Reconstruction result = reconstruct(order[k], rows, buffers, rows_of("g", 9), options);
       sets.push_back(ids_of(result.training));
       sets.push_back(ids_of(result.held_out));
-      buffers.push_back(make_buffer(order[k], rows, 0.3, kSeed));
+      buffers.push_back(make_buffer(order[k], rows, {0.3}, kSeed));
       sets.push_back({buffers.back().fingerprint()});
     }
     return sets;

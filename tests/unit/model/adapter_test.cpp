@@ -18,7 +18,7 @@ using model::Adapter;
 using model::AdapterUses;
 using model::Decoder;
 
-std::vector<std::int64_t> all_layers(const weights::LlamaConfig& config) {
+std::vector<std::int64_t> all_layers(const weights::DecoderConfig& config) {
   std::vector<std::int64_t> layers;
   for (std::int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
     layers.push_back(layer);
@@ -68,8 +68,7 @@ TEST_P(LoraOn, AStepFromTheCacheUsesTheAdapter) {
   const Adapter adapter = random_adapter(model->config(), 3, 12, all_layers(model->config()), 6);
   const AdapterUses set(adapter);
   const Row whole = random_row(9, model->config().vocab_size, 7);
-  model::KvCache cache(1);
-  hidden_of(*model, {Row(whole.begin(), whole.end() - 1)}, &set, &cache);
+  model::KvCache cache = cache_of(*model, {Row(whole.begin(), whole.end() - 1)}, 1, &set);
   const at::Tensor found =
       model->forward_step(at::tensor({std::int64_t{whole.back()}}, at::kLong), &set, cache);
   EXPECT_LE(max_difference(found[0], hidden_of(*model, {whole}, &set)[-1]), 1e-4);

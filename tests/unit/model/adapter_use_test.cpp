@@ -31,7 +31,7 @@ class AdapterUseTest : public ::testing::Test {
   at::Tensor hidden(const AdapterUses& uses) const { return hidden_of(*model_, rows_, &uses); }
 
   std::unique_ptr<Decoder> model_;
-  weights::LlamaConfig config_;
+  weights::DecoderConfig config_;
   std::vector<Adapter> adapters_;
   std::vector<Row> rows_;  // of 7, 11 and 15 tokens
   std::vector<std::int64_t> offsets_;
@@ -109,8 +109,7 @@ TEST_F(AdapterUseTest, AStepTakesRowsAsTokens) {
   step.tokens = at::tensor({0, 2}, at::kLong);
   const AdapterUses in_prompt({prompt});
   const AdapterUses in_step({step});
-  model::KvCache cache(1);
-  hidden_of(*model_, rows_, &in_prompt, &cache);
+  model::KvCache cache = cache_of(*model_, rows_, 1, &in_prompt);
   const at::Tensor found = model_->forward_step(at::tensor({5, 6, 7}, at::kLong), &in_step, cache);
   for (std::size_t row = 0; row < 3; ++row) {
     Row longer = rows_[row];

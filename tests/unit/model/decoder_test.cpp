@@ -81,8 +81,7 @@ TEST_P(TinyLlama, DecodingFromTheCacheEqualsRecomputing) {
     expected.push_back(logits_of(*model, {row}));
   }
   for (const std::int64_t spare : {0, 3, 40}) {  // 0 and 3 make the cache grow on the way
-    KvCache cache(spare);
-    hidden_of(*model, begun, nullptr, &cache);
+    KvCache cache = cache_of(*model, begun, spare);
     for (std::size_t step = 0; step < kSteps; ++step) {
       std::vector<std::int64_t> tokens;
       for (std::size_t i = 0; i < prompts.size(); ++i) {
@@ -130,8 +129,7 @@ TEST(Decoder, SelectedCacheRowsGoOnAlone) {
   const std::unique_ptr<Decoder> model = load_tiny("tiny-gqa-tied");
   const std::vector<Row> rows{random_row(5, 96, 1), random_row(14, 96, 2), random_row(2, 96, 3)};
   for (const std::int64_t spare : {0, 4}) {
-    KvCache cache(spare);
-    hidden_of(*model, rows, nullptr, &cache);
+    KvCache cache = cache_of(*model, rows, spare);
     KvCache selected = cache.select_rows({2, 0, 2});
     EXPECT_EQ(selected.lengths(), (std::vector<std::int64_t>{2, 5, 2}));
     at::Tensor found = model->forward_step(at::tensor({7, 8, 9}, at::kLong), nullptr, selected);
@@ -156,9 +154,8 @@ TEST(Decoder, SelectedCacheRowsGoOnAlone) {
 TEST(KvCache, ShrinkingKeepsTheRoomThatIsLeft) {
   const at::NoGradGuard frozen;
   const std::unique_ptr<Decoder> model = load_tiny("tiny-gqa-tied");
-  KvCache cache(6);
-  hidden_of(*model, {random_row(5, 96, 1), random_row(9, 96, 2), random_row(2, 96, 3)}, nullptr,
-            &cache);
+  KvCache cache =
+      cache_of(*model, {random_row(5, 96, 1), random_row(9, 96, 2), random_row(2, 96, 3)}, 6);
   EXPECT_EQ(model::CacheAccess::keys(cache, 0).size(2), 9 + 6);
   model->forward_step(at::tensor({1, 2, 3}, at::kLong), nullptr, cache);
   model->forward_step(at::tensor({1, 2, 3}, at::kLong), nullptr, cache);
@@ -177,10 +174,8 @@ TEST(KvCache, JoinedRowsGoOnAsAlone) {
   const std::vector<Row> rows{random_row(5, 96, 1), random_row(14, 96, 2), random_row(2, 96, 3)};
   for (const std::int64_t spare : {0, 4}) {
     std::vector<KvCache> parts;
-    parts.emplace_back(spare);
-    hidden_of(*model, {rows[0], rows[1]}, nullptr, &parts[0]);
-    parts.emplace_back(7);
-    hidden_of(*model, {rows[2]}, nullptr, &parts[1]);
+    parts.push_back(cache_of(*model, {rows[0], rows[1]}, spare));
+    parts.push_back(cache_of(*model, {rows[2]}, 7));
     model->forward_step(at::tensor({6}, at::kLong), nullptr, parts[1]);
     KvCache joined = KvCache::join(std::move(parts));
     EXPECT_EQ(joined.lengths(), (std::vector<std::int64_t>{5, 14, 3}));

@@ -4,7 +4,12 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <functional>
+#include <string>
+#include <utility>
+#include <vector>
 
+#include "baton/base/error.hpp"
+#include "model/base_weights.hpp"
 #include "model/feed_forward.hpp"
 #include "model/head_loss.hpp"
 #include "model/rms_norm.hpp"
@@ -54,8 +59,42 @@ TEST(RmsNorm, EqualsTheFormula) {
       });
 }
 
+// What a family may ask for and this decoder does not have is refused, never left out.
+TEST(Switches, UnknownOnesAreRefusedInWords) {
+  const auto refused = [](const std::function<void(weights::DecoderConfig&)>& change) {
+    weights::DecoderConfig config;
+    change(config);
+    try {
+      model::require_known_switches(config);
+    } catch (const base::Error& error) {
+      EXPECT_EQ(error.kind(), base::ErrorKind::kModel);
+      return error.details().found;
+    }
+    return std::string();
+  };
+  EXPECT_EQ(refused([](weights::DecoderConfig& config) {
+              config.has_bias = {true, true, true};
+              config.windows = {0, 0};
+            }),
+            "");
+  const std::vector<std::pair<std::function<void(weights::DecoderConfig&)>, std::string>> unknown =
+      {{[](auto& config) { config.query_key_norm = true; }, "queries and keys"},
+       {[](auto& config) { config.norm_offset = 1; }, "1 + weight"},
+       {[](auto& config) { config.activation = weights::Activation::kGeluTanh; }, "gelu"},
+       {[](auto& config) { config.embedding_scale = 24; }, "24"},
+       {[](auto& config) {
+          config.windows = {0, 4096};
+        },
+        "4096 tokens"},
+       {[](auto& config) { config.attention_cap = 50; }, "cap"},
+       {[](auto& config) { config.logit_cap = 30; }, "cap"}};
+  for (const auto& [change, word] : unknown) {
+    EXPECT_NE(refused(change).find(word), std::string::npos) << word << ": " << refused(change);
+  }
+}
+
 TEST(Rope, EqualsRotationsInThePlane) {
-  weights::LlamaConfig config;
+  weights::DecoderConfig config;
   config.head_dim = 10;
   config.rope_theta = 500.0;
   const std::vector<std::int64_t> positions{0, 1, 2, 17, 3};

@@ -107,10 +107,20 @@ inline std::unique_ptr<model::Decoder> load_tiny(const std::string& name,
 inline at::Tensor hidden_of(const model::Decoder& model,
                             const std::vector<Row>& rows,
                             const model::AdapterUses* adapters = nullptr,
-                            model::KvCache* cache = nullptr,
+                            model::PassCaches* caches = nullptr,
                             const model::DropoutKey* dropout = nullptr) {
   const model::PackedRows packed = model::pack_rows(rows, at::kCPU);
-  return model.forward_hidden(model.embedder().embed(packed), packed, adapters, cache, dropout);
+  return model.forward_hidden(model.embedder().embed(packed), packed, adapters, caches, dropout);
+}
+
+/// What reading these rows leaves, ready for decoding steps.
+inline model::KvCache cache_of(const model::Decoder& model,
+                               const std::vector<Row>& rows,
+                               std::int64_t spare,
+                               const model::AdapterUses* adapters = nullptr) {
+  model::PassCaches caches;
+  hidden_of(model, rows, adapters, &caches);
+  return {caches.kept, spare};
 }
 
 /// fp32 logits [N, V] of packed rows.
@@ -140,7 +150,7 @@ inline model::Adapter read_adapter(const std::filesystem::path& file,
 }
 
 /// Random A and B on every linear of the given layers.
-inline model::Adapter random_adapter(const weights::LlamaConfig& config,
+inline model::Adapter random_adapter(const weights::DecoderConfig& config,
                                      std::int64_t rank,
                                      double alpha,
                                      const std::vector<std::int64_t>& layers,
@@ -151,7 +161,7 @@ inline model::Adapter random_adapter(const weights::LlamaConfig& config,
   adapter.rank = rank;
   adapter.alpha = alpha;
   adapter.layers.resize(static_cast<std::size_t>(config.num_hidden_layers));
-  const auto shapes = model::Decoder::linear_shapes(config);
+  const auto shapes = config.linear_shapes();
   for (const std::int64_t layer : layers) {
     for (std::size_t i = 0; i < shapes.size(); ++i) {
       model::LoraFactors& factors = adapter.layers[static_cast<std::size_t>(layer)][i];
@@ -173,7 +183,7 @@ class TwinLlama {
     double weight;
   };
 
-  TwinLlama(const std::filesystem::path& folder, const weights::LlamaConfig& config)
+  TwinLlama(const std::filesystem::path& folder, const weights::DecoderConfig& config)
       : config_(config) {
     const weights::ModelWeights files(folder);
     for (const auto& [name, view] : files.tensors()) {
@@ -266,7 +276,7 @@ class TwinLlama {
     return linear(at::cat(heads, 1), layer, 3, parts);
   }
 
-  const weights::LlamaConfig config_;
+  const weights::DecoderConfig config_;
   TensorMap weights_;
 };
 

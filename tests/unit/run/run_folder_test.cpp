@@ -8,10 +8,12 @@
 #include "baton/device/host.hpp"
 #include "baton/run/inspect.hpp"
 #include "baton/run/run_record.hpp"
-#include "checkpoint_fixture.hpp"
+#include "unit/checkpoint/checkpoint_fixture.hpp"
 
 namespace baton::run {
 namespace {
+
+using namespace checkpoint;  // the fixture and its small files
 
 using ::testing::HasSubstr;
 
@@ -21,7 +23,10 @@ class RunFolderTest : public CheckpointTest {
     RunRecord record;
     record.config = {{"train.seed", "7"}, {"lora.lora_rank", "2"}};
     record.tasks = {"qa", "sum"};
-    return RunFolder::create(folder_ / "run", record);
+    RunFolder run = RunFolder::create(folder_ / "run", record);
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "run"));
+    run.save();
+    return run;
   }
 };
 
@@ -70,7 +75,7 @@ TEST_F(RunFolderTest, RecordComesBackAlsoAfterAMove) {
   EXPECT_EQ(file.made_by.host, device::host_name());
   EXPECT_TRUE(moved.verify("experts/01-qa.h5"));
   EXPECT_EQ(moved.buffer_path("sum"), folder_ / "moved/buffers/02-sum.h5");
-  EXPECT_EQ(moved.log_file("sum"), "logs/02-sum.jsonl");
+  EXPECT_EQ(moved.paths().log_file(1), "logs/02-sum.jsonl");
   EXPECT_EQ(moved.checkpoint_folder("sum"), "checkpoints/02-sum");
 }
 
@@ -109,23 +114,79 @@ TEST_F(RunFolderTest, TasksAreOnlyAddedAtTheEnd) {
   EXPECT_THAT(error_of([&] { run.expert_file("trns"); }).details().fix, HasSubstr("trans"));
 }
 
-TEST_F(RunFolderTest, MoveAsideKeepsEveryOldExpert) {
+TEST_F(RunFolderTest, ReplacementsKeepEveryOldFile) {
   RunFolder run = make_run();
-  EXPECT_EQ(run.move_aside("qa"), "");
+  EXPECT_EQ(run.replacement_of("qa"), nullptr);
   for (int i = 1; i <= 2; ++i) {
+    const std::string number = std::to_string(i);
     checkpoint::save_expert(run.expert_path("qa"), small_expert(i));
-    run.record_file(run.expert_file("qa"), "qa", "print" + std::to_string(i), some_maker());
-    EXPECT_EQ(run.move_aside("qa"), "experts/replaced/01-qa." + std::to_string(i) + ".h5");
+    run.record_file(run.expert_file("qa"), "qa", "print" + number, some_maker());
+    run.note_replacement("qa", "asked" + number, {run.expert_file("qa"), run.buffer_file("qa")});
+    run.save();
+    run.finish_replacements();
     EXPECT_EQ(run.condition_of(run.expert_file("qa")), FileCondition::kAbsent);
+    EXPECT_EQ(run.replacement_of("qa")->asked, "asked" + number);
   }
   const RunFolder again = RunFolder::load(folder_ / "run");
   ASSERT_EQ(again.record().replaced.size(), 2U);
-  EXPECT_EQ(again.record().replaced[1].fingerprint, "print2");
-  EXPECT_EQ(again.record().replaced[1].from, "experts/01-qa.h5");
-  EXPECT_EQ(checkpoint::load_expert(again.path_of(again.record().replaced[0].to)).arrays.size(),
-            4U);
-  EXPECT_EQ(checkpoint::load_expert(again.path_of(again.record().replaced[1].to)).arrays.size(),
-            8U);
+  const Replacement& second = again.record().replaced[1];
+  EXPECT_EQ(second.asked, "asked2");
+  EXPECT_TRUE(second.moved);
+  ASSERT_EQ(second.files.size(), 1U) << "there was no buffer";
+  EXPECT_EQ(second.files[0].from, "experts/01-qa.h5");
+  EXPECT_EQ(second.files[0].to, "experts/replaced/01-qa.2.h5");
+  EXPECT_EQ(second.files[0].sha256, base::sha256_file(again.path_of(second.files[0].to)));
+  EXPECT_EQ(
+      checkpoint::load_expert(again.path_of(again.record().replaced[0].files[0].to)).arrays.size(),
+      4U);
+  EXPECT_EQ(checkpoint::load_expert(again.path_of(second.files[0].to)).arrays.size(), 8U);
+}
+
+// Noted and saved, but the program ended before, between or after the moves.
+TEST_F(RunFolderTest, AReplacementThatWasCutOffIsFinished) {
+  for (int num_moved = 0; num_moved <= 2; ++num_moved) {
+    std::filesystem::remove_all(folder_ / "run");
+    RunFolder run = make_run();
+    const std::vector<std::string> files{run.expert_file("qa"), run.expert_file("sum")};
+    for (const std::string& file : files) {
+      checkpoint::save_expert(run.path_of(file), small_expert(1));
+      run.record_file(file, "qa", "print", some_maker());
+    }
+    run.note_replacement("qa", "new", {files[0]});
+    run.note_replacement("sum", "new", {files[1]});
+    run.save();
+    for (int i = 0; i < num_moved; ++i) {
+      const ReplacedFile& file = run.record().replaced[static_cast<std::size_t>(i)].files[0];
+      std::filesystem::create_directories(run.path_of(file.to).parent_path());
+      std::filesystem::rename(run.path_of(file.from), run.path_of(file.to));
+    }
+    RunFolder again = RunFolder::load(folder_ / "run");
+    EXPECT_FALSE(again.has(files[0])) << "not in the way of what was asked for";
+    EXPECT_EQ(again.condition_of(files[1]), FileCondition::kAbsent);
+    again.finish_replacements();
+    EXPECT_TRUE(std::filesystem::exists(folder_ / "run/experts/replaced/01-qa.1.h5"));
+    EXPECT_TRUE(std::filesystem::exists(folder_ / "run/experts/replaced/02-sum.1.h5"));
+    EXPECT_TRUE(RunFolder::load(folder_ / "run").record().replaced[1].moved);
+  }
+}
+
+TEST_F(RunFolderTest, TheRecordOfTheVersionBeforeIsRead) {
+  make_run();
+  const std::filesystem::path path = folder_ / "run/run.json";
+  base::Json json = base::Json::parse(read_all(path));
+  json["format_version"] = 1;
+  json["replaced"] = {{{"task", "qa"},
+                       {"from", "experts/01-qa.h5"},
+                       {"to", "experts/replaced/01-qa.1.h5"},
+                       {"fingerprint", "f"},
+                       {"time", "t"}}};
+  write_all(path, json.dump());
+  const RunFolder run = RunFolder::load(folder_ / "run");
+  EXPECT_TRUE(run.replacement_of("qa")->moved);
+  EXPECT_EQ(run.replacement_of("qa")->files[0].to, "experts/replaced/01-qa.1.h5");
+  json["replaced"][0]["to"] = "../x.h5";
+  write_all(path, json.dump());
+  EXPECT_EQ(error_of([&] { RunFolder::load(folder_ / "run"); }).kind(), base::ErrorKind::kModel);
 }
 
 TEST_F(RunFolderTest, BadRunJsonIsRefusedInWords) {
@@ -146,9 +207,15 @@ TEST_F(RunFolderTest, BadRunJsonIsRefusedInWords) {
   refused("[]");
   refused("{\"format_version\": 1}");
   refused("{\"format_version\": 0}");
-  EXPECT_THAT(refused("{\"format_version\": 2}").summary(), HasSubstr("newer version"));
+  EXPECT_THAT(refused("{\"format_version\": 3}").summary(), HasSubstr("newer version"));
   base::Json json = base::Json::parse(good);
   json["tasks"] = {1, 2};
+  refused(json.dump());
+  json["tasks"] = base::Json::array();
+  EXPECT_EQ(refused(json.dump()).details().found, "no task");
+  json["tasks"] = {"qa", "sum", "qa"};
+  EXPECT_EQ(refused(json.dump()).details().found, "qa twice");
+  json["tasks"] = {"qa", "../sum"};
   refused(json.dump());
   json = base::Json::parse(good);
   json["files"]["../x.h5"] = base::Json::object();

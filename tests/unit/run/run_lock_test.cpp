@@ -11,10 +11,12 @@
 #include "baton/base/json.hpp"
 #include "baton/device/host.hpp"
 #include "baton/run/run_status.hpp"
-#include "checkpoint_fixture.hpp"
+#include "unit/checkpoint/checkpoint_fixture.hpp"
 
 namespace baton::run {
 namespace {
+
+using namespace checkpoint;  // the fixture and its small files
 
 using ::testing::HasSubstr;
 
@@ -72,7 +74,7 @@ TEST_P(RunLockTest, LockOfAKilledProcessIsTakenOver) {
 TEST_P(RunLockTest, LockOfAnotherHostIsRefused) {
   write_all(
       lock_file(),
-      R"({"host":"elsewhere","pid":1,"device::process_start":5,"job":"","since":"2026-01-01T00:00:00Z"})");
+      R"({"host":"elsewhere","pid":1,"process_start":5,"job":"","since":"2026-01-01T00:00:00Z"})");
   const base::Error error = error_of([&] { RunLock lock(folder_, GetParam()); });
   EXPECT_EQ(error.kind(), base::ErrorKind::kUsage);
   EXPECT_THAT(error.details().found,

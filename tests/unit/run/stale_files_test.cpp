@@ -4,10 +4,12 @@
 #include <sys/wait.h>
 
 #include "baton/device/host.hpp"
-#include "checkpoint_fixture.hpp"
+#include "unit/checkpoint/checkpoint_fixture.hpp"
 
 namespace baton::run {
 namespace {
+
+using namespace checkpoint;  // the fixture and its small files
 
 namespace fs = std::filesystem;
 using ::testing::UnorderedElementsAreArray;

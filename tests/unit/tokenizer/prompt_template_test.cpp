@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "baton/base/error.hpp"
 #include "tokenizer_fixture.hpp"
 
@@ -80,6 +82,61 @@ void expect_as_transformers(const PromptTemplate& chat, const base::Json& golden
     }
   }
   EXPECT_GE(num_compared, 5);
+}
+
+Ids part_of(const PromptTemplate& chat, const std::string& name) {
+  for (const TemplatePart& part : chat.parts()) {
+    if (part.name == name) {
+      return part.ids;
+    }
+  }
+  ADD_FAILURE() << "no part " << name;
+  return {};
+}
+
+bool has_part(const PromptTemplate& chat, const std::string& name) {
+  const std::vector<TemplatePart> parts = chat.parts();
+  return std::any_of(parts.begin(), parts.end(),
+                     [&](const TemplatePart& part) { return part.name == name; });
+}
+
+Ids joined(const std::vector<Ids>& pieces) {
+  Ids all;
+  for (const Ids& piece : pieces) {
+    all.insert(all.end(), piece.begin(), piece.end());
+  }
+  return all;
+}
+
+// What is not a part of the template is the text: nothing else can change a prompt.
+TEST(TemplateParts, ArePromptsButForTheTexts) {
+  const TemplateFolder folder;
+  folder.write("chat_template.jinja", read_template("smollm2.jinja"));
+  const auto chat = folder.make("auto");
+  const auto part = [&](const char* name) { return part_of(*chat, name); };
+  const std::vector<Message> messages = {{"user", "Hi"}, {"assistant", "Ho"}, {"user", "He"}};
+  const Ids text = folder.tokenizer().encode("Hi");
+  EXPECT_EQ(chat->encode(messages, 0).ids,
+            joined({part("default_system"), part("user_start"), text, part("turn_end"),
+                    part("assistant_start"), folder.tokenizer().encode("Ho"), part("turn_end"),
+                    part("user_start"), folder.tokenizer().encode("He"), part("turn_end"),
+                    chat->invocation_ids()}));
+  EXPECT_EQ(part("assistant_start"), chat->invocation_ids());
+  EXPECT_EQ(part("end_of_answer"), Ids{chat->end_of_answer_id()});
+  const std::vector<Message> with_system = {{"system", "Hi"}, {"user", "Hi"}};
+  EXPECT_EQ(chat->encode(with_system, 0).ids,
+            joined({part("system_start"), text, part("turn_end"), part("user_start"), text,
+                    part("turn_end"), chat->invocation_ids()}));
+
+  const TemplateFolder without;
+  EXPECT_FALSE(has_part(*without.make("chatml"), "default_system"));
+  without.write("tokenizer_config.json", R"({"add_bos_token": true, "bos_token": "<|im_start|>"})");
+  const auto plain = without.make("none");
+  EXPECT_EQ(plain->encode(messages, 0).ids,
+            joined({part_of(*plain, "bos"), text, part_of(*plain, "separator"),
+                    folder.tokenizer().encode("Ho"), part_of(*plain, "separator"),
+                    folder.tokenizer().encode("He")}));
+  EXPECT_EQ(part_of(*plain, "bos").size(), 1U);
 }
 
 class KnownTemplate : public testing::TestWithParam<std::string> {};

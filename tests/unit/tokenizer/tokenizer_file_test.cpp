@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <set>
 #include <thread>
 
 #include "baton/base/error.hpp"
@@ -71,10 +72,73 @@ TEST(TokenizerFile, SmallFileByHand) {
   EXPECT_TRUE(tokenizer->leading_ids().empty());
 }
 
-TEST(TokenizerFile, FingerprintIsTheFiles) {
-  const std::string text = small_file().dump();
-  EXPECT_EQ(load_text(text)->fingerprint(), base::sha256_hex(text));
-  EXPECT_NE(load_text(text + " ")->fingerprint(), base::sha256_hex(text));
+TEST(TokenizerFile, OlderFilesAloneAreToldHowToBecomeOne) {
+  const auto error_in = [](const TemporaryFolder& folder) -> std::string {
+    try {
+      load_tokenizer(folder.path());
+    } catch (const base::Error& error) {
+      EXPECT_EQ(error.kind(), base::ErrorKind::kModel);
+      return error.what();
+    }
+    return "accepted";
+  };
+  const TemporaryFolder folder;
+  EXPECT_THAT(error_in(folder), ::testing::HasSubstr("no tokenizer of any kind"));
+  folder.write("tokenizer.model", "pieces");
+  EXPECT_THAT(error_in(folder), ::testing::HasSubstr("no tokenizer.json"));
+  EXPECT_THAT(error_in(folder), ::testing::HasSubstr("tokenizer.model only"));
+  EXPECT_THAT(error_in(folder), ::testing::HasSubstr("AutoTokenizer"));
+  EXPECT_THAT(error_of("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 2104556\n"),
+              ::testing::HasSubstr("Git LFS pointer"));
+}
+
+std::string fingerprint_of(const Json& file) {
+  return load_text(file.dump())->fingerprint();
+}
+
+TEST(TokenizerFile, FingerprintIsNotOfTheSpelling) {
+  const std::string expected = fingerprint_of(small_file());
+  EXPECT_EQ(load_text(small_file().dump(2, ' ', true))->fingerprint(), expected);
+  Json file = small_file();
+  file["model"]["merges"] = Json::parse(R"([["b","c"],["a","b"],["a","bc"],["Ġ","a"]])");
+  file["version"] = "1.1";
+  file["truncation"] = Json::parse(R"({"max_length": 8})");
+  for (const char* key : {"fuse_unk", "byte_fallback", "ignore_merges", "dropout"}) {
+    file["model"].erase(key);  // their defaults
+  }
+  file["pre_tokenizer"].erase("use_regex");
+  for (const char* key : {"single_word", "lstrip", "rstrip", "normalized"}) {
+    file["added_tokens"][0].erase(key);
+  }
+  EXPECT_EQ(fingerprint_of(file), expected);
+}
+
+TEST(TokenizerFile, FingerprintIsOfAllThatTheTokenizerDoes) {
+  const std::vector<std::pair<std::string, std::string>> changes = {
+      {"/model/vocab", R"({"a":1,"b":0,"c":2,"ab":3,"bc":4,"abc":5,"Ġ":6,"Ġa":7})"},
+      {"/model/vocab/d", "9"},
+      {"/model/merges", R"(["a b","b c","a bc","Ġ a"])"},
+      {"/model/merges", R"(["b c","a b","a bc"])"},
+      {"/model/ignore_merges", "true"},
+      {"/model/unk_token", "\"a\""},
+      {"/added_tokens/0/content", "\"<stop>\""},
+      {"/added_tokens/0/id", "9"},
+      {"/added_tokens/0/special", "false"},
+      {"/added_tokens/0/lstrip", "true"},
+      {"/normalizer", R"({"type":"NFC"})"},
+      {"/pre_tokenizer/add_prefix_space", "true"},
+      {"/pre_tokenizer/use_regex", "false"},
+      {"/pre_tokenizer", R"({"type":"Sequence","pretokenizers":[{"type":"Digits"},
+          {"type":"ByteLevel","add_prefix_space":false}]})"},
+      {"/decoder", R"({"type":"Sequence","decoders":[{"type":"Fuse"},{"type":"ByteLevel"}]})"},
+      {"/post_processor", R"({"type":"TemplateProcessing","single":[
+          {"SpecialToken":{"id":"<end>","type_id":0}},{"Sequence":{"id":"A","type_id":0}}]})"}};
+  std::set<std::string> seen{fingerprint_of(small_file())};
+  for (const auto& [place, value] : changes) {
+    Json file = small_file();
+    file[Json::json_pointer(place)] = Json::parse(value);
+    EXPECT_TRUE(seen.insert(fingerprint_of(file)).second) << place << " = " << value;
+  }
 }
 
 TEST(TokenizerFile, MergesAsPairsAreTheSame) {

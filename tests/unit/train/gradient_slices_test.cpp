@@ -369,7 +369,7 @@ TEST_F(GradientSlicesTest, TheTrainerGetsTheSameBitsInSlices) {
   state.lora_rank = 4;
   state.lora_alpha = 8;
   state.arrays = train::new_adapter_arrays(
-      {2, model::Decoder::linear_shapes(model->config()), {"q_proj", "down_proj"}, 4}, 3);
+      {2, model->config().linear_shapes(), {"q_proj", "down_proj"}, 4}, 3);
   const model::Adapter adapter = model::adapter_from_state(state, 2, at::kCPU);
   train::TrainerOptions options;
   options.train_batch_size = 7;

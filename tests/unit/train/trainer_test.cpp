@@ -91,7 +91,7 @@ class TrainerTest : public ::testing::Test {
     state.lora_rank = 4;
     state.lora_alpha = 8;
     state.arrays = train::new_adapter_arrays(
-        {2, Decoder::linear_shapes(model_->config()), {"q_proj", "down_proj"}, 4}, 3);
+        {2, model_->config().linear_shapes(), {"q_proj", "down_proj"}, 4}, 3);
     adapter_ = model::adapter_from_state(state, 2, at::kCPU);
     adapter_.dropout = 0.1;
   }
@@ -190,9 +190,12 @@ TEST_F(TrainerTest, AnotherSeedIsAnotherRun) {
 TEST_F(TrainerTest, TheIndicatorsWeightIsThatOfTheFirstTargetToken) {
   adapter_.dropout = 0;
   options_.updates = stored_updates(golden_, 2);
-  const std::vector<data::TrainingRow> all = rows();
+  std::vector<data::TrainingRow> all = rows();
   for (const double weight : {1.0, 2.5, 0.0}) {
     options_.indicator_loss_weight = weight;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      all[i].indicator_weight = i % 2 == 0 ? 1.75 : 0.5;
+    }
     Trainer trainer(*model_, *group_, all, adapter_, options_);
     double sum = 0;
     double total = 0;
@@ -203,7 +206,9 @@ TEST_F(TrainerTest, TheIndicatorsWeightIsThatOfTheFirstTargetToken) {
       const at::Tensor logits = at::log_softmax(logits_of(*model_, {row.tokens}, &set), 1);
       for (auto place = static_cast<std::size_t>(row.prompt_length); place < row.tokens.size();
            ++place) {
-        const double w = static_cast<std::int64_t>(place) == row.prompt_length ? weight : 1.0;
+        const double w = static_cast<std::int64_t>(place) == row.prompt_length
+                             ? weight * row.indicator_weight
+                             : 1.0;
         sum -= w * logits[static_cast<std::int64_t>(place) - 1][row.tokens[place]].item<double>();
         total += w;
       }

@@ -37,7 +37,7 @@ class TrainingStateTest : public ::testing::Test {
     state.lora_rank = 4;
     state.lora_alpha = 8;
     state.arrays = train::new_adapter_arrays(
-        {2, model::Decoder::linear_shapes(model_->config()), {"q_proj", "down_proj"}, 4}, 3);
+        {2, model_->config().linear_shapes(), {"q_proj", "down_proj"}, 4}, 3);
     adapter_ = model::adapter_from_state(state, 2, at::kCPU);
     adapter_.dropout = 0.1;
   }
@@ -230,7 +230,6 @@ TEST_F(TrainingStateTest, RefusesStateOfAnotherTraining) {
   EXPECT_TRUE(refused([](TrainingState& state) { state.step = state.num_updates + 1; }));
   EXPECT_TRUE(refused([](TrainingState& state) { state.step = -1; }));
   EXPECT_TRUE(refused([](TrainingState& state) { ++state.seed; }));
-  EXPECT_TRUE(refused([](TrainingState& state) { state.slot = 1; }));
 }
 
 }  // namespace

@@ -19,8 +19,8 @@ using ::testing::Not;
 constexpr double kTimeout = 60;
 
 /// A rank that waits in collective 40 of step 12 for as long as is said.
-RankPosition in_collective(int rank, double seconds, int group = 0) {
-  RankPosition position;
+Position in_collective(int rank, double seconds, int group = 0) {
+  Position position;
   position.world_rank = rank;
   position.group = group;
   position.host = fmt::format("node{}", rank / 4);
@@ -36,16 +36,16 @@ RankPosition in_collective(int rank, double seconds, int group = 0) {
 }
 
 /// A rank that computes.
-RankPosition computing(int rank, double seconds, int group = 0) {
-  RankPosition position = in_collective(rank, seconds, group);
+Position computing(int rank, double seconds, int group = 0) {
+  Position position = in_collective(rank, seconds, group);
   position.section = "train";
   position.num_collectives = 39;
   position.in_collective = false;
   return position;
 }
 
-RankPosition waiting_for_work(int rank, double seconds, int group = 0) {
-  RankPosition position = computing(rank, seconds, group);
+Position waiting_for_work(int rank, double seconds, int group = 0) {
+  Position position = computing(rank, seconds, group);
   position.section = "wait for work";
   position.item = "";
   position.may_wait = true;
@@ -53,26 +53,26 @@ RankPosition waiting_for_work(int rank, double seconds, int group = 0) {
 }
 
 /// The same rank, whose last report came in so long ago; it had just moved.
-RankPosition silent(RankPosition position, double seconds) {
+Position silent(Position position, double seconds) {
   position.seconds_in_place = 0.2;
   position.seconds_since_report = seconds;
   return position;
 }
 
-std::vector<int> culprits_of(const std::vector<RankPosition>& positions) {
+std::vector<int> culprits_of(const std::vector<Position>& positions) {
   const auto verdict = judge_hang(positions, kTimeout);
   if (verdict) {
     // One line a culprit, whatever the order of the reports.
     EXPECT_EQ(std::count(verdict->text.begin(), verdict->text.end(), '\n') + 1,
               static_cast<std::ptrdiff_t>(verdict->culprits.size()));
-    std::vector<RankPosition> turned(positions.rbegin(), positions.rend());
+    std::vector<Position> turned(positions.rbegin(), positions.rend());
     const auto again = judge_hang(turned, kTimeout);
     EXPECT_TRUE(again && again->text == verdict->text && again->culprits == verdict->culprits);
   }
   return verdict ? verdict->culprits : std::vector<int>{};
 }
 
-std::string text_of(const std::vector<RankPosition>& positions) {
+std::string text_of(const std::vector<Position>& positions) {
   const auto verdict = judge_hang(positions, kTimeout);
   return verdict ? verdict->text : "";
 }
@@ -83,7 +83,7 @@ TEST(HangJudge, NobodyIsNamedWhileAllMove) {
 }
 
 TEST(HangJudge, ExactlyTheLimitIsNotBeyondIt) {
-  RankPosition rank = computing(0, 59.5);
+  Position rank = computing(0, 59.5);
   rank.seconds_since_report = 0.5;
   EXPECT_FALSE(judge_hang({rank}, kTimeout));
   rank.seconds_since_report = 0.75;
@@ -92,8 +92,8 @@ TEST(HangJudge, ExactlyTheLimitIsNotBeyondIt) {
 
 TEST(HangJudge, StoppedProcessReportsNoLonger) {
   // Stopped in the middle of a step: the others wait for it in the next collective.
-  const std::vector<RankPosition> positions{in_collective(0, 60.5), silent(computing(1, 0), 60.2),
-                                            in_collective(2, 61), in_collective(3, 60.9)};
+  const std::vector<Position> positions{in_collective(0, 60.5), silent(computing(1, 0), 60.2),
+                                        in_collective(2, 61), in_collective(3, 60.9)};
   EXPECT_THAT(culprits_of(positions), ElementsAre(1));
   EXPECT_THAT(text_of(positions), HasSubstr("reports no longer"));
   EXPECT_THAT(text_of(positions), HasSubstr("last heard of 60.2 s ago"));
@@ -111,7 +111,7 @@ TEST(HangJudge, StoppedInsideACollective) {
 }
 
 TEST(HangJudge, SilenceShorterThanTheLimitCountsWhereTheRankWasStillBefore) {
-  RankPosition rank = silent(computing(1, 0), 50);
+  Position rank = silent(computing(1, 0), 50);
   rank.seconds_in_place = 11;
   EXPECT_THAT(text_of({in_collective(0, 61), rank}), HasSubstr("reports no longer"));
 }
@@ -123,8 +123,8 @@ TEST(HangJudge, StoppedWhileItWaitedForWork) {
 }
 
 TEST(HangJudge, EndlessLoopIsInNoCollective) {
-  const std::vector<RankPosition> positions{in_collective(0, 61), in_collective(1, 61),
-                                            computing(2, 61.5), in_collective(3, 61)};
+  const std::vector<Position> positions{in_collective(0, 61), in_collective(1, 61),
+                                        computing(2, 61.5), in_collective(3, 61)};
   EXPECT_THAT(culprits_of(positions), ElementsAre(2));
   EXPECT_EQ(
       text_of(positions),
@@ -149,35 +149,35 @@ TEST(HangJudge, TwoInALoopAreBothNamed) {
 }
 
 TEST(HangJudge, SkippedCollectiveShowsInTheCount) {
-  RankPosition skipped = in_collective(3, 61);
+  Position skipped = in_collective(3, 61);
   skipped.num_collectives = 39;  // as far as the others, with one less
-  const std::vector<RankPosition> positions{in_collective(0, 61), in_collective(1, 61),
-                                            in_collective(2, 61), skipped};
+  const std::vector<Position> positions{in_collective(0, 61), in_collective(1, 61),
+                                        in_collective(2, 61), skipped};
   EXPECT_THAT(culprits_of(positions), ElementsAre(3));
   EXPECT_THAT(text_of(positions), HasSubstr("another collective"));
   EXPECT_THAT(text_of(positions), HasSubstr("39 collectives"));
 }
 
 TEST(HangJudge, SkippedCollectiveShowsInThePlace) {
-  RankPosition ahead = in_collective(0, 61);
+  Position ahead = in_collective(0, 61);
   ahead.step = 13;  // the same count, a step further
   EXPECT_THAT(culprits_of({ahead, in_collective(1, 61), in_collective(2, 61)}), ElementsAre(0));
-  RankPosition elsewhere = in_collective(2, 61);
+  Position elsewhere = in_collective(2, 61);
   elsewhere.section = "save";
   EXPECT_THAT(culprits_of({in_collective(0, 61), in_collective(1, 61), elsewhere}), ElementsAre(2));
 }
 
 TEST(HangJudge, OfTwoRanksTheOneThatSkippedIsTheOneAhead) {
-  RankPosition further = in_collective(1, 61);
+  Position further = in_collective(1, 61);
   further.step = 13;
   EXPECT_THAT(culprits_of({in_collective(0, 61), further}), ElementsAre(1));
-  RankPosition fewer = in_collective(0, 61);
+  Position fewer = in_collective(0, 61);
   fewer.num_collectives = 39;
   EXPECT_THAT(culprits_of({fewer, in_collective(1, 61)}), ElementsAre(0));
   // Further and with one more: nothing says who is wrong.
   further.num_collectives = 41;
   EXPECT_THAT(culprits_of({in_collective(0, 61), further}), ElementsAre(0, 1));
-  RankPosition other_item = in_collective(1, 61);
+  Position other_item = in_collective(1, 61);
   other_item.item = "sa";
   EXPECT_THAT(culprits_of({in_collective(0, 61), other_item}), ElementsAre(0, 1));
 }
@@ -188,15 +188,15 @@ TEST(HangJudge, WhoSkippedAndWentOnToWaitForWorkIsNamed) {
 }
 
 TEST(HangJudge, WholeGroupInPlace) {
-  const std::vector<RankPosition> positions{in_collective(4, 61), in_collective(5, 62),
-                                            in_collective(6, 61)};
+  const std::vector<Position> positions{in_collective(4, 61), in_collective(5, 62),
+                                        in_collective(6, 61)};
   EXPECT_THAT(culprits_of(positions), ElementsAre(4, 5, 6));
   EXPECT_THAT(text_of(positions), HasSubstr("host node1"));
   EXPECT_THAT(text_of(positions), HasSubstr("no rank of its group comes out"));
 }
 
 TEST(HangJudge, ManyCampsNameTheWholeGroup) {
-  std::vector<RankPosition> positions;
+  std::vector<Position> positions;
   for (int rank = 0; rank < 4; ++rank) {
     positions.push_back(in_collective(rank, 61));
     positions.back().num_collectives = 40 + rank / 2 + (rank == 3 ? 1 : 0);  // 40 40 41 42
@@ -210,7 +210,7 @@ TEST(HangJudge, WaitingForWorkIsNeverAHang) {
   EXPECT_THAT(culprits_of({waiting_for_work(0, 1e5), waiting_for_work(1, 1e5)}), IsEmpty());
   EXPECT_THAT(culprits_of({silent(waiting_for_work(0, 0), 1e5)}), IsEmpty());
   // A leader that waits and a group that follows it in a collective it may wait in.
-  RankPosition follower = waiting_for_work(1, 1e5);
+  Position follower = waiting_for_work(1, 1e5);
   follower.in_collective = true;
   EXPECT_THAT(culprits_of({waiting_for_work(0, 1e5), follower}), IsEmpty());
 }
@@ -233,19 +233,19 @@ TEST(HangJudge, OnlyTheGroupThatStandsStillIsNamed) {
 }
 
 TEST(HangJudge, EachGroupThatStandsStillHasItsOwn) {
-  const std::vector<RankPosition> positions{in_collective(7, 61, 1), silent(computing(6, 0, 1), 61),
-                                            in_collective(1, 61, 0), computing(2, 61, 0)};
+  const std::vector<Position> positions{in_collective(7, 61, 1), silent(computing(6, 0, 1), 61),
+                                        in_collective(1, 61, 0), computing(2, 61, 0)};
   EXPECT_THAT(culprits_of(positions), ElementsAre(2, 6));
   EXPECT_THAT(text_of(positions), HasSubstr("rank 2"));
   EXPECT_THAT(text_of(positions), HasSubstr("\nrank 6"));
 }
 
 TEST(HangJudge, RanksInNoGroupAreJudgedTogether) {
-  RankPosition loading = computing(2, 61, -1);
+  Position loading = computing(2, 61, -1);
   loading.item = "";
   loading.section = "load";
-  const std::vector<RankPosition> positions{in_collective(0, 61, -1), in_collective(1, 61, -1),
-                                            loading};
+  const std::vector<Position> positions{in_collective(0, 61, -1), in_collective(1, 61, -1),
+                                        loading};
   EXPECT_THAT(culprits_of(positions), ElementsAre(2));
   EXPECT_THAT(text_of(positions), HasSubstr("(host node0, pid 1002), section \"load\""));
 }

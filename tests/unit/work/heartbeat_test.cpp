@@ -21,11 +21,15 @@ class HeartbeatTest : public ::testing::Test {
 
 TEST_F(HeartbeatTest, ProgressRestartsTheClock) {
   now_ = 103;
-  EXPECT_EQ(heartbeat_.place().seconds_in_place, 3);
-  EXPECT_EQ(heartbeat_.place().section, "start");
+  EXPECT_EQ(heartbeat_.position().seconds_in_place, 3);
+  EXPECT_EQ(heartbeat_.position().section, "start");
+  EXPECT_TRUE(heartbeat_.position().is_first);  // loading
+  heartbeat_.set_place("train", "01-qa", 6, true);
+  EXPECT_TRUE(heartbeat_.position().is_first);
   heartbeat_.set_place("train", "01-qa", 7);
+  EXPECT_FALSE(heartbeat_.position().is_first);
   now_ = 105;
-  Place place = heartbeat_.place();
+  Position place = heartbeat_.position();
   EXPECT_EQ(place.section, "train");
   EXPECT_EQ(place.item, "01-qa");
   EXPECT_EQ(place.step, 7);
@@ -33,11 +37,11 @@ TEST_F(HeartbeatTest, ProgressRestartsTheClock) {
   EXPECT_FALSE(place.may_wait);
   EXPECT_EQ(place.seconds_in_place, 2);
   heartbeat_.note_progress();
-  EXPECT_EQ(heartbeat_.place().seconds_in_place, 0);
+  EXPECT_EQ(heartbeat_.position().seconds_in_place, 0);
   now_ = 110;
   heartbeat_.set_may_wait(true);
-  EXPECT_TRUE(heartbeat_.place().may_wait);
-  EXPECT_EQ(heartbeat_.place().seconds_in_place, 0);
+  EXPECT_TRUE(heartbeat_.position().may_wait);
+  EXPECT_EQ(heartbeat_.position().seconds_in_place, 0);
 }
 
 TEST_F(HeartbeatTest, SectionsNestAndCountAsProgress) {
@@ -46,47 +50,81 @@ TEST_F(HeartbeatTest, SectionsNestAndCountAsProgress) {
   now_ = 110;
   {
     const Heartbeat::Section save(heartbeat_, "save");
-    EXPECT_EQ(heartbeat_.place().section, "save");
-    EXPECT_EQ(heartbeat_.place().item, "01-qa");
-    EXPECT_FALSE(heartbeat_.place().may_wait);
-    EXPECT_EQ(heartbeat_.place().seconds_in_place, 0);
+    EXPECT_EQ(heartbeat_.position().section, "save");
+    EXPECT_EQ(heartbeat_.position().item, "01-qa");
+    EXPECT_FALSE(heartbeat_.position().may_wait);
+    EXPECT_EQ(heartbeat_.position().seconds_in_place, 0);
     {
       const Heartbeat::Section wait(heartbeat_, "wait for work", true);
-      EXPECT_TRUE(heartbeat_.place().may_wait);
+      EXPECT_TRUE(heartbeat_.position().may_wait);
     }
-    EXPECT_EQ(heartbeat_.place().section, "save");
-    EXPECT_FALSE(heartbeat_.place().may_wait);
+    EXPECT_EQ(heartbeat_.position().section, "save");
+    EXPECT_FALSE(heartbeat_.position().may_wait);
     now_ = 115;
   }
-  EXPECT_EQ(heartbeat_.place().section, "train");
-  EXPECT_TRUE(heartbeat_.place().may_wait);
-  EXPECT_EQ(heartbeat_.place().seconds_in_place, 0);
+  EXPECT_EQ(heartbeat_.position().section, "train");
+  EXPECT_TRUE(heartbeat_.position().may_wait);
+  EXPECT_EQ(heartbeat_.position().seconds_in_place, 0);
 }
 
 TEST_F(HeartbeatTest, CollectivesOfTheGroupAreProgress) {
   std::atomic<std::int64_t> count = 5;
   heartbeat_.set_group(2, [&count] { return comm::CommunicatorActivity{count, count % 2 == 1}; });
-  EXPECT_EQ(heartbeat_.place().group, 2);
+  EXPECT_EQ(heartbeat_.position().group, 2);
   now_ = 104;
-  EXPECT_EQ(heartbeat_.place().seconds_in_place, 4);
-  EXPECT_TRUE(heartbeat_.place().activity.in_collective);
+  EXPECT_EQ(heartbeat_.position().seconds_in_place, 4);
+  EXPECT_TRUE(heartbeat_.position().in_collective);
   count = 6;
-  EXPECT_EQ(heartbeat_.place().seconds_in_place, 0);
-  EXPECT_EQ(heartbeat_.place().activity.num_collectives, 6);
+  EXPECT_EQ(heartbeat_.position().seconds_in_place, 0);
+  EXPECT_EQ(heartbeat_.position().num_collectives, 6);
   heartbeat_.leave_group();
   count = 7;
   now_ = 106;
-  EXPECT_EQ(heartbeat_.place().group, -1);
-  EXPECT_EQ(heartbeat_.place().activity.num_collectives, 0);
-  EXPECT_EQ(heartbeat_.place().seconds_in_place, 2);
+  EXPECT_EQ(heartbeat_.position().group, -1);
+  EXPECT_EQ(heartbeat_.position().num_collectives, 0);
+  EXPECT_EQ(heartbeat_.position().seconds_in_place, 2);
 }
 
 TEST_F(HeartbeatTest, TimeInWhichTheProcessDidNotRunDoesNotCount) {
   now_ = 110;
   heartbeat_.forgive(8);
-  EXPECT_EQ(heartbeat_.place().seconds_in_place, 2);
+  EXPECT_EQ(heartbeat_.position().seconds_in_place, 2);
+  EXPECT_EQ(heartbeat_.seconds_run(), 102);
   heartbeat_.forgive(50);  // more than there was: never before the last progress
-  EXPECT_EQ(heartbeat_.place().seconds_in_place, 0);
+  EXPECT_EQ(heartbeat_.position().seconds_in_place, 0);
+}
+
+TEST_F(HeartbeatTest, AHelperThatStandsStillIsWhereTheRankStands) {
+  heartbeat_.set_place("train", "01-qa", 7);
+  const Heartbeat::Section waiting(heartbeat_, "wait for work", true);
+  {
+    Heartbeat::Helper coordinator(heartbeat_, "coordinate");
+    now_ = 105;
+    coordinator.note_progress();
+    EXPECT_EQ(heartbeat_.position().section, "wait for work");
+    EXPECT_TRUE(heartbeat_.position().may_wait);
+    now_ = 112;  // the main thread may wait; the helper may not
+    EXPECT_EQ(heartbeat_.position().section, "coordinate");
+    EXPECT_FALSE(heartbeat_.position().may_wait);
+    EXPECT_EQ(heartbeat_.position().seconds_in_place, 7);
+    heartbeat_.forgive(6.5);
+    EXPECT_EQ(heartbeat_.position().section, "wait for work");
+  }
+  now_ = 200;
+  EXPECT_EQ(heartbeat_.position().section, "wait for work");
+}
+
+TEST_F(HeartbeatTest, OfTwoThatStandStillTheLongerCounts) {
+  heartbeat_.set_place("train", "01-qa", 7);
+  now_ = 103;
+  Heartbeat::Helper coordinator(heartbeat_, "coordinate");
+  now_ = 110;
+  EXPECT_EQ(heartbeat_.position().section, "train");
+  EXPECT_EQ(heartbeat_.position().seconds_in_place, 10);
+  heartbeat_.note_progress();
+  now_ = 111;
+  EXPECT_EQ(heartbeat_.position().section, "coordinate");
+  EXPECT_EQ(heartbeat_.position().seconds_in_place, 8);
 }
 
 TEST_F(HeartbeatTest, ThreadsMayReadWhileOneWrites) {
@@ -94,7 +132,7 @@ TEST_F(HeartbeatTest, ThreadsMayReadWhileOneWrites) {
   std::atomic<bool> is_over = false;
   std::thread reader([&] {
     while (!is_over) {
-      const Place place = heartbeat.place();
+      const Position place = heartbeat.position();
       EXPECT_EQ(place.item, place.section == "start" ? "" : place.section + " item");
       EXPECT_GE(place.seconds_in_place, 0);
     }

@@ -1,4 +1,4 @@
-#include "baton/weights/llama_config.hpp"
+#include "baton/weights/decoder_config.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -30,11 +30,11 @@ void write(const std::filesystem::path& path, const std::string& text) {
   std::ofstream(path) << text;
 }
 
-class LlamaConfigTest : public ::testing::Test {
+class DecoderConfigTest : public ::testing::Test {
  protected:
-  LlamaConfig read(const Json& json) {
+  DecoderConfig read(const Json& json) {
     write(folder_.path() / "config.json", json.dump());
-    return read_llama_config(folder_.path());
+    return read_decoder_config(folder_.path());
   }
   /// The text of the error that reading this gives; "" when it gives none.
   std::string error_of(const std::function<void(Json&)>& change) {
@@ -52,8 +52,8 @@ class LlamaConfigTest : public ::testing::Test {
   TemporaryFolder folder_;
 };
 
-TEST_F(LlamaConfigTest, ReadsOlderFlatKeys) {
-  const LlamaConfig config = read(small_config());
+TEST_F(DecoderConfigTest, ReadsOlderFlatKeys) {
+  const DecoderConfig config = read(small_config());
   EXPECT_EQ(config.vocab_size, 100);
   EXPECT_EQ(config.hidden_size, 24);
   EXPECT_EQ(config.intermediate_size, 40);
@@ -71,7 +71,7 @@ TEST_F(LlamaConfigTest, ReadsOlderFlatKeys) {
   EXPECT_FALSE(config.bos_token_id.has_value());
 }
 
-TEST_F(LlamaConfigTest, CountsParameters) {
+TEST_F(DecoderConfigTest, CountsParameters) {
   // Tables 2 * 100 * 24 = 4800; a layer: q and o 2 * 24 * 24 = 1152, k and v 2 * 24 * 8 = 384,
   // MLP 3 * 24 * 40 = 2880, norms 48: 4464; three layers 13392; last norm 24.
   EXPECT_EQ(read(small_config()).num_parameters(), 4800 + 13392 + 24);
@@ -84,7 +84,7 @@ TEST_F(LlamaConfigTest, CountsParameters) {
   EXPECT_EQ(read(biased).num_parameters(), 4800 + 13392 + 24 + 3 * 168);
 }
 
-TEST_F(LlamaConfigTest, ReadsNewerRopeParameters) {
+TEST_F(DecoderConfigTest, ReadsNewerRopeParameters) {
   Json json = small_config();
   json.erase("rope_theta");
   json["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", 100000.0}};
@@ -93,7 +93,7 @@ TEST_F(LlamaConfigTest, ReadsNewerRopeParameters) {
   json["rope_parameters"] = {{"rope_type", "llama3"},   {"rope_theta", 500000.0},
                              {"factor", 32.0},          {"low_freq_factor", 1.0},
                              {"high_freq_factor", 4.0}, {"original_max_position_embeddings", 8192}};
-  const LlamaConfig config = read(json);
+  const DecoderConfig config = read(json);
   EXPECT_EQ(config.rope_theta, 500000.0);
   ASSERT_TRUE(config.rope_scaling.has_value());
   EXPECT_EQ(config.rope_scaling->factor, 32.0);
@@ -102,11 +102,11 @@ TEST_F(LlamaConfigTest, ReadsNewerRopeParameters) {
   EXPECT_EQ(config.rope_scaling->original_max_position_embeddings, 8192);
 }
 
-TEST_F(LlamaConfigTest, ReadsOlderRopeScalingOfBothSpellings) {
+TEST_F(DecoderConfigTest, ReadsOlderRopeScalingOfBothSpellings) {
   for (const char* key : {"type", "rope_type"}) {
     Json json = small_config();
     json["rope_scaling"] = {{key, "linear"}, {"factor", 2.5}};
-    const LlamaConfig config = read(json);
+    const DecoderConfig config = read(json);
     EXPECT_EQ(config.rope_theta, 5000.0);
     EXPECT_EQ(config.linear_rope_factor, 2.5);
     EXPECT_FALSE(config.rope_scaling.has_value());
@@ -120,14 +120,14 @@ TEST_F(LlamaConfigTest, ReadsOlderRopeScalingOfBothSpellings) {
   EXPECT_FALSE(read(json).rope_scaling.has_value());
 }
 
-TEST_F(LlamaConfigTest, AbsentKeysMeanWhatTheyMeanToTransformers) {
+TEST_F(DecoderConfigTest, AbsentKeysMeanWhatTheyMeanToTransformers) {
   Json json = small_config();
   for (const char* key :
        {"rms_norm_eps", "rope_theta", "num_key_value_heads", "max_position_embeddings",
         "eos_token_id", "hidden_act", "architectures"}) {
     json.erase(key);
   }
-  const LlamaConfig config = read(json);
+  const DecoderConfig config = read(json);
   EXPECT_EQ(config.rms_norm_eps, 1e-6);
   EXPECT_EQ(config.rope_theta, 10000.0);
   EXPECT_EQ(config.num_key_value_heads, 6);
@@ -135,26 +135,26 @@ TEST_F(LlamaConfigTest, AbsentKeysMeanWhatTheyMeanToTransformers) {
   EXPECT_TRUE(config.eos_token_ids.empty());
 }
 
-TEST_F(LlamaConfigTest, HeadDimMayDifferFromWidthOverHeads) {
+TEST_F(DecoderConfigTest, HeadDimMayDifferFromWidthOverHeads) {
   Json json = small_config();
   json["hidden_size"] = 25;  // no multiple of 6
   json["head_dim"] = 8;
   EXPECT_EQ(read(json).head_dim, 8);
 }
 
-TEST_F(LlamaConfigTest, JoinsEosOfBothFiles) {
+TEST_F(DecoderConfigTest, JoinsEosOfBothFiles) {
   Json json = small_config();
   json["eos_token_id"] = {9, 3};
   json["bos_token_id"] = 1;
   write(folder_.path() / "generation_config.json", R"({"eos_token_id": [3, 5]})");
-  const LlamaConfig config = read(json);
+  const DecoderConfig config = read(json);
   EXPECT_THAT(config.eos_token_ids, ElementsAre(3, 5, 9));
   EXPECT_EQ(config.bos_token_id, 1);
   write(folder_.path() / "generation_config.json", R"({"eos_token_id": 4)");  // cut off
   EXPECT_THROW(read(json), base::Error);
 }
 
-TEST_F(LlamaConfigTest, RefusesWhatItCannotRun) {
+TEST_F(DecoderConfigTest, RefusesWhatItCannotRun) {
   EXPECT_EQ(error_of([](Json&) {}), "");
   EXPECT_THAT(error_of([](Json& j) { j["model_type"] = "gpt2"; }), HasSubstr("LlamaForCausalLM"));
   EXPECT_THAT(error_of([](Json& j) { j.erase("model_type"); }), HasSubstr("model_type"));
@@ -182,7 +182,7 @@ TEST_F(LlamaConfigTest, RefusesWhatItCannotRun) {
               HasSubstr("twice"));
 }
 
-TEST_F(LlamaConfigTest, RefusesSizesThatDoNotFit) {
+TEST_F(DecoderConfigTest, RefusesSizesThatDoNotFit) {
   for (const char* key : {"vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
                           "num_attention_heads"}) {
     EXPECT_THAT(error_of([&](Json& j) { j.erase(key); }), HasSubstr(key));
@@ -204,18 +204,18 @@ TEST_F(LlamaConfigTest, RefusesSizesThatDoNotFit) {
   EXPECT_THAT(error_of([](Json& j) { j["tie_word_embeddings"] = 1; }), HasSubstr("true or false"));
 }
 
-TEST_F(LlamaConfigTest, SaysWhatIsWrongWithTheFolder) {
-  EXPECT_THAT([&] { read_llama_config(folder_.path() / "absent"); },
+TEST_F(DecoderConfigTest, SaysWhatIsWrongWithTheFolder) {
+  EXPECT_THAT([&] { read_decoder_config(folder_.path() / "absent"); },
               ::testing::ThrowsMessage<base::Error>(HasSubstr("does not exist")));
-  EXPECT_THAT([&] { read_llama_config(folder_.path()); },
+  EXPECT_THAT([&] { read_decoder_config(folder_.path()); },
               ::testing::ThrowsMessage<base::Error>(HasSubstr("no config.json")));
   write(folder_.path() / "config.json", small_config().dump().substr(0, 100));
-  EXPECT_THAT([&] { read_llama_config(folder_.path()); },
+  EXPECT_THAT([&] { read_decoder_config(folder_.path()); },
               ::testing::ThrowsMessage<base::Error>(HasSubstr("config.json")));
   write(folder_.path() / "config.json", "[]");
-  EXPECT_THAT([&] { read_llama_config(folder_.path()); },
+  EXPECT_THAT([&] { read_decoder_config(folder_.path()); },
               ::testing::ThrowsMessage<base::Error>(HasSubstr("object")));
-  EXPECT_THAT([&] { read_llama_config(folder_.path() / "config.json"); },
+  EXPECT_THAT([&] { read_decoder_config(folder_.path() / "config.json"); },
               ::testing::ThrowsMessage<base::Error>(HasSubstr("not a folder")));
 }
 

@@ -1,7 +1,7 @@
 // The watchdog's judgement, with times written down by hand: silence, standing still, first steps,
 // farewells, sleeping machines. Needs no second process.
 
-#include "baton/work/watch_judge.hpp"
+#include "baton/work/hang_judge.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -16,75 +16,77 @@
 #include "baton/base/error.hpp"
 #include "baton/work/watchdog.hpp"
 
-namespace baton::app {
+namespace baton::work {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using work::RankPosition;
 
 constexpr double kTimeout = 10;
 constexpr double kFirstStep = 60;
 
-WatchReport report_of(int rank, std::int64_t step, double seconds_in_place) {
-  WatchReport report;
-  report.position.world_rank = rank;
-  report.position.group = 0;
-  report.position.host = "node" + std::to_string(rank);
-  report.position.pid = 1000 + rank;
-  report.position.section = "train";
-  report.position.item = "01-qa";
-  report.position.step = step;
-  report.position.seconds_in_place = seconds_in_place;
+Position report_of(int rank, std::int64_t step, double seconds_in_place) {
+  Position report;
+  report.world_rank = rank;
+  report.group = 0;
+  report.host = "node" + std::to_string(rank);
+  report.pid = 1000 + rank;
+  report.section = "train";
+  report.item = "01-qa";
+  report.step = step;
+  report.is_first = step == 0;
+  report.seconds_in_place = seconds_in_place;
   return report;
 }
 
-WatchReport in_collective(WatchReport report, std::int64_t number) {
-  report.position.in_collective = true;
-  report.position.num_collectives = number;
+Position in_collective(Position report, std::int64_t number) {
+  report.in_collective = true;
+  report.num_collectives = number;
   return report;
 }
 
-TEST(WatchReports, SurviveTheWayThere) {
-  WatchReport sent = in_collective(report_of(3, 17, 2.25), 41);
-  sent.position.may_wait = true;
-  sent.position.seconds_since_report = 0.5;
-  sent.position.item = "expert \"ä\"";
-  sent.farewell = true;
-  const WatchReport got = watch_report_from(to_bytes(sent));
-  EXPECT_TRUE(got.farewell);
-  EXPECT_EQ(got.position.world_rank, 3);
-  EXPECT_EQ(got.position.group, 0);
-  EXPECT_EQ(got.position.host, "node3");
-  EXPECT_EQ(got.position.pid, 1003);
-  EXPECT_EQ(got.position.section, "train");
-  EXPECT_EQ(got.position.item, sent.position.item);
-  EXPECT_EQ(got.position.step, 17);
-  EXPECT_EQ(got.position.num_collectives, 41);
-  EXPECT_TRUE(got.position.in_collective);
-  EXPECT_TRUE(got.position.may_wait);
-  EXPECT_EQ(got.position.seconds_in_place, 2.25);
-  EXPECT_EQ(got.position.seconds_since_report, 0.5);
+TEST(Positions, SurviveTheWayThere) {
+  Position sent = in_collective(report_of(3, 17, 2.25), 41);
+  sent.may_wait = true;
+  sent.is_first = true;
+  sent.seconds_since_report = 0.5;
+  sent.item = "expert \"ä\"";
+  sent.has_left = true;
+  const Position got = position_from(to_bytes(sent));
+  EXPECT_TRUE(got.has_left);
+  EXPECT_EQ(got.world_rank, 3);
+  EXPECT_EQ(got.group, 0);
+  EXPECT_EQ(got.host, "node3");
+  EXPECT_EQ(got.pid, 1003);
+  EXPECT_EQ(got.section, "train");
+  EXPECT_EQ(got.item, sent.item);
+  EXPECT_EQ(got.step, 17);
+  EXPECT_EQ(got.num_collectives, 41);
+  EXPECT_TRUE(got.in_collective);
+  EXPECT_TRUE(got.may_wait);
+  EXPECT_EQ(got.seconds_in_place, 2.25);
+  EXPECT_EQ(got.seconds_since_report, 0.5);
+  EXPECT_TRUE(got.is_first);
   EXPECT_LT(to_bytes(sent).size(), 128U);
 }
 
-TEST(WatchReports, DamageAndOtherVersionsAreRefused) {
+TEST(Positions, DamageAndOtherVersionsAreRefused) {
   const std::string good = to_bytes(report_of(1, 2, 3));
   std::vector<std::string> bad{"", "x", good + "x", std::string(200, '\xff')};
   for (std::size_t length = 0; length < good.size(); ++length) {
     bad.push_back(good.substr(0, length));
   }
   nlohmann::json newer = nlohmann::json::from_msgpack(good);
-  newer[0] = 2;
+  newer[0] = 3;
   bad.emplace_back();
   nlohmann::json::to_msgpack(newer, bad.back());
   nlohmann::json odd = nlohmann::json::from_msgpack(good);
-  odd[4] = 5;  // a host that is no text
+  odd[2] = 5;  // a host that is no text
   bad.emplace_back();
   nlohmann::json::to_msgpack(odd, bad.back());
   for (const std::string& bytes : bad) {
     try {
-      watch_report_from(bytes);
+      position_from(bytes);
       ADD_FAILURE() << "accepted " << bytes.size() << " bytes";
     } catch (const base::Error& error) {
       EXPECT_EQ(error.kind(), base::ErrorKind::kCommunication);
@@ -94,7 +96,7 @@ TEST(WatchReports, DamageAndOtherVersionsAreRefused) {
 
 class Judging : public ::testing::Test {
  protected:
-  WatchJudge judge_{{0, 1, 2}, {kTimeout, kFirstStep, false}, 0};
+  HangJudge judge_{{0, 1, 2}, {kTimeout, kFirstStep, false}, 0};
   void all_report(double now, std::int64_t step) {
     for (int rank = 0; rank < 3; ++rank) {
       judge_.on_report(report_of(rank, step, 0), now);
@@ -129,11 +131,11 @@ TEST_F(Judging, ASilentRankIsNamedWithItsPlace) {
 }
 
 TEST_F(Judging, ASilentRankIsNamedAlsoWhereItMightHaveWaitedOrLoaded) {
-  WatchReport waiting = report_of(1, 3, 0);
-  waiting.position.may_wait = true;
-  waiting.position.group = 1;
-  WatchReport loading = report_of(2, 0, 0);
-  loading.position.group = 2;
+  Position waiting = report_of(1, 3, 0);
+  waiting.may_wait = true;
+  waiting.group = 1;
+  Position loading = report_of(2, 0, 0);
+  loading.group = 2;
   all_report(100, 5);
   judge_.on_report(waiting, 100);
   judge_.on_report(loading, 100);
@@ -187,8 +189,8 @@ TEST_F(Judging, ARankThatNeverReportsIsNamedAfterTheFirstLimit) {
 
 TEST_F(Judging, WhoSaidFarewellIsNotMissed) {
   all_report(100, 5);
-  WatchReport farewell = report_of(1, 5, 0);
-  farewell.farewell = true;
+  Position farewell = report_of(1, 5, 0);
+  farewell.has_left = true;
   judge_.on_report(farewell, 101);
   EXPECT_THAT(judge_.present_ranks(), ElementsAre(0, 2));
   judge_.on_report(report_of(0, 9, 0), 200);
@@ -196,7 +198,7 @@ TEST_F(Judging, WhoSaidFarewellIsNotMissed) {
   EXPECT_FALSE(judge_.judge(200));
   EXPECT_FALSE(judge_.all_left());
   for (const int rank : {0, 2}) {
-    farewell.position.world_rank = rank;
+    farewell.world_rank = rank;
     judge_.on_report(farewell, 201);
   }
   EXPECT_TRUE(judge_.all_left());
@@ -227,7 +229,7 @@ TEST(Gaps, SmallDelaysAreNone) {
 }
 
 TEST(WatchingRankZero, OnlySilenceCounts) {
-  WatchJudge judge({0}, {kTimeout, kFirstStep, true}, 0);
+  HangJudge judge({0}, {kTimeout, kFirstStep, true}, 0);
   EXPECT_FALSE(judge.judge(59));
   EXPECT_TRUE(judge.judge(61));  // not a word since the start
   judge.on_report(report_of(0, 0, 500), 100);
@@ -263,4 +265,4 @@ TEST(LastResortTest, ALaterCallCountsAnewAndTheEndOfItsScopeIsInTime) {
 }
 
 }  // namespace
-}  // namespace baton::app
+}  // namespace baton::work

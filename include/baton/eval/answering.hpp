@@ -1,0 +1,73 @@
+#pragma once
+// Who can answer, ready to be asked: the experts of a chain and the base, over one model. A Voice
+// reads prompts and decodes answers as one of them. Used by asking and by the evaluation, so that
+// both decode alike.
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "baton/eval/generate.hpp"
+#include "baton/method/router.hpp"
+
+namespace baton::eval {
+
+/// One expert of a chain, ready to be asked. The adapter must outlive it.
+struct ChainExpert {
+  std::string name;
+  const model::Adapter* adapter = nullptr;
+  std::int64_t accept_id = -1;
+  std::int64_t pass_id = -1;
+  double threshold = 0;
+};
+
+/// The experts as a router knows them.
+std::vector<method::PanelExpert> panel_of(std::span<const ChainExpert> experts);
+
+/// The model and what belongs to it.
+struct Answering {
+  const model::Decoder& model;
+  const tokenizer::Tokenizer& tokenizer;
+  DecodeOptions base_decoding;   // max_new_tokens and stop_ids; nothing forced or banned
+  std::int64_t batch_size = 16;  // prompts read and answers decoded at a time
+};
+
+/// One answer to one query.
+struct Answer {
+  std::string text;             // answer_text(): stripped, without special tokens
+  std::int64_t new_tokens = 0;  // chosen, the end-of-answer token included, the indicator not
+};
+
+/// The answer as it is shown and scored everywhere: special tokens left out, white space around it
+/// stripped.
+std::string answer_text(const tokenizer::Tokenizer& tokenizer, const Prompt& tokens);
+
+/// An expert, or the base, reading and answering. Answering and expert must outlive it.
+class Voice {
+ public:
+  /// `expert` null: the base.
+  Voice(const Answering& answering, const ChainExpert* expert);
+  Voice(const Voice&) = delete;
+  Voice& operator=(const Voice&) = delete;
+
+  /// Prompts (none empty) into a cache with room for an answer.
+  Prefill read(std::span<const Prompt> prompts) const;
+  /// logit(accept) - logit(pass) for each row read; of an expert only. A margin that is not finite:
+  /// kNonFinite, where `row_name` says which row it was.
+  std::vector<double> margins(const Prefill& rows,
+                              const std::function<std::string(std::size_t)>& row_name) const;
+  /// Greedy answers: an expert's begin after its `accept` and hold neither indicator.
+  std::vector<Answer> decode(Prefill rows) const;
+
+ private:
+  const model::AdapterUses* adapters() const { return expert_ == nullptr ? nullptr : &adapters_; }
+
+  const Answering& answering_;
+  const ChainExpert* expert_;
+  model::AdapterUses adapters_;
+  DecodeOptions options_;
+};
+
+}  // namespace baton::eval

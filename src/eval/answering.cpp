@@ -1,0 +1,65 @@
+#include "baton/eval/answering.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <utility>
+
+#include "baton/base/error.hpp"
+#include "baton/base/text.hpp"
+
+namespace baton::eval {
+
+std::vector<method::PanelExpert> panel_of(std::span<const ChainExpert> experts) {
+  std::vector<method::PanelExpert> panel;
+  for (const ChainExpert& expert : experts) {
+    panel.push_back({expert.name, expert.threshold});
+  }
+  return panel;
+}
+
+std::string answer_text(const tokenizer::Tokenizer& tokenizer, const Prompt& tokens) {
+  return base::trim(tokenizer.decode(tokens, /*skip_special=*/true));
+}
+
+Voice::Voice(const Answering& answering, const ChainExpert* expert)
+    : answering_(answering), expert_(expert), options_(answering.base_decoding) {
+  if (expert_ != nullptr) {
+    adapters_ = model::AdapterUses(*expert_->adapter);
+    options_.forced_first_token = expert_->accept_id;
+    options_.banned_ids_after_first = {expert_->accept_id, expert_->pass_id};
+  }
+}
+
+// Room for the indicator as well.
+Prefill Voice::read(std::span<const Prompt> prompts) const {
+  return prefill(answering_.model, prompts, adapters(), options_.max_new_tokens + 1);
+}
+
+std::vector<double> Voice::margins(const Prefill& rows,
+                                   const std::function<std::string(std::size_t)>& row_name) const {
+  BATON_ASSERT(expert_ != nullptr, "the base has no indicators");
+  std::vector<double> values =
+      margins_of(answering_.model, rows.hidden, expert_->accept_id, expert_->pass_id);
+  for (std::size_t row = 0; row < values.size(); ++row) {
+    if (!std::isfinite(values[row])) {
+      throw base::Error(base::ErrorKind::kNonFinite, "an expert's margin is not a number",
+                        {.where = fmt::format("expert {}, {}", expert_->name, row_name(row)),
+                         .expected = "a finite logit(accept) - logit(pass)",
+                         .found = fmt::format("{}", values[row]),
+                         .fix = "train this expert again: its weights diverged or are damaged"});
+    }
+  }
+  return values;
+}
+
+std::vector<Answer> Voice::decode(Prefill rows) const {
+  std::vector<Answer> answers;
+  for (const Decoded& decoded :
+       greedy_decode(answering_.model, std::move(rows), adapters(), options_)) {
+    answers.push_back({answer_text(answering_.tokenizer, decoded.tokens), decoded.num_new_tokens});
+  }
+  return answers;
+}
+
+}  // namespace baton::eval

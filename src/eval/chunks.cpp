@@ -1,0 +1,178 @@
+// Which batches and chunks an evaluation has, and its records out of them. Pure.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "batches.hpp"
+#include "baton/base/error.hpp"
+#include "baton/eval/evaluator.hpp"
+
+namespace baton::eval {
+namespace {
+
+using base::Error;
+using base::ErrorKind;
+
+std::vector<QueryPlace> places_of(const EvaluationInput& input) {
+  std::vector<QueryPlace> places;
+  for (std::size_t task = 0; task < input.tasks.size(); ++task) {
+    for (std::size_t query = 0; query < input.tasks[task].queries.size(); ++query) {
+      places.push_back({task, query});
+    }
+  }
+  return places;
+}
+
+void check_input(const EvaluationInput& input) {
+  BATON_ASSERT(input.tasks.size() == input.experts.size() && !input.tasks.empty(),
+               fmt::format("{} tasks, {} experts", input.tasks.size(), input.experts.size()));
+  for (std::size_t task = 0; task < input.tasks.size(); ++task) {
+    const EvalTask& entry = input.tasks[task];
+    BATON_ASSERT(entry.name == input.experts[task].name,
+                 entry.name + " / " + input.experts[task].name);
+    if (entry.name == "base") {
+      throw Error(ErrorKind::kUsage, "a task must not be named base",
+                  {.where = "data.tasks",
+                   .expected = "another name: results call the model without an expert base",
+                   .found = "base",
+                   .fix = "rename the task in dataset_info.json"});
+    }
+    if (entry.queries.empty()) {
+      throw Error(ErrorKind::kData, "a task has no rows to evaluate",
+                  {.where = fmt::format("task {}", entry.name),
+                   .expected = "at least one evaluation row",
+                   .found = "none",
+                   .fix = "give the task evaluation rows, or take it out of data.tasks"});
+    }
+    for (const EvalQuery& query : entry.queries) {
+      if (query.prompt.empty()) {
+        throw Error(ErrorKind::kData, "an evaluation row has an empty prompt",
+                    {.where = fmt::format("task {}, row {}", entry.name, query.id),
+                     .expected = "a prompt of at least one token",
+                     .found = "none",
+                     .fix = "repair or remove the row"});
+      }
+    }
+  }
+}
+
+struct Batches {
+  std::vector<std::vector<QueryPlace>> rows;
+  std::int64_t max_new_tokens = 0;
+};
+
+// Consecutive batches, and so of similar length, `batches_a_chunk` at a time.
+void add_chunks(const EvaluationInput& input,
+                const Batches& batches,
+                int answerer,
+                std::size_t batches_a_chunk,
+                std::vector<EvaluationChunk>& chunks) {
+  for (std::size_t index = 0; index < batches.rows.size(); ++index) {
+    if (index % batches_a_chunk == 0) {
+      chunks.push_back({.answerer = answerer, .batches = {}});
+    }
+    EvaluationChunk& chunk = chunks.back();
+    chunk.batches.push_back(batches.rows[index]);
+    for (const QueryPlace& place : batches.rows[index]) {
+      const bool decodes =
+          answerer == method::kBase || place.task == static_cast<std::size_t>(answerer);
+      chunk.cost +=
+          static_cast<double>(input.tasks[place.task].queries[place.query].prompt.size()) +
+          (decodes ? static_cast<double>(batches.max_new_tokens) : 0.0);
+    }
+  }
+}
+
+std::size_t rounded_up(std::size_t count, std::size_t per) {
+  return (count + per - 1) / per;
+}
+
+}  // namespace
+
+std::size_t EvaluationChunk::num_queries() const {
+  std::size_t num_queries = 0;
+  for (const std::vector<QueryPlace>& rows : batches) {
+    num_queries += rows.size();
+  }
+  return num_queries;
+}
+
+std::vector<EvaluationChunk> plan_chunks(const EvaluationInput& input,
+                                         std::int64_t eval_batch_size,
+                                         std::int64_t max_new_tokens,
+                                         std::size_t max_chunks) {
+  check_input(input);
+  const std::vector<QueryPlace> places = places_of(input);
+  std::vector<std::int64_t> lengths;
+  for (const QueryPlace& place : places) {
+    lengths.push_back(
+        static_cast<std::int64_t>(input.tasks[place.task].queries[place.query].prompt.size()));
+  }
+  Batches batches{.rows = {}, .max_new_tokens = max_new_tokens};
+  for (const std::vector<std::size_t>& batch : batches_by_length(lengths, eval_batch_size)) {
+    std::vector<QueryPlace>& rows = batches.rows.emplace_back();
+    for (const std::size_t row : batch) {
+      rows.push_back(places[row]);
+    }
+  }
+  // Of T tasks an expert decodes one row in T, where it takes its own alone. The base decodes all:
+  // half as many batches are as much work.
+  const std::size_t num_experts = input.experts.size();
+  const std::size_t chunks_an_answerer = std::max<std::size_t>(max_chunks / (num_experts + 2), 1);
+  const std::size_t fewest = rounded_up(batches.rows.size(), chunks_an_answerer);
+  const std::size_t of_expert = std::max(2 * num_experts, fewest);
+  const std::size_t of_base = std::max(num_experts, fewest);
+  std::vector<EvaluationChunk> chunks;
+  for (std::size_t expert = 0; expert < num_experts; ++expert) {
+    add_chunks(input, batches, static_cast<int>(expert), of_expert, chunks);
+  }
+  add_chunks(input, batches, method::kBase, of_base, chunks);
+  return chunks;
+}
+
+std::vector<QueryRecord> assemble(const EvaluationInput& input, std::vector<ChunkResult> parts) {
+  const std::size_t num_experts = input.experts.size();
+  std::vector<std::size_t> first_of_task;
+  std::vector<QueryRecord> records;
+  for (std::size_t task = 0; task < input.tasks.size(); ++task) {
+    first_of_task.push_back(records.size());
+    for (const EvalQuery& query : input.tasks[task].queries) {
+      QueryRecord& record = records.emplace_back();
+      record.task_index = static_cast<std::int64_t>(task);
+      record.query_index = static_cast<std::int64_t>(records.size() - 1 - first_of_task.back());
+      record.prompt_tokens = static_cast<std::int64_t>(query.prompt.size());
+      record.margins.resize(num_experts);
+      record.answers.resize(num_experts);
+    }
+  }
+  // [query][answerer], the base last
+  std::vector<std::vector<bool>> is_there(records.size(), std::vector<bool>(num_experts + 1));
+  std::size_t num_replies = 0;
+  for (ChunkResult& part : parts) {
+    const bool is_base = part.answerer == method::kBase;
+    const std::size_t answerer = is_base ? num_experts : static_cast<std::size_t>(part.answerer);
+    for (Reply& reply : part.replies) {
+      const std::size_t place = first_of_task.at(static_cast<std::size_t>(reply.task_index)) +
+                                static_cast<std::size_t>(reply.query_index);
+      QueryRecord& record = records.at(place);
+      BATON_ASSERT(!is_there[place].at(answerer) && (!is_base || reply.answer),
+                   fmt::format("answerer {}, task {}, query {}", part.answerer, reply.task_index,
+                               reply.query_index));
+      is_there[place][answerer] = true;
+      ++num_replies;
+      if (is_base) {
+        record.base = std::move(*reply.answer);
+      } else {
+        record.margins[answerer] = reply.margin;
+        record.answers[answerer] = std::move(reply.answer);
+      }
+    }
+  }
+  BATON_ASSERT(num_replies == records.size() * (num_experts + 1),
+               fmt::format("{} replies to {} queries of {} experts and the base", num_replies,
+                           records.size(), num_experts));
+  return records;
+}
+
+}  // namespace baton::eval

@@ -1,0 +1,13 @@
+#pragma once
+// The makers of all routers, for the list in router.cpp.
+
+#include <memory>
+
+#include "baton/method/router.hpp"
+
+namespace baton::method {
+
+std::unique_ptr<Router> make_sequential_router();
+std::unique_ptr<Router> make_oracle_router();
+
+}  // namespace baton::method

@@ -1,0 +1,22 @@
+#include <algorithm>
+#include <array>
+
+#include "family.hpp"
+
+namespace baton::weights {
+
+std::span<const Family* const> families() {
+  static const std::array<const Family*, 1> kFamilies = {&llama_family()};
+  return kFamilies;
+}
+
+const Family* find_family(const std::string& model_type) {
+  for (const Family* family : families()) {
+    if (family->model_type() == model_type) {
+      return family;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace baton::weights

@@ -1,0 +1,112 @@
+// The keys of a config.json that families share.
+#include <fmt/format.h>
+
+#include "family.hpp"
+
+namespace baton::weights {
+
+using base::Json;
+
+namespace {
+
+// Far above every published model; they keep products of sizes inside 64 bits.
+constexpr std::int64_t kMaxVocabulary = std::int64_t{1} << 24;
+constexpr std::int64_t kMaxWidth = std::int64_t{1} << 18;
+constexpr std::int64_t kMaxLayers = 4096;
+constexpr std::int64_t kMaxHeads = 4096;
+constexpr std::int64_t kMaxHeadDim = 4096;
+constexpr std::int64_t kMaxPositions = std::int64_t{1} << 31;
+
+void require_whole_rotary(const ConfigObject& object) {
+  if (object.positive_number_or("partial_rotary_factor", 1.0) != 1.0) {
+    object.fail("partial_rotary_factor", "1", shown(*object.find("partial_rotary_factor")),
+                "Partial rotary embeddings are not supported.");
+  }
+}
+
+/// The scaling in `object`, which is rope_parameters (newer) or rope_scaling (older).
+void read_rope_scaling(const ConfigObject& object, DecoderConfig& config) {
+  const Json* newer = object.find("rope_type");
+  const std::string key = newer != nullptr ? "rope_type" : "type";
+  const std::string kind = object.text_or(key, "default");
+  require_whole_rotary(object);
+  if (kind == "linear") {
+    config.linear_rope_factor = object.required_positive_number("factor");
+  } else if (kind == "llama3") {
+    Llama3RopeScaling scaling;
+    scaling.factor = object.required_positive_number("factor");
+    scaling.low_freq_factor = object.required_positive_number("low_freq_factor");
+    scaling.high_freq_factor = object.required_positive_number("high_freq_factor");
+    scaling.original_max_position_embeddings = object.integer_or(
+        "original_max_position_embeddings", config.max_position_embeddings, 1, kMaxPositions);
+    if (scaling.high_freq_factor <= scaling.low_freq_factor) {
+      object.fail("high_freq_factor",
+                  fmt::format("above low_freq_factor ({})", scaling.low_freq_factor),
+                  fmt::format("{}", scaling.high_freq_factor));
+    }
+    config.rope_scaling = scaling;
+  } else if (kind != "default") {
+    object.fail(key, "default, linear or llama3", kind,
+                "Other RoPE scalings are not supported; choose another model.");
+  }
+}
+
+}  // namespace
+
+void read_sizes(const ConfigObject& object, DecoderConfig& config) {
+  config.vocab_size = object.required_integer("vocab_size", 1, kMaxVocabulary);
+  config.hidden_size = object.required_integer("hidden_size", 1, kMaxWidth);
+  config.intermediate_size = object.required_integer("intermediate_size", 1, 4 * kMaxWidth);
+  config.num_hidden_layers = object.required_integer("num_hidden_layers", 1, kMaxLayers);
+  config.num_attention_heads = object.required_integer("num_attention_heads", 1, kMaxHeads);
+  config.num_key_value_heads = object.integer_or("num_key_value_heads", config.num_attention_heads,
+                                                 1, config.num_attention_heads);
+  config.max_position_embeddings =
+      object.integer_or("max_position_embeddings", 2048, 1, kMaxPositions);
+  if (config.num_attention_heads % config.num_key_value_heads != 0) {
+    object.fail("num_key_value_heads",
+                fmt::format("a divisor of num_attention_heads ({})", config.num_attention_heads),
+                fmt::format("{}", config.num_key_value_heads));
+  }
+  if (object.find("head_dim") == nullptr && config.hidden_size % config.num_attention_heads != 0) {
+    object.fail("hidden_size",
+                fmt::format("a multiple of num_attention_heads ({}), or a head_dim",
+                            config.num_attention_heads),
+                fmt::format("{}", config.hidden_size));
+  }
+  config.head_dim = object.integer_or("head_dim", config.hidden_size / config.num_attention_heads,
+                                      1, kMaxHeadDim);
+  if (config.head_dim % 2 != 0) {
+    object.fail("head_dim", "an even number (rotary embeddings turn pairs)",
+                fmt::format("{}", config.head_dim));
+  }
+}
+
+void read_rope(const ConfigObject& object, DecoderConfig& config) {
+  const Json* newer = object.find("rope_parameters");
+  const Json* older = object.find("rope_scaling");
+  if (newer != nullptr && older != nullptr && *newer != *older) {
+    object.fail("rope_scaling", "the same as rope_parameters, or absent", shown(*older),
+                "The file describes RoPE twice and differently; keep the right one.");
+  }
+  config.rope_theta = object.positive_number_or("rope_theta", 10000.0);
+  require_whole_rotary(object);
+  if (newer != nullptr) {
+    const ConfigObject rope(*newer, object.origin() + ", rope_parameters");
+    config.rope_theta = rope.positive_number_or("rope_theta", config.rope_theta);
+    read_rope_scaling(rope, config);
+  } else if (older != nullptr) {
+    read_rope_scaling(ConfigObject(*older, object.origin() + ", rope_scaling"), config);
+  }
+}
+
+void require_activation(const ConfigObject& object, Activation expected) {
+  const std::string name = activation_name(expected);
+  if (const std::string found = object.text_or("hidden_act", name); found != name) {
+    object.fail(
+        "hidden_act", name, found,
+        fmt::format("Models of this family are supported with the {} activation only.", name));
+  }
+}
+
+}  // namespace baton::weights
