@@ -265,11 +265,6 @@ cudaError_t cudaRuntimeGetVersion(int* version) {
   return answer("cudaRuntimeGetVersion");
 }
 
-cudaError_t cudaDriverGetVersion(int* version) {
-  *version = CUDART_VERSION;
-  return answer("cudaDriverGetVersion");
-}
-
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned int) {
   const cudaError_t status = answer("cudaStreamCreateWithFlags");
   if (status == cudaSuccess) {

@@ -50,14 +50,16 @@ class PeakMemory {
       delete static_cast<Block*>(block);
     }
 
-    c10::Allocator* usual = nullptr;
+    c10::Allocator* usual;
     static inline std::atomic<std::size_t> held = 0;
     static inline std::atomic<std::size_t> peak = 0;
   };
 
-  static inline Counting counting_;
+  static Counting counting_;
   c10::Allocator* usual_;
   std::size_t start_ = 0;
 };
+
+inline PeakMemory::Counting PeakMemory::counting_;
 
 }  // namespace baton::test

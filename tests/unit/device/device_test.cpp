@@ -165,16 +165,17 @@ TEST_F(DriverFolder, StatesTheVersion) {
 }
 
 TEST(GpuAbsence, NoDriverIsNoGpuAndAnOldOneIsNamed) {
-  EXPECT_EQ(absence_text({.is_driver_missing = true, .cuda_error = "driver is insufficient"}),
-            "no GPU");
-  EXPECT_EQ(absence_text({.driver_version = "535.104.05",
-                          .is_driver_old = true,
-                          .cuda_error = "driver is insufficient",
-                          .cuda_version = "13.0"}),
+  GpuAbsence absence;
+  absence.is_driver_missing = true;
+  absence.cuda_error = "driver is insufficient";
+  EXPECT_EQ(absence_text(absence), "no GPU");
+  absence = {"535.104.05", false, true, "driver is insufficient", "13.0"};
+  EXPECT_EQ(absence_text(absence),
             "no GPU: the driver is too old for CUDA 13.0 (NVIDIA driver 535.104.05)");
-  EXPECT_EQ(absence_text({.driver_version = "580.65.06"}), "no GPU is visible to this process");
-  EXPECT_EQ(absence_text({.driver_version = "580.65.06", .cuda_error = "no device"}),
-            "no GPU: no device (NVIDIA driver 580.65.06)");
+  absence = {"580.65.06", false, false, "", ""};
+  EXPECT_EQ(absence_text(absence), "no GPU is visible to this process");
+  absence.cuda_error = "no device";
+  EXPECT_EQ(absence_text(absence), "no GPU: no device (NVIDIA driver 580.65.06)");
 }
 
 TEST(LibraryProblem, AGpuThatLibTorchDoesNotSeeIsRefused) {

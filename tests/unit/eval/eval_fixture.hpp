@@ -19,6 +19,7 @@
 #include "baton/base/seed.hpp"
 #include "baton/eval/evaluator.hpp"
 #include "baton/eval/generate.hpp"
+#include "baton/eval/margins.hpp"
 #include "baton/weights/safetensors.hpp"
 
 namespace baton::eval {
@@ -211,6 +212,21 @@ inline DecodeOptions base_decoding() {
     options.stop_ids.push_back(id);
   }
   return options;
+}
+
+/// Margins of all prompts, in their order, read in batches.
+inline std::vector<double> margins_in_batches(const model::Decoder& model,
+                                              const model::Adapter& adapter,
+                                              std::span<const Prompt> prompts,
+                                              std::int64_t batch_size) {
+  std::vector<double> all(prompts.size());
+  for (const std::vector<std::size_t>& batch : margin_batches(prompts, batch_size)) {
+    const std::vector<double> values = margins(model, adapter, prompts, batch, {kAccept, kPass});
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      all[batch[i]] = values[i];
+    }
+  }
+  return all;
 }
 
 }  // namespace baton::eval

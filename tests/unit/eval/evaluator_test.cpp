@@ -51,7 +51,7 @@ class EvaluatorTest : public ::testing::Test {
       }
     }
     for (const model::Adapter& adapter : adapters_) {
-      std::vector<double> values = margins(*model_, adapter, prompts, {kAccept, kPass}, 4);
+      std::vector<double> values = margins_in_batches(*model_, adapter, prompts, 4);
       std::sort(values.begin(), values.end());
       const std::size_t middle = values.size() / 2;
       input_.experts.push_back(
@@ -210,7 +210,7 @@ TEST_F(EvaluatorTest, AnExpertDecodesFullBatches) {
   const ChunkResult result = evaluate_chunk(answering(), input_, chunks[0]);
   std::size_t num_decoded = 0;
   for (const Reply& reply : result.replies) {
-    num_decoded += reply.answer ? 1 : 0;
+    num_decoded += reply.answer ? 1U : 0U;
   }
   EXPECT_EQ(num_decoded, kNumQueries);
   EXPECT_EQ(result.timings.num_batches, 6);

@@ -117,15 +117,14 @@ TEST(GenerateNonFinite, IsAnErrorOfItsKind) {
   } catch (const base::Error& error) {
     EXPECT_EQ(error.kind(), base::ErrorKind::kNonFinite);
   }
-  EXPECT_THROW(margins(*model, make_random_adapter("a", 1), prompts, {kAccept, kPass}, 2),
-               base::Error);
+  EXPECT_THROW(margins_in_batches(*model, make_random_adapter("a", 1), prompts, 2), base::Error);
 }
 
 TEST_F(GenerateTest, MarginsComeInTheOrderGiven) {
   const std::vector<Prompt> prompts = make_prompts();
   const model::Adapter adapter = make_random_adapter("a", 1);
   const model::AdapterUses set(adapter);
-  const std::vector<double> batched = margins(*model_, adapter, prompts, {kAccept, kPass}, 3);
+  const std::vector<double> batched = margins_in_batches(*model_, adapter, prompts, 3);
   ASSERT_EQ(batched.size(), prompts.size());
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     const c10::InferenceMode guard;
@@ -136,7 +135,7 @@ TEST_F(GenerateTest, MarginsComeInTheOrderGiven) {
     const at::Tensor last = logits.select(0, logits.size(0) - 1);
     EXPECT_NEAR(batched[i], last[kAccept].item<float>() - last[kPass].item<float>(), 1e-5) << i;
   }
-  EXPECT_TRUE(margins(*model_, adapter, {}, {kAccept, kPass}, 3).empty());
+  EXPECT_TRUE(margins_in_batches(*model_, adapter, {}, 3).empty());
 }
 
 class AskTest : public GenerateTest {
@@ -171,8 +170,7 @@ TEST_F(AskTest, TheNewestThatAcceptsDecodesFromItsCache) {
   EXPECT_EQ(result.asked[0].expert, "e2");
   EXPECT_EQ(result.asked[1].expert, "e1");
   const std::vector<Prompt> prompts = {question_.prompt};
-  EXPECT_EQ(result.asked[0].margin,
-            margins(*model_, adapters_[2], prompts, {kAccept, kPass}, 1)[0]);
+  EXPECT_EQ(result.asked[0].margin, margins_in_batches(*model_, adapters_[2], prompts, 1)[0]);
 
   DecodeOptions options = base_decoding();
   options.forced_first_token = kAccept;
@@ -223,7 +221,7 @@ class AskManyTest : public AskTest {
       questions_.push_back({"q" + std::to_string(i), prompts.back()});
     }
     for (std::size_t i = 0; i < experts_.size(); ++i) {
-      std::vector<double> values = margins(*model_, adapters_[i], prompts, {kAccept, kPass}, 4);
+      std::vector<double> values = margins_in_batches(*model_, adapters_[i], prompts, 4);
       std::sort(values.begin(), values.end());
       experts_[i].threshold = (values[27] + values[28]) / 2;
     }
@@ -314,7 +312,7 @@ TEST_F(AskManyTest, MemoryGrowsNeitherWithExpertsNorWithQuestions) {
     std::vector<Question> questions(num_questions, {"", make_random_prompt(100, 3)});
     Answering few = answering();
     few.batch_size = 2;
-    const PeakMemory memory;
+    const test::PeakMemory memory;
     ask(few, experts, *router, questions);
     return memory.peak_bytes();
   };
