@@ -1,8 +1,7 @@
 #pragma once
-// A run's experts before they are trained: what every rank knows of each task, and the rows
-// of the expert that a group has in hand. Only facts of all tasks are kept; rows
-// lie on disk until their expert's turn, so that a rank holds those of one expert. Nothing here
-// knows a communicator.
+// A run's experts before they are trained: what every rank knows of each task, and the rows of the
+// expert that a group has in hand. Only facts of all tasks are kept; rows lie on disk until their
+// expert's turn, so that a rank holds those of one expert. Nothing here knows a communicator.
 
 #include <cstdint>
 #include <string>
@@ -56,6 +55,7 @@ std::vector<data::Example> read_general_rows(const config::Config& config);
 /// What the config says of draws and held-out rows.
 method::BufferSize buffer_size(const config::Config& config);
 method::ReconstructionOptions reconstruction_options(const config::Config& config);
+
 /// The encoder of a run's training rows. kUsage when the longest prompt that data.cutoff_len allows
 /// and the longest answer do not fit into the model's positions together.
 data::RowEncoder make_row_encoder(const config::Config& config,

@@ -57,7 +57,8 @@ class RunRowsTest : public testing::Test {
     std::ofstream(folder_ / "data" / (name + ".eval.json"))
         << R"({"full_prompt": "q", "output": "a"})";
     const std::vector<data::Example> train = data::Dataset(folder_ / "data").read_train(name, 0);
-    const data::RehearsalBuffer buffer = method::make_buffer(name, train, 0.5, 1);
+    const data::RehearsalBuffer buffer =
+        method::make_buffer(name, train, {.ratio = 0.5, .floor = 0}, 1);
     checkpoint::save_buffer(
         folder_ / "run" / "buffers" / ("0" + std::to_string(task + 1) + "-" + name + ".h5"),
         buffer);
