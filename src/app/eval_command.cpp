@@ -61,8 +61,9 @@ eval::EvaluationInput read_queries(const config::Config& config,
                         {.fix = "run the same command again"});
     }
     const data::TaskData rows = dataset.read_task(
-        expert.task, {.max_train_samples = 1, .max_eval_samples = config.data.max_eval_samples});
-    eval::EvalTask task{expert.task, {}};
+        expert.task, {.max_train_samples = config.data.max_train_samples,
+                      .max_eval_samples = config.data.max_eval_samples});
+    eval::EvalTask task{expert.task, {}, rows.num_leaked};
     for (const data::Example& example : rows.eval) {
       eval::EvalQuery query{example.id, encoder.encode_prompt(example, counts), example.references,
                             prompt_text(example)};

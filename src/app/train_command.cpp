@@ -16,6 +16,7 @@
 #include "baton/base/log.hpp"
 #include "baton/base/text.hpp"
 #include "baton/checkpoint/generation.hpp"
+#include "baton/comm/agree.hpp"
 #include "baton/comm/make_communicator.hpp"
 #include "baton/coordinator/group_plan.hpp"
 #include "baton/data/sampler.hpp"
@@ -37,6 +38,9 @@
 namespace baton::app {
 
 namespace {
+
+// Rows of a task that are encoded to guess its tokens: enough to put experts into an order.
+constexpr std::size_t kRowsToMeter = 64;
 
 class TrainRun {
  public:
@@ -108,7 +112,7 @@ class TrainRun {
     load();
     find_missing();
     if (!missing_.empty()) {
-      work::together(world_, [this] { prepare(); });
+      work::together(world_, [this] { plan(); });
     }
     session_.stop_point();
     carry_out();
@@ -130,10 +134,11 @@ class TrainRun {
     session_.stop_point();
     std::string bytes;
     work::together(world_, [&] {
+      encoder_.emplace(
+          experiment::make_row_encoder(config_, *workspace_, workspace_->model->config()));
       if (leads()) {
-        rows_.general = experiment::read_general_rows(config_);
-        rows_.tasks = start_->read_rows();
-        bytes = experiment::to_bytes(rows_);
+        facts_ = start_->read_rows(experiment::RowMeter(config_, *encoder_, kRowsToMeter));
+        bytes = experiment::to_bytes(facts_);
       }
     });
     const auto everyone = world_.make_world_group();
@@ -144,14 +149,14 @@ class TrainRun {
     everyone->close();
     work::together(world_, [&] {
       if (!leads()) {
-        rows_ = experiment::run_rows_from(bytes);
-      }
-      for (std::size_t index = 0; index < rows_.tasks.size(); ++index) {
-        identities_.push_back(
-            experiment::identity_of(config_, *workspace_, rows_.tasks, index, rows_.general));
+        facts_ = experiment::run_facts_from(bytes);
       }
     });
     session_.stop_point();
+  }
+
+  expert::Identity identity_of(std::size_t index) const {
+    return experiment::identity_of(config_, *workspace_, facts_, index);
   }
 
   void say_start() {
@@ -191,7 +196,9 @@ class TrainRun {
     std::string message;
     work::together(world_, [&] {
       if (leads()) {
-        message = base::Json(start_->find_missing(identities_)).dump();
+        const auto missing =
+            start_->find_missing([this](std::size_t index) { return identity_of(index); });
+        message = base::Json(missing).dump();
       }
     });
     const auto everyone = world_.make_world_group();
@@ -205,31 +212,21 @@ class TrainRun {
   void carry_out() {
     work::together(world_, [&] {
       if (leads()) {
-        start_->carry_out(rows_.tasks);
+        start_->carry_out(facts_);
       }
     });
   }
 
-  void prepare() {
-    const work::Heartbeat::Section section(heartbeat_, "prepare");
-    const data::RowEncoder encoder(*workspace_->tokenizer, *workspace_->prompt_template,
-                                   workspace_->indicators, config_.data.cutoff_len);
+  void plan() {
     for (const std::size_t index : missing_) {
-      prepared_.push_back(
-          experiment::prepare_expert(config_, encoder, rows_.tasks, index, rows_.general));
-      const experiment::PreparedExpert& expert = prepared_.back();
+      const experiment::TaskFacts& task = facts_.tasks[index];
+      const auto num_tokens = static_cast<double>(facts_.sums_of(index).num_tokens);
       coordinator::ExpertCost cost;
-      cost.name = rows_.tasks[index].name;
-      cost.token_steps = static_cast<double>(expert.num_tokens()) * config_.train.num_train_epochs *
-                         (expert.cross_fits ? method::kCostOfCrossFit : 1);
+      cost.name = task.name;
+      cost.token_steps = num_tokens * config_.train.num_train_epochs *
+                         (task.cross_fits ? method::kCostOfCrossFit : 1);
       cost.max_useful_ranks = experiment::max_useful_ranks(config_);
       plan_request_.experts.push_back(cost);
-      if (leads()) {
-        for (const std::string& warning : expert.warnings) {
-          base::log_warning("data", warning);
-          folder_->record().warnings.push_back(warning);
-        }
-      }
     }
     plan_request_.node_of_rank = world_.node_of_rank();
     experiment::fill_plan_request(config_, plan_request_);
@@ -245,14 +242,10 @@ class TrainRun {
     }
   }
 
-  experiment::ExpertJob job_of(const experiment::PreparedExpert& expert) const {
-    return {config_, *workspace_, expert, identities_[expert.task_index], paths_};
-  }
-
-  std::int64_t updates_of(const experiment::PreparedExpert& expert) const {
-    return data::Sampler(static_cast<std::int64_t>(expert.training.size()),
-                         config_.train.train_batch_size, config_.train.micro_batch_size,
-                         config_.train.num_train_epochs, 0)
+  // As the rows were metered: rows to leave out are known when they are encoded.
+  std::int64_t updates_of(std::size_t index) const {
+    return data::Sampler(facts_.sums_of(index).num_rows, config_.train.train_batch_size,
+                         config_.train.micro_batch_size, config_.train.num_train_epochs, 0)
         .num_updates();
   }
 
@@ -262,18 +255,18 @@ class TrainRun {
     groups_ = request.groups;
     std::vector<std::string> names;
     std::int64_t total_steps = 0;
-    for (std::size_t i = 0; i < prepared_.size(); ++i) {
+    for (std::size_t i = 0; i < missing_.size(); ++i) {
       const coordinator::ExpertCost& cost = plan_request_.experts[i];
       request.items.push_back({cost.name, cost.token_steps, cost.max_useful_ranks, {}});
       names.push_back(cost.name);
-      total_steps += updates_of(prepared_[i]);
+      total_steps += updates_of(missing_[i]);
     }
     if (leads()) {
       board_.emplace(std::move(names), total_steps);
     }
     request.run_item = [this](int item, int attempt, comm::Communicator& group,
                               work::ItemContext& context) {
-      return train_item(prepared_[static_cast<std::size_t>(item)], attempt, group, context);
+      return train_item(task_index(item), attempt, group, context);
     };
     request.on_event = [this](const coordinator::Event& event) {
       std::visit([this](const auto& e) { on(e); }, event);
@@ -310,11 +303,30 @@ class TrainRun {
     return group;
   }
 
-  work::ItemResult train_item(const experiment::PreparedExpert& expert,
+  // Rows are read when their expert is in hand, and go with it.
+  experiment::PreparedExpert prepare(std::size_t index, comm::Communicator& group) {
+    const work::Heartbeat::Section section(heartbeat_, "prepare");
+    const experiment::ExpertRows rows =
+        experiment::share_expert_rows(config_, facts_, index, group);
+    experiment::PreparedExpert prepared;
+    comm::together(group, [&] {
+      prepared = experiment::prepare_expert(config_, *encoder_, rows, facts_.general);
+    });
+    if (group.rank() == 0) {
+      const base::LogLevelScope speaks(base::LogLevel::kInfo);
+      for (const std::string& warning : prepared.warnings) {
+        base::log_warning("data", warning);
+      }
+    }
+    return prepared;
+  }
+
+  work::ItemResult train_item(std::size_t index,
                               int attempt,
                               comm::Communicator& group,
                               work::ItemContext& context) {
-    const experiment::ExpertJob job = job_of(expert);
+    const experiment::PreparedExpert prepared = prepare(index, group);
+    const experiment::ExpertJob job{config_, *workspace_, prepared, identity_of(index), paths_};
     const experiment::TrainingHooks hooks{[&](const experiment::ExpertStep& step) {
                                             context.tell(step.step, step.num_steps, step.loss,
                                                          step.tokens_per_second);
@@ -330,19 +342,16 @@ class TrainRun {
     const base::Json threshold =  // null where it was given
         outcome.calibration ? to_json(*outcome.calibration) : base::Json();
     result.payload = base::Json::array({outcome.seconds, outcome.threshold, outcome.steps,
-                                        outcome.last_loss, threshold})
-                         .dump();
+                                        outcome.last_loss, threshold, prepared.num_positive,
+                                        prepared.num_negative, prepared.warnings})
+                         .dump(-1, ' ', false, base::Json::error_handler_t::replace);
     return result;
   }
 
   // ---- events, on rank 0 in the coordinator's thread
 
-  const experiment::PreparedExpert& expert_of(int item) const {
-    return prepared_[static_cast<std::size_t>(item)];
-  }
-  const std::string& name_of(int item) const {
-    return rows_.tasks[expert_of(item).task_index].name;
-  }
+  std::size_t task_index(int item) const { return missing_[static_cast<std::size_t>(item)]; }
+  const std::string& name_of(int item) const { return facts_.tasks[task_index(item)].name; }
 
   void on(const coordinator::ItemStarted& event) {
     board_->clear();
@@ -357,19 +366,21 @@ class TrainRun {
   void on(const coordinator::ItemFinished& event) {
     const base::Json facts =
         base::parse_json(event.payload, base::ErrorKind::kInternal, "a finished expert");
-    const experiment::PreparedExpert& expert = expert_of(event.item);
     const std::string& task = name_of(event.item);
+    for (const base::Json& warning : facts[7]) {
+      folder_->record().warnings.push_back(warning.get<std::string>());
+    }
     run::MadeBy made =
         experiment::made_by_ranks(ranks_, groups_[static_cast<std::size_t>(event.group)]);
     made.seconds = facts[0].get<double>();
     for (const std::string& doubt :
-         table_.add(event.item,
-                    {task, expert.num_positive, expert.num_negative, facts[2].get<std::int64_t>(),
-                     facts[3].get<double>(), facts[1].get<double>(), made.seconds, facts[4]})) {
+         table_.add(event.item, {task, facts[5].get<std::int64_t>(), facts[6].get<std::int64_t>(),
+                                 facts[2].get<std::int64_t>(), facts[3].get<double>(),
+                                 facts[1].get<double>(), made.seconds, facts[4]})) {
       folder_->record().warnings.push_back(doubt);
     }
     folder_->record_file(folder_->expert_file(task), task,
-                         identities_[expert.task_index].fingerprint(), made);
+                         identity_of(task_index(event.item)).fingerprint(), made);
     checkpoint::remove_generations(folder_->path_of(folder_->checkpoint_folder(task)));
     board_->finish(event.group, event.item, made.seconds);
     session_.write_progress();
@@ -396,7 +407,7 @@ class TrainRun {
     if (leads()) {
       base::log_info(
           "train", fmt::format("all {} experts are there and belong to this config: nothing to do",
-                               rows_.tasks.size()));
+                               facts_.tasks.size()));
       session_.end("done", 0);
       say_next();
     }
@@ -422,7 +433,7 @@ class TrainRun {
             fmt::format(
                 "asked to stop: {} of {} experts are still to be finished, their training state is "
                 "saved; run the same command again",
-                outcome.missing.size(), prepared_.size()));
+                outcome.missing.size(), missing_.size()));
         session_.end("stopped", code,
                      "asked to stop; state is saved, run the same command again to go on");
       } else {
@@ -446,7 +457,7 @@ class TrainRun {
     }
     throw work::AgreedError(base::Error(
         outcome.failures.front().kind,
-        fmt::format("{} of {} experts are missing", missing.size(), prepared_.size()),
+        fmt::format("{} of {} experts are missing", missing.size(), missing_.size()),
         {.where = root().string(),
          .expected = "every expert trained",
          .found = "missing: " + base::join(missing, ", ") + found,
@@ -473,10 +484,9 @@ class TrainRun {
   std::optional<run::RunFolder> folder_;       // rank 0
   std::optional<experiment::RunStart> start_;  // rank 0
   std::optional<experiment::Workspace> workspace_;
-  experiment::RunRows rows_;
-  std::vector<expert::Identity> identities_;
-  std::vector<std::size_t> missing_;                  // positions of tasks
-  std::vector<experiment::PreparedExpert> prepared_;  // of the missing ones
+  std::optional<data::RowEncoder> encoder_;
+  experiment::RunFacts facts_;
+  std::vector<std::size_t> missing_;  // positions of tasks
   coordinator::PlanRequest plan_request_;
   coordinator::GroupPlan plan_;
   int group_index_ = -1;

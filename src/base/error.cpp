@@ -4,6 +4,8 @@
 #include <new>
 #include <utility>
 
+#include "baton/base/text.hpp"
+
 namespace baton::base {
 
 namespace {
@@ -36,12 +38,12 @@ const KindFacts& facts_of(ErrorKind kind) noexcept {
 }
 
 std::string compose(const std::string& what_happened, const ErrorDetails& details) {
-  std::string text = what_happened;
+  std::string text = printable(what_happened);
   const auto add = [&text](const char* label, const std::string& value) {
     if (!value.empty()) {
       text += "\n  ";
       text += label;
-      text += value;
+      text += printable(value);
     }
   };
   add("where:    ", details.where);

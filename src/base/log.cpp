@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "baton/base/narrow.hpp"
+#include "baton/base/text.hpp"
 
 namespace baton::base {
 
@@ -114,7 +115,8 @@ void log(LogLevel level, std::string_view area, const std::string& text) {
   const std::string rank =
       s.world_rank < 0 ? std::string() : fmt::format(" {}/{}", s.world_rank, s.world_size);
   const std::string line =
-      fmt::format("[{:.1f}s{} {}] {}{}", seconds, rank, area, level_word(level), text);
+      fmt::format("[{:.1f}s{} {}] {}{}", seconds, rank, area, level_word(level),
+                                       printable(text));
   s.logger->log(to_spdlog(level), "{}", on_terminal(level, line));
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "baton/base/narrow.hpp"
@@ -60,6 +61,36 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
+// The code point of the valid sequence text[i .. i + length).
+std::uint32_t code_point(std::string_view text, std::size_t i, std::size_t length) {
+  const auto lead = static_cast<unsigned char>(text[i]);
+  std::uint32_t point = length == 1 ? lead : lead & (0x7FU >> length);
+  for (std::size_t k = 1; k < length; ++k) {
+    point = (point << 6U) | (static_cast<unsigned char>(text[i + k]) & 0x3FU);
+  }
+  return point;
+}
+
+struct CodeRange {
+  std::uint32_t first;
+  std::uint32_t last;
+};
+
+// What a terminal obeys instead of showing it, and marks without a width that turn or hide what
+// stands beside them.
+constexpr std::array<CodeRange, 6> kUnprintable{{{0x00, 0x1F},
+                                                 {0x7F, 0x9F},
+                                                 {0x200B, 0x200F},
+                                                 {0x2028, 0x202E},
+                                                 {0x2060, 0x206F},
+                                                 {0xFEFF, 0xFEFF}}};
+
+bool is_printable(std::uint32_t point) {
+  return std::none_of(kUnprintable.begin(), kUnprintable.end(), [point](const CodeRange& range) {
+    return point >= range.first && point <= range.last;
+  });
+}
+
 bool looks_numeric(const std::string& cell) {
   return !cell.empty() && cell.find_first_not_of("0123456789.+-eE%, ") == std::string::npos;
 }
@@ -110,6 +141,25 @@ std::optional<std::size_t> find_invalid_utf8(std::string_view text) {
   return std::nullopt;
 }
 
+std::string printable(std::string_view text, bool in_one_line) {
+  std::string shown;
+  shown.reserve(text.size());
+  for (std::size_t i = 0; i < text.size();) {
+    const std::size_t length = utf8_sequence_length(text, i);
+    const std::uint32_t point =
+        length == 0 ? static_cast<unsigned char>(text[i]) : code_point(text, i, length);
+    const bool is_our_line = point == '\n' && !in_one_line && text.substr(i + 1).starts_with("  ");
+    if (is_our_line || (length > 0 && is_printable(point))) {
+      shown += text.substr(i, length);
+    } else {
+      shown +=
+          point < 0x100 ? fmt::format("\\x{:02X}", point) : fmt::format("\\u{{{:04X}}}", point);
+    }
+    i += std::max<std::size_t>(1, length);
+  }
+  return shown;
+}
+
 std::optional<std::string> nearest_name(std::string_view name,
                                         std::span<const std::string> candidates) {
   std::optional<std::string> best;
@@ -156,10 +206,13 @@ std::string format_table(const std::vector<std::string>& header,
   const std::size_t num_columns = header.size();
   std::vector<std::size_t> widths(num_columns);
   std::vector<bool> numeric(num_columns, !rows.empty());
+  const auto cell_of = [](const std::vector<std::string>& cells, std::size_t c) {
+    return c < cells.size() ? printable(cells[c], true) : std::string();
+  };
   for (std::size_t c = 0; c < num_columns; ++c) {
-    widths[c] = display_width(header[c]);
+    widths[c] = display_width(cell_of(header, c));
     for (const auto& row : rows) {
-      const std::string cell = c < row.size() ? row[c] : std::string();
+      const std::string cell = cell_of(row, c);
       widths[c] = std::max(widths[c], display_width(cell));
       numeric[c] = numeric[c] && (looks_numeric(cell) || cell.empty());
     }
@@ -167,7 +220,7 @@ std::string format_table(const std::vector<std::string>& header,
   const auto line = [&](const std::vector<std::string>& cells) {
     std::string text;
     for (std::size_t c = 0; c < num_columns; ++c) {
-      const std::string cell = c < cells.size() ? cells[c] : std::string();
+      const std::string cell = cell_of(cells, c);
       const std::string padding(widths[c] - display_width(cell), ' ');
       text += numeric[c] ? padding + cell : cell + padding;
       text += c + 1 < num_columns ? "  " : "";

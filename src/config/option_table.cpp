@@ -207,7 +207,7 @@ void add_data(Table& table) {
       "auto or a template's name", [](auto& c) -> auto& { return c.data.prompt_template; }));
   table.push_back(integer_option(
       identity(info("data", "cutoff_len", "1024",
-                    "Longest row in tokens; the user's text is cut at its end.")),
+                    "Longest prompt in tokens; the user's text is cut at its end.")),
       {8, kManyTokens}, [](auto& c) -> auto& { return c.data.cutoff_len; }));
   table.push_back(integer_option(
       info("data", "max_new_tokens", "64", "Longest answer in tokens."), {1, kManyTokens},

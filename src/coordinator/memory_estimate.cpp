@@ -97,6 +97,7 @@ MemoryEstimate estimate_memory(const MemoryRequest& request) {
   estimate.training = {
       program,
       weights,
+      {"rows of one expert", unsigned_of(request.row_bytes)},
       {"adapter", adapter},
       {"optimizer moments", 2 * adapter},
       {"gradients", adapter * (1 + unsigned_of(request.gradient_slots))},

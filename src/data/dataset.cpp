@@ -178,18 +178,18 @@ std::string prompt_key(const Example& example) {
   return key;
 }
 
-void warn_of_shared_prompts(const TaskData& task) {
+// Counted among the rows that are used: a leak beyond the limits touches no score.
+std::int64_t count_leaked(const TaskData& task) {
+  if (task.eval.empty()) {
+    return 0;
+  }
   std::unordered_set<std::string> train_prompts;
   for (const Example& example : task.train) {
     train_prompts.insert(prompt_key(example));
   }
-  const auto num_shared = std::count_if(
-      task.eval.begin(), task.eval.end(),
-      [&](const Example& example) { return train_prompts.contains(prompt_key(example)); });
-  if (num_shared > 0) {
-    base::log_warning(kArea, fmt::format("task {}: {} of {} eval prompts are also train prompts",
-                                         task.name, num_shared, task.eval.size()));
-  }
+  return std::count_if(task.eval.begin(), task.eval.end(), [&](const Example& example) {
+    return train_prompts.contains(prompt_key(example));
+  });
 }
 
 }  // namespace
@@ -222,38 +222,72 @@ const DatasetEntry& Dataset::find_entry(const std::string& name) const {
                       : "name one of these tasks, or add yours to dataset_info.json"});
 }
 
-TaskData Dataset::read_task(const std::string& name, const ReadLimits& limits) const {
-  const DatasetEntry& entry = find_entry(name);
-  check_name(entry);
-  const Layout& layout = find_layout(entry.formatting, entry.origin);
-  check_entry(entry, layout);
-  if (!entry.note.empty()) {
-    base::log_warning(kArea, fmt::format("task {}: {}", name, entry.note));
-  }
-  ReadRequest request{.path = {}, .columns = layout.columns, .instruction = entry.instruction};
-  for (const auto& [column, field] : entry.columns) {
-    request.columns[column] = field;
-  }
-  const auto read_checked = [&](const std::string& file, Split split) {
-    request.path = dataset_dir_ / file;
-    std::vector<Example> examples = layout.read(request);
-    check_rows(examples, split);
-    return examples;
-  };
-  TaskData task;
-  task.name = name;
-  if (!entry.file_name.empty()) {
-    split_rows(entry, read_checked(entry.file_name, Split::kTrain), task);
-  } else {
-    task.train = read_checked(entry.train_file, Split::kTrain);
-    if (!entry.eval_file.empty()) {
-      task.eval = read_checked(entry.eval_file, Split::kEval);
+// The files of one entry, checked once.
+class Dataset::Source {
+ public:
+  Source(const Dataset& dataset, const std::string& name)
+      : folder_(dataset.dataset_dir_), entry_(dataset.find_entry(name)) {
+    check_name(entry_);
+    const Layout& layout = find_layout(entry_.formatting, entry_.origin);
+    check_entry(entry_, layout);
+    read_ = layout.read;
+    request_ = {.path = {}, .columns = layout.columns, .instruction = entry_.instruction};
+    for (const auto& [column, field] : entry_.columns) {
+      request_.columns[column] = field;
     }
   }
+
+  const DatasetEntry& entry() const { return entry_; }
+
+  TaskData read_splits(bool with_eval) {
+    TaskData task;
+    task.name = entry_.name;
+    if (!entry_.file_name.empty()) {
+      split_rows(entry_, read_file(entry_.file_name, Split::kTrain), task);
+    } else {
+      task.train = read_file(entry_.train_file, Split::kTrain);
+      if (with_eval && !entry_.eval_file.empty()) {
+        task.eval = read_file(entry_.eval_file, Split::kEval);
+      }
+    }
+    return task;
+  }
+
+ private:
+  std::vector<Example> read_file(const std::string& file, Split split) {
+    request_.path = folder_ / file;
+    std::vector<Example> examples = read_(request_);
+    check_rows(examples, split);
+    return examples;
+  }
+
+  const std::filesystem::path& folder_;
+  const DatasetEntry& entry_;
+  std::vector<Example> (*read_)(const ReadRequest& request) = nullptr;
+  ReadRequest request_;
+};
+
+TaskData Dataset::read_task(const std::string& name, const ReadLimits& limits) const {
+  Source source(*this, name);
+  if (!source.entry().note.empty()) {
+    base::log_warning(kArea, fmt::format("task {}: {}", name, source.entry().note));
+  }
+  TaskData task = source.read_splits(true);
   limit_rows(task.train, limits.max_train_samples);
   limit_rows(task.eval, limits.max_eval_samples);
-  warn_of_shared_prompts(task);
+  task.num_leaked = count_leaked(task);
+  if (task.num_leaked > 0) {
+    base::log_warning(kArea, fmt::format("task {}: {} of {} eval prompts are also train prompts",
+                                         name, task.num_leaked, task.eval.size()));
+  }
   return task;
+}
+
+std::vector<Example> Dataset::read_train(const std::string& name,
+                                         std::int64_t max_train_samples) const {
+  std::vector<Example> rows = Source(*this, name).read_splits(false).train;
+  limit_rows(rows, max_train_samples);
+  return rows;
 }
 
 }  // namespace baton::data

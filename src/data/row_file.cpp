@@ -25,7 +25,7 @@ struct Signature {
 };
 
 // What people offer by mistake, known by its first bytes.
-constexpr std::array<Signature, 9> kSignatures{{
+constexpr std::array<Signature, 10> kSignatures{{
     {"\x1F\x8B", "a gzip file", "unpack it with gunzip and name the unpacked file"},
     {"\x28\xB5\x2F\xFD", "a zstd file", "unpack it with zstd -d and name the unpacked file"},
     {"\xFD\x37zXZ", "an xz file", "unpack it with unxz and name the unpacked file"},
@@ -34,6 +34,8 @@ constexpr std::array<Signature, 9> kSignatures{{
     {"PAR1", "a Parquet file", "convert it to JSON lines"},
     {"\xFF\xFE", "UTF-16 text", "convert it: iconv -f UTF-16 -t UTF-8"},
     {"\xFE\xFF", "UTF-16 text", "convert it: iconv -f UTF-16 -t UTF-8"},
+    {"version https://git-lfs.github.com/spec/", "a Git LFS pointer, not the file it stands for",
+     "fetch the file itself: git lfs pull"},
     {"\x80\x04\x95", "a pickle file", "convert it to JSON lines; pickle files are never opened"},
 }};
 
@@ -242,8 +244,8 @@ std::string read_text_file(const std::filesystem::path& path) {
   std::string text = base::read_file(path, base::ErrorKind::kData);
   for (const Signature& signature : kSignatures) {
     if (text.starts_with(signature.bytes)) {
-      refuse_file(path.string(), "a task file is not plain text", "JSON in UTF-8", signature.kind,
-                  signature.fix);
+      refuse_file(path.string(), "a task file is not a file of rows", "JSON in UTF-8",
+                  signature.kind, signature.fix);
     }
   }
   if (const auto offset = base::find_invalid_utf8(text)) {

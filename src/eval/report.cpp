@@ -104,6 +104,10 @@ std::string results_json(const EvaluationResult& result, const RunFacts& facts) 
   json["routing"] = result.routing;
   json["routing_accuracy"] = result.routing_accuracy;
   json["cost"] = cost_json(result.cost);
+  json["eval_prompts_in_train"] = OrderedJson::object();
+  for (std::size_t task = 0; task < result.num_leaked.size(); ++task) {
+    json["eval_prompts_in_train"][result.tasks()[task]] = result.num_leaked[task];
+  }
   json["formulas"] = formulas;
   json["base_description"] = facts.base_description;
   return json.dump(1) + "\n";

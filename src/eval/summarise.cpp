@@ -134,6 +134,9 @@ EvaluationResult summarise(const EvaluationInput& input,
   }
   result.cost.experts_asked_mean /= static_cast<double>(result.cost.num_queries);
   average_scores(result);
+  for (const EvalTask& task : input.tasks) {
+    result.num_leaked.push_back(task.num_leaked);
+  }
   return result;
 }
 

@@ -43,22 +43,21 @@ expert::Identity common_identity(const config::Config& config, const Workspace& 
 
 expert::Identity identity_of(const config::Config& config,
                              const Workspace& workspace,
-                             const std::vector<TaskRows>& tasks,
-                             std::size_t index,
-                             const std::vector<data::Example>& general_rows) {
+                             const RunFacts& run,
+                             std::size_t index) {
   expert::Identity identity = common_identity(config, workspace);
   identity.set("accept_token_id", std::to_string(workspace.indicators.accept));
   identity.set("pass_token_id", std::to_string(workspace.indicators.pass));
-  identity.set("task", tasks[index].name);
-  if (tasks[index].train) {
-    identity.set("task_rows", data::rows_fingerprint(*tasks[index].train));
+  identity.set("task", run.tasks[index].name);
+  if (!run.tasks[index].rows_fingerprint.empty()) {
+    identity.set("task_rows", run.tasks[index].rows_fingerprint);
   }
   for (std::size_t earlier = 0; earlier < index; ++earlier) {
-    identity.set(fmt::format("buffer {:02d} {}", earlier + 1, tasks[earlier].name),
-                 tasks[earlier].buffer.fingerprint());
+    identity.set(fmt::format("buffer {:02d} {}", earlier + 1, run.tasks[earlier].name),
+                 run.tasks[earlier].buffer_fingerprint);
   }
-  if (!general_rows.empty()) {
-    identity.set("general_rows", data::rows_fingerprint(general_rows));
+  if (!run.general_fingerprint.empty()) {
+    identity.set("general_rows", run.general_fingerprint);
   }
   return identity;
 }

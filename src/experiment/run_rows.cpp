@@ -1,8 +1,17 @@
 #include "baton/experiment/run_rows.hpp"
 
-#include <cstdint>
+#include <fmt/format.h>
 
+#include <cstdint>
+#include <filesystem>
+#include <string_view>
+
+#include "baton/base/error.hpp"
 #include "baton/base/json.hpp"
+#include "baton/checkpoint/buffer_file.hpp"
+#include "baton/comm/agree.hpp"
+#include "baton/data/dataset.hpp"
+#include "baton/run/run_paths.hpp"
 
 namespace baton::experiment {
 
@@ -38,38 +47,133 @@ std::vector<data::Example> rows_from(const Json& list) {
   return rows;
 }
 
-}  // namespace
+Json to_json(const RowSums& sums) {
+  return {sums.num_rows, sums.num_tokens, sums.longest_row, sums.longest_target, sums.text_bytes};
+}
 
-std::string to_bytes(const RunRows& rows) {
-  Json tasks = Json::array();
-  for (const TaskRows& task : rows.tasks) {
-    const data::RehearsalBuffer& buffer = task.buffer;
-    tasks.push_back({task.name, task.train ? to_json(*task.train) : Json(), buffer.task,
-                     buffer.num_task_rows, buffer.ratio, buffer.seed, buffer.selection,
-                     to_json(buffer.rows)});
-  }
-  const std::vector<std::uint8_t> bytes =
-      Json::to_cbor(Json::array({to_json(rows.general), tasks}));
+RowSums sums_from(const Json& list) {
+  return {.num_rows = list.at(0).get<std::int64_t>(),
+          .num_tokens = list.at(1).get<std::int64_t>(),
+          .longest_row = list.at(2).get<std::int64_t>(),
+          .longest_target = list.at(3).get<std::int64_t>(),
+          .text_bytes = list.at(4).get<std::int64_t>()};
+}
+
+std::string packed(const Json& json) {
+  const std::vector<std::uint8_t> bytes = Json::to_cbor(json);
   return {bytes.begin(), bytes.end()};
 }
 
-RunRows run_rows_from(const std::string& bytes) {
+Json to_json(const data::RehearsalBuffer& buffer) {
+  return {buffer.task, buffer.num_task_rows, buffer.ratio,
+          buffer.seed, buffer.selection,     to_json(buffer.rows)};
+}
+
+data::RehearsalBuffer buffer_from(const Json& item) {
+  data::RehearsalBuffer buffer;
+  buffer.task = item.at(0).get<std::string>();
+  buffer.num_task_rows = item.at(1).get<std::int64_t>();
+  buffer.ratio = item.at(2).get<double>();
+  buffer.seed = item.at(3).get<std::uint64_t>();
+  buffer.selection = item.at(4).get<std::string>();
+  buffer.rows = rows_from(item.at(5));
+  return buffer;
+}
+
+[[noreturn]] void refuse_changed(const std::string& where,
+                                 const std::string& expected,
+                                 const std::string& found) {
+  throw base::Error(
+      base::ErrorKind::kData, "rows changed since this run began",
+      {.where = where,
+       .expected = "rows " + expected.substr(0, 12),
+       .found = "rows " + found.substr(0, 12),
+       .fix = "leave task files and buffers alone while a run goes on; start it again "
+              "to see what differs"});
+}
+
+}  // namespace
+
+std::string to_bytes(const RunFacts& facts) {
+  Json tasks = Json::array();
+  for (const TaskFacts& task : facts.tasks) {
+    tasks.push_back({task.name, task.rows_fingerprint, task.buffer_fingerprint, to_json(task.own),
+                     to_json(task.negatives), task.cross_fits});
+  }
+  return packed(Json::array(
+      {tasks, to_json(facts.general), facts.general_fingerprint, to_json(facts.general_sums)}));
+}
+
+RunFacts run_facts_from(const std::string& bytes) {
   const Json json = Json::from_cbor(bytes);
-  RunRows rows;
-  rows.general = rows_from(json.at(0));
-  for (const Json& item : json.at(1)) {
-    TaskRows task;
-    task.name = item.at(0).get<std::string>();
-    if (!item.at(1).is_null()) {
-      task.train = rows_from(item.at(1));
+  RunFacts facts;
+  for (const Json& item : json.at(0)) {
+    facts.tasks.push_back({.name = item.at(0).get<std::string>(),
+                           .rows_fingerprint = item.at(1).get<std::string>(),
+                           .buffer_fingerprint = item.at(2).get<std::string>(),
+                           .own = sums_from(item.at(3)),
+                           .negatives = sums_from(item.at(4)),
+                           .cross_fits = item.at(5).get<bool>()});
+  }
+  facts.general = rows_from(json.at(1));
+  facts.general_fingerprint = json.at(2).get<std::string>();
+  facts.general_sums = sums_from(json.at(3));
+  return facts;
+}
+
+ExpertRows read_expert_rows(const config::Config& config,
+                            const RunFacts& facts,
+                            std::size_t index) {
+  const TaskFacts& task = facts.tasks[index];
+  ExpertRows rows;
+  rows.task_index = index;
+  rows.task = task.name;
+  rows.own =
+      data::Dataset(config.data.dataset_dir).read_train(task.name, config.data.max_train_samples);
+  if (const std::string found = data::rows_fingerprint(rows.own); found != task.rows_fingerprint) {
+    refuse_changed("task " + task.name, task.rows_fingerprint, found);
+  }
+  const run::RunPaths paths(config.output.output_dir, config.data.tasks);
+  for (std::size_t earlier = 0; earlier < index; ++earlier) {
+    const std::filesystem::path path = paths.path_of(paths.buffer_file(earlier));
+    rows.earlier.push_back(checkpoint::load_buffer(path));
+    const std::string found = rows.earlier.back().fingerprint();
+    if (found != facts.tasks[earlier].buffer_fingerprint) {
+      refuse_changed(path.string(), facts.tasks[earlier].buffer_fingerprint, found);
     }
-    task.buffer.task = item.at(2).get<std::string>();
-    task.buffer.num_task_rows = item.at(3).get<std::int64_t>();
-    task.buffer.ratio = item.at(4).get<double>();
-    task.buffer.seed = item.at(5).get<std::uint64_t>();
-    task.buffer.selection = item.at(6).get<std::string>();
-    task.buffer.rows = rows_from(item.at(7));
-    rows.tasks.push_back(std::move(task));
+  }
+  return rows;
+}
+
+ExpertRows share_expert_rows(const config::Config& config,
+                             const RunFacts& facts,
+                             std::size_t index,
+                             comm::Communicator& group) {
+  const bool leads = group.rank() == 0;
+  ExpertRows rows;
+  comm::together(group, [&] {
+    if (leads) {
+      rows = read_expert_rows(config, facts, index);
+    }
+  });
+  if (group.size() == 1) {
+    return rows;
+  }
+  rows.task_index = index;
+  rows.task = facts.tasks[index].name;
+  // List by list, so that the packed form of all is never held at once.
+  const auto from_leader = [&group](const Json& list) {
+    return Json::from_cbor(group.broadcast_bytes(packed(list), 0));
+  };
+  const Json own = from_leader(leads ? to_json(rows.own) : Json());
+  if (!leads) {
+    rows.own = rows_from(own);
+  }
+  for (std::size_t earlier = 0; earlier < index; ++earlier) {
+    const Json buffer = from_leader(leads ? to_json(rows.earlier[earlier]) : Json());
+    if (!leads) {
+      rows.earlier.push_back(buffer_from(buffer));
+    }
   }
   return rows;
 }

@@ -47,36 +47,53 @@ RunStart::RunStart(const config::Config& config,
 
 // ---- rows and buffers
 
-std::vector<TaskRows> RunStart::read_rows() {
-  std::vector<TaskRows> rows;
+RunFacts RunStart::read_rows(const RowMeter& meter) {
+  RunFacts facts;
+  facts.general = read_general_rows(config_);
+  if (!facts.general.empty()) {
+    facts.general_fingerprint = data::rows_fingerprint(facts.general);
+    facts.general_sums = meter.general(facts.general);
+  }
   for (std::size_t index = 0; index < tasks_.size(); ++index) {
     if (work::stop_requested()) {
       throw base::Error(base::ErrorKind::kStopped, "asked to stop while the tasks were read",
                         {.fix = "run the same command again"});
     }
-    rows.push_back(read_task(index));
+    facts.tasks.push_back(read_task(index, meter));
   }
-  return rows;
+  return facts;
 }
 
-TaskRows RunStart::read_task(std::size_t index) {
-  TaskRows rows;
-  rows.name = name_of(index);
+TaskFacts RunStart::read_task(std::size_t index, const RowMeter& meter) {
+  TaskFacts facts;
+  facts.name = name_of(index);
+  const TrainRows train = read_train_rows(index);
+  if (train) {
+    facts.rows_fingerprint = data::rows_fingerprint(*train);
+    facts.own = meter.positives(facts.name, *train);
+    facts.cross_fits = method::cross_fits(reconstruction_options(config_), train->size());
+  }
+  const data::RehearsalBuffer buffer = choose_buffer(index, train);
+  facts.buffer_fingerprint = buffer.fingerprint();
+  facts.negatives = meter.negatives(buffer);
+  return facts;
+}
+
+RunStart::TrainRows RunStart::read_train_rows(std::size_t index) const {
   try {
-    rows.train = data::Dataset(config_.data.dataset_dir)
-                     .read_task(rows.name, {.max_train_samples = config_.data.max_train_samples,
-                                            .max_eval_samples = 1})
-                     .train;
+    return data::Dataset(config_.data.dataset_dir)
+        .read_task(name_of(index), {.max_train_samples = config_.data.max_train_samples,
+                                    .max_eval_samples = config_.data.max_eval_samples})
+        .train;
   } catch (const base::Error& error) {
     if (tasks_[index].is_wished || !is_finished(index)) {
       throw;
     }
     base::log_warning("data", fmt::format("the training rows of {} cannot be read; its finished "
                                           "expert and buffer are used as they are ({})",
-                                          rows.name, error.summary()));
+                                          name_of(index), error.summary()));
+    return std::nullopt;
   }
-  choose_buffer(index, rows);
-  return rows;
 }
 
 bool RunStart::is_finished(std::size_t index) const {
@@ -92,27 +109,24 @@ data::RehearsalBuffer RunStart::load_buffer(std::size_t index) const {
 
 // The run's buffer where it is the one that rows and settings give. One left by others must not
 // become an expert's negatives unseen.
-void RunStart::choose_buffer(std::size_t index, TaskRows& rows) {
+data::RehearsalBuffer RunStart::choose_buffer(std::size_t index, const TrainRows& train) {
   Task& task = tasks_[index];
-  const bool is_there = folder_.has(folder_.paths().buffer_file(index));
-  if (!rows.train) {
-    rows.buffer = load_buffer(index);
-    return;
+  if (!train) {
+    return load_buffer(index);
   }
   data::RehearsalBuffer made =
-      method::make_buffer(name_of(index), *rows.train, buffer_size(config_), config_.train.seed);
-  if (!is_there) {
-    task.writes_buffer = true;
-    rows.buffer = std::move(made);
-    return;
+      method::make_buffer(name_of(index), *train, buffer_size(config_), config_.train.seed);
+  if (!folder_.has(folder_.paths().buffer_file(index))) {
+    task.new_buffer = made;
+    return made;
   }
   std::string found;
   try {
-    rows.buffer = load_buffer(index);
-    if (rows.buffer.fingerprint() == made.fingerprint()) {
-      return;
+    data::RehearsalBuffer stored = load_buffer(index);
+    if (stored.fingerprint() == made.fingerprint()) {
+      return stored;
     }
-    found = text_of(rows.buffer);
+    found = text_of(stored);
   } catch (const base::Error& error) {
     if (!task.is_wished || error.kind() != base::ErrorKind::kModel) {
       throw;
@@ -128,17 +142,19 @@ void RunStart::choose_buffer(std::size_t index, TaskRows& rows) {
          .fix = "use the rows and settings of this run, another output.output_dir, or `baton train "
                 "--replace all`: every later expert was trained with rows of this buffer"});
   }
-  task.replaces_buffer = task.writes_buffer = true;
-  rows.buffer = std::move(made);
+  task.replaces_buffer = true;
+  task.new_buffer = made;
+  return made;
 }
 
 // ---- experts
 
-std::vector<std::size_t> RunStart::find_missing(const std::vector<expert::Identity>& identities) {
+std::vector<std::size_t> RunStart::find_missing(const IdentityOf& identity_of) {
   std::vector<std::size_t> missing;
   for (std::size_t index = 0; index < tasks_.size(); ++index) {
-    tasks_[index].asked = identities[index].fingerprint();
-    if (is_missing(index, identities[index])) {
+    const expert::Identity identity = identity_of(index);
+    tasks_[index].asked = identity.fingerprint();
+    if (is_missing(index, identity)) {
       missing.push_back(index);
     }
   }
@@ -271,7 +287,7 @@ void RunStart::refuse() const {
 
 // ---- and only now the folder changes
 
-void RunStart::carry_out(const std::vector<TaskRows>& rows) {
+void RunStart::carry_out(const RunFacts& facts) {
   const run::RunPaths& paths = folder_.paths();
   folder_.record().config = config::resolved(config_);
   for (std::size_t index = 0; index < tasks_.size(); ++index) {
@@ -293,17 +309,19 @@ void RunStart::carry_out(const std::vector<TaskRows>& rows) {
   folder_.save();
   folder_.finish_replacements();
   for (std::size_t index = 0; index < tasks_.size(); ++index) {
-    const Task& task = tasks_[index];
+    Task& task = tasks_[index];
     const std::string buffer = paths.buffer_file(index);
     if (task.drops_state) {
       checkpoint::remove_generations(folder_.path_of(paths.checkpoint_folder(index)));
     }
-    if (task.writes_buffer) {
-      checkpoint::save_buffer(folder_.path_of(buffer), rows[index].buffer);
+    if (task.new_buffer) {
+      checkpoint::save_buffer(folder_.path_of(buffer), *task.new_buffer);
     }
-    if (task.writes_buffer || !folder_.record().files.contains(buffer)) {
-      folder_.note_file(buffer, name_of(index), rows[index].buffer.fingerprint(), run::made_here());
+    if (task.new_buffer || !folder_.record().files.contains(buffer)) {
+      folder_.note_file(buffer, name_of(index), facts.tasks[index].buffer_fingerprint,
+                        run::made_here());
     }
+    task.new_buffer.reset();  // from here on it is read where it is needed
     if (!task.unrecorded_expert.empty()) {
       folder_.note_file(paths.expert_file(index), name_of(index), task.unrecorded_expert,
                         run::made_by_unknown());

@@ -56,7 +56,7 @@ def write_model(out, seed=0, width=32):
     model = LlamaForCausalLM(LlamaConfig(
         vocab_size=tokenizer.get_vocab_size(), hidden_size=width, num_attention_heads=4, num_key_value_heads=2,
         intermediate_size=2 * width, num_hidden_layers=2, tie_word_embeddings=True, initializer_range=0.2,
-        max_position_embeddings=512, bos_token_id=1, eos_token_id=2, pad_token_id=2,
+        max_position_embeddings=2048, bos_token_id=1, eos_token_id=2, pad_token_id=2,
         rope_parameters={"rope_type": "default", "rope_theta": 10000.0})).float()
     model.save_pretrained(out)
     return out

@@ -25,7 +25,7 @@ struct DataConfig {
   std::string dataset_dir;             // folder with dataset_info.json; required
   std::vector<std::string> tasks;      // in the order of learning; required, no duplicates
   std::string prompt_template;         // key "template": "auto" or a template's name
-  std::int64_t cutoff_len = 0;         // tokens, prompt and target together
+  std::int64_t cutoff_len = 0;         // tokens of a prompt, and of a target
   std::int64_t max_new_tokens = 0;     // tokens of an answer
   std::int64_t max_train_samples = 0;  // rows a task, from the start of its file; 0 = all
   std::int64_t max_eval_samples = 0;   // rows a task, from the start of its file; 0 = all

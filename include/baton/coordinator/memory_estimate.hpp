@@ -26,6 +26,7 @@ struct MemoryRequest {
   std::int64_t labels_per_row = 0;        // positions of a row that have a label
   std::int64_t gradient_slots =
       1;                       // slot gradients gathered by a rank; 1 where they are summed at once
+  std::int64_t row_bytes = 0;  // of the rows of the expert in hand
   std::int64_t eval_rows = 0;  // rows decoded at once
   std::int64_t max_new_tokens = 0;
 };

@@ -29,9 +29,13 @@ class Dataset {
   /// An unknown name is a kUsage error with the nearest name. `train` is never empty; `eval` is
   /// empty where the entry names no eval rows. All rows of the files are checked, also those beyond
   /// the limits.
+  /// Eval prompts that are also train prompts are counted and warned of, within the limits.
   TaskData read_task(const std::string& name, const ReadLimits& limits) const;
+  /// The same train rows alone, without a warning.
+  std::vector<Example> read_train(const std::string& name, std::int64_t max_train_samples) const;
 
  private:
+  class Source;
   const DatasetEntry& find_entry(const std::string& name) const;
 
   std::filesystem::path dataset_dir_;

@@ -21,6 +21,7 @@ struct TaskData {
   std::string name;
   std::vector<Example> train;
   std::vector<Example> eval;
+  std::int64_t num_leaked = 0;  // of these eval rows: their prompt is also that of a train row
 };
 
 }  // namespace baton::data

@@ -32,6 +32,7 @@ struct EvalQuery {
 struct EvalTask {
   std::string name;
   std::vector<EvalQuery> queries;
+  std::int64_t num_leaked = 0;  // queries whose prompt its expert was trained on
 };
 
 /// Task k belongs to expert k, oldest first; the same on every rank.
@@ -143,6 +144,7 @@ struct EvaluationResult {
       {};                       // [T][T + 1]: true task, answered by (last: base), last stage
   double routing_accuracy = 0;  // share of all queries that their own expert answers, 0-1
   ChainCost cost = {};
+  std::vector<std::int64_t> num_leaked = {};  // [T]
   std::vector<ScoredRecord> records = {};
 
   const std::vector<std::string>& tasks() const { return matrix.tasks(); }

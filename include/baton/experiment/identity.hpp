@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <filesystem>
-#include <vector>
 
 #include "baton/config/config.hpp"
 #include "baton/experiment/expert_rows.hpp"
@@ -23,9 +22,8 @@ expert::Identity common_identity(const config::Config& config, const Workspace& 
 /// it. Without train rows the fact "task_rows" is left out.
 expert::Identity identity_of(const config::Config& config,
                              const Workspace& workspace,
-                             const std::vector<TaskRows>& tasks,
-                             std::size_t index,
-                             const std::vector<data::Example>& general_rows);
+                             const RunFacts& run,
+                             std::size_t index);
 
 /// kModel, with a line for each fact, unless the expert was trained with the common facts `now`;
 /// `path` is its file.

@@ -1,19 +1,27 @@
 #pragma once
-// The rows of a run as rank 0 read them, for the other ranks: nobody else touches the task files.
+// What ranks tell each other of a run's rows. World rank 0 reads every task once and tells all what
+// they need to know of it; the leader of a group reads the rows of the expert in hand and gives them
+// to its group. Nobody else touches the task files.
 
 #include <string>
-#include <vector>
 
+#include "baton/comm/communicator.hpp"
 #include "baton/experiment/expert_rows.hpp"
 
 namespace baton::experiment {
 
-struct RunRows {
-  std::vector<data::Example> general;
-  std::vector<TaskRows> tasks;
-};
+std::string to_bytes(const RunFacts& facts);
+RunFacts run_facts_from(const std::string& bytes);
 
-std::string to_bytes(const RunRows& rows);
-RunRows run_rows_from(const std::string& bytes);
+/// The text rows of expert `index` from the task's file and the run's buffers. kData when the file
+/// no longer holds the rows that the run began with; kModel when a buffer is damaged.
+ExpertRows read_expert_rows(const config::Config& config, const RunFacts& facts, std::size_t index);
+
+/// Collective over `group`: the rows as its leader read them. An error is a comm::GroupError on
+/// every rank.
+ExpertRows share_expert_rows(const config::Config& config,
+                             const RunFacts& facts,
+                             std::size_t index,
+                             comm::Communicator& group);
 
 }  // namespace baton::experiment

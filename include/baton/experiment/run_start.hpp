@@ -4,15 +4,21 @@
 // refused leaves the folder as it was; a first start that is refused leaves no run.json.
 
 #include <cstddef>
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "baton/config/config.hpp"
 #include "baton/experiment/expert_rows.hpp"
+#include "baton/experiment/row_meter.hpp"
 #include "baton/expert/expert_state.hpp"
 #include "baton/run/run_record.hpp"
 
 namespace baton::experiment {
+
+/// What expert `index` has to be made of.
+using IdentityOf = std::function<expert::Identity(std::size_t index)>;
 
 class RunStart {
  public:
@@ -23,25 +29,26 @@ class RunStart {
            run::RunFolder& folder,
            const std::vector<std::string>& replace);
 
-  /// The rows of every task, and its buffer, made where the run has none. A task that has both
-  /// expert and buffer may have lost its training files. kStopped between two tasks when asked to
-  /// stop.
-  std::vector<TaskRows> read_rows();
+  /// Reads the general rows, then every task and its buffer, one after the other; a buffer is made
+  /// where the run has none. Of tasks only facts are kept, and new buffers until they are written. A
+  /// task that has both expert and buffer may have lost its training files. kStopped between two
+  /// tasks when asked to stop.
+  RunFacts read_rows(const RowMeter& meter);
 
   /// Positions of the tasks whose expert has to be trained. kUsage, listing each difference, when a
   /// finished expert or saved training state has another identity than the config asks for and is
   /// not to be replaced; kModel when an expert is damaged.
-  std::vector<std::size_t> find_missing(const std::vector<expert::Identity>& identities);
+  std::vector<std::size_t> find_missing(const IdentityOf& identity_of);
 
   /// Notes and moves what is replaced, writes new buffers, saves run.json.
-  void carry_out(const std::vector<TaskRows>& rows);
+  void carry_out(const RunFacts& facts);
 
  private:
   struct Task {
     bool is_wished = false;  // named by --replace
     bool replaces_expert = false;
     bool replaces_buffer = false;
-    bool writes_buffer = false;
+    std::optional<data::RehearsalBuffer> new_buffer;
     bool drops_state = false;       // training begun with other settings
     std::string unrecorded_expert;  // its fingerprint: on disk but not in run.json
     std::string asked;              // fingerprint of the expert that the config asks for
@@ -53,8 +60,11 @@ class RunStart {
   };
 
   const std::string& name_of(std::size_t index) const { return config_.data.tasks[index]; }
-  TaskRows read_task(std::size_t index);
-  void choose_buffer(std::size_t index, TaskRows& rows);
+  using TrainRows = std::optional<std::vector<data::Example>>;  // nothing: the files are gone
+
+  TaskFacts read_task(std::size_t index, const RowMeter& meter);
+  TrainRows read_train_rows(std::size_t index) const;
+  data::RehearsalBuffer choose_buffer(std::size_t index, const TrainRows& train);
   data::RehearsalBuffer load_buffer(std::size_t index) const;
   bool is_finished(std::size_t index) const;
   bool is_missing(std::size_t index, const expert::Identity& identity);

@@ -286,6 +286,8 @@ TEST_F(DatasetTest, WrongFilesAreRefusedByName) {
   EXPECT_THAT(data_error_of("ssr", std::string("\xFF\xFE{\0", 4)), HasSubstr("UTF-16"));
   EXPECT_THAT(data_error_of("ssr", "\x80\x04\x95zz"), HasSubstr("pickle"));
   EXPECT_THAT(data_error_of("ssr", "PAR1xx"), HasSubstr("Parquet"));
+  EXPECT_THAT(data_error_of("ssr", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n"),
+              HasSubstr("git lfs pull"));
 }
 
 TEST_F(DatasetTest, HugeLineIsRefusedAtOnce) {
@@ -309,9 +311,55 @@ TEST_F(DatasetTest, EvalPromptsSeenInTrainingAreCounted) {
   write("a.train.json", ssr_row("1") + "\n" + ssr_row("2", "b"));
   write("a.eval.json", ssr_row("9") + "\n" + ssr_row("2", "c"));
   testing::internal::CaptureStderr();
-  read("a");
+  EXPECT_EQ(read("a").num_leaked, 1);
   EXPECT_THAT(testing::internal::GetCapturedStderr(),
               HasSubstr("1 of 2 eval prompts are also train prompts"));
+}
+
+TEST_F(DatasetTest, LeaksAreCountedAmongTheRowsThatAreUsed) {
+  std::string rows;
+  for (int i = 0; i < 20; ++i) {
+    rows += ssr_row(std::to_string(i), "p" + std::to_string(i)) + "\n";
+  }
+  write("a.train.json", rows);
+  write("a.eval.json", rows);
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(read("a").num_leaked, 20);
+  EXPECT_EQ(read("a", {.max_train_samples = 8, .max_eval_samples = 0}).num_leaked, 8);
+  EXPECT_EQ(read("a", {.max_train_samples = 8, .max_eval_samples = 5}).num_leaked, 5);
+  const std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_THAT(said, HasSubstr("20 of 20 eval prompts are also train prompts"));
+  EXPECT_THAT(said, HasSubstr("8 of 20 eval"));
+  EXPECT_THAT(said, HasSubstr("5 of 5 eval"));
+}
+
+TEST_F(DatasetTest, TrainRowsAloneAreThoseOfTheTask) {
+  write("a.train.json", ssr_row("1") + "\n" + ssr_row("2", "b"));
+  write("a.eval.json", "not read");
+  ASSERT_EQ(Dataset(folder_).read_train("a", 0).size(), 2U);
+  EXPECT_EQ(Dataset(folder_).read_train("a", 1).size(), 1U);
+  std::string rows;
+  for (int i = 0; i < 50; ++i) {
+    rows += ssr_row(std::to_string(i), "p" + std::to_string(i)) + "\n";
+  }
+  write("rows.json", rows);
+  write("dataset_info.json", R"({"t": {"file_name": "rows.json", "formatting": "ssr"}})");
+  const std::vector<Example> expected = read("t").train;
+  const std::vector<Example> found = Dataset(folder_).read_train("t", 0);
+  ASSERT_EQ(found.size(), expected.size());
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    EXPECT_EQ(found[i].id, expected[i].id);
+  }
+}
+
+TEST_F(DatasetTest, FilesMayLieOutsideTheFolder) {
+  const std::filesystem::path outside = folder_.string() + "_outside.json";
+  std::ofstream(outside) << ssr_row("1");
+  for (const std::string& name : {outside.string(), "../" + outside.filename().string()}) {
+    write("dataset_info.json", R"({"t": {"formatting": "ssr", "train_file": ")" + name + "\"}}");
+    EXPECT_EQ(read("t").train.size(), 1U) << name;
+  }
+  std::filesystem::remove(outside);
 }
 
 TEST_F(DatasetTest, OneFileSplitsAlikeWhateverTrainRowsSays) {

@@ -61,31 +61,67 @@ TEST_F(RowEncoderTest, NegativesPassAndEndWhateverTheirAnswer) {
 }
 
 TEST_F(RowEncoderTest, CutoffTakesUserTextOnly) {
-  // Prompt 4 + 10, target 3: 17 tokens. Within 12, 5 of the 10 user tokens stay.
+  // A prompt of 4 + 10: within 12, 8 of the 10 user tokens stay.
   const std::vector<SelectedRow> rows{row_of("0123456789", "z")};
   const std::vector<TrainingRow> encoded = encoder(12).encode(rows, counts_);
-  EXPECT_THAT(encoded[0].tokens,
-              ElementsAre(300, 301, '0', '1', '2', '3', '4', 302, 303, 'Y', 'z', 302));
+  EXPECT_THAT(encoded[0].tokens, ElementsAre(300, 301, '0', '1', '2', '3', '4', '5', '6', '7', 302,
+                                             303, 'Y', 'z', 302));
   EXPECT_EQ(counts_.num_rows_cut, 1);
-  EXPECT_EQ(counts_.num_tokens_cut, 5);
+  EXPECT_EQ(counts_.num_tokens_cut, 2);
   EXPECT_EQ(counts_.num_rows_over, 0);
+}
+
+// What an expert decides must not hang on whether it was told the answer.
+TEST_F(RowEncoderTest, EveryPromptIsCutAtTheSameLength) {
+  const std::string prompt(50, 'q');
+  const std::vector<SelectedRow> rows{row_of(prompt, "z"), row_of(prompt, "a longer answer"),
+                                      row_of(prompt, "z", RowRole::kRehearsal),
+                                      row_of(prompt, "z", RowRole::kGeneral)};
+  const std::vector<tokenizer::TokenId> asked = encoder(20).encode_prompt(rows[0].example, counts_);
+  EXPECT_EQ(asked.size(), 20U);
+  for (const TrainingRow& row : encoder(20).encode(rows, counts_)) {
+    EXPECT_EQ(
+        std::vector<tokenizer::TokenId>(row.tokens.begin(), row.tokens.begin() + row.prompt_length),
+        asked);
+  }
 }
 
 TEST_F(RowEncoderTest, ExactFitIsNotCut) {
   const std::vector<SelectedRow> rows{row_of("0123456789", "z")};
-  encoder(17).encode(rows, counts_);
+  encoder(14).encode(rows, counts_);
   EXPECT_EQ(counts_.num_rows_cut, 0);
   encoder(0).encode(rows, counts_);  // no bound
   EXPECT_EQ(counts_.num_rows_cut, 0);
 }
 
-TEST_F(RowEncoderTest, AnswerLongerThanTheCutoffStaysWholeAndIsCounted) {
-  const std::vector<SelectedRow> rows{row_of("ab", "0123456789")};
-  const std::vector<TrainingRow> encoded = encoder(5).encode(rows, counts_);
-  EXPECT_EQ(encoded[0].num_target_tokens(), 12);
+TEST_F(RowEncoderTest, PromptOfTemplatePartsAloneStaysWholeAndIsCounted) {
+  const std::vector<SelectedRow> rows{row_of("ab", "z", RowRole::kRehearsal)};
+  const std::vector<TrainingRow> encoded = encoder(3).encode(rows, counts_);
   EXPECT_EQ(encoded[0].prompt_length, 4);
   EXPECT_EQ(counts_.num_rows_over, 1);
   EXPECT_EQ(counts_.num_tokens_cut, 2);
+}
+
+TEST_F(RowEncoderTest, AnswersThatDoNotFitAreLeftOutAndCounted) {
+  const std::vector<SelectedRow> rows{row_of("ab", "0123456789"), row_of("ab", "01234567"),
+                                      row_of("ab", "z")};
+  const std::vector<TrainingRow> encoded = encoder(10).encode(rows, counts_);
+  ASSERT_EQ(encoded.size(), 2U);
+  EXPECT_EQ(encoded[0].num_target_tokens(), 10);  // accept, 8 and the end: as many as may be
+  EXPECT_EQ(encoded[0].row_index, 1);             // dropout of the others does not move
+  EXPECT_EQ(encoded[1].row_index, 2);
+  EXPECT_EQ(counts_.num_rows_left_out, 1);
+  EXPECT_EQ(counts_.first_left_out, "qa.json line 7");
+  EXPECT_EQ(counts_.num_rows_cut + counts_.num_rows_over, 0);
+}
+
+TEST_F(RowEncoderTest, RowsBeyondTheModelsPositionsAreLeftOut) {
+  const std::vector<SelectedRow> rows{row_of("ab", "0123"), row_of("ab", "012")};
+  const RowEncoder small(tokenizer_, template_, kIndicators, 100, 11);
+  const std::vector<TrainingRow> encoded = small.encode(rows, counts_);  // 6 + 6 and 6 + 5 tokens
+  ASSERT_EQ(encoded.size(), 1U);
+  EXPECT_EQ(encoded[0].tokens.size(), 11U);
+  EXPECT_EQ(counts_.num_rows_left_out, 1);
 }
 
 TEST_F(RowEncoderTest, AnswersThatHoldAnIndicatorAreCounted) {

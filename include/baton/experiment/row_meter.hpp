@@ -1,0 +1,42 @@
+#pragma once
+// How many rows and tokens a task gives to its own expert and to each later one, without keeping
+// them: for the plan of a run. Rows are counted as they are drawn; tokens of all rows or, where the
+// plan only has to order the experts, of evenly spread ones.
+
+#include <cstddef>
+#include <span>
+#include <string>
+
+#include "baton/config/config.hpp"
+#include "baton/experiment/expert_rows.hpp"
+
+namespace baton::experiment {
+
+class RowMeter {
+ public:
+  /// Encodes at most `max_encoded` rows of a list and takes the others to be like them; 0: all.
+  RowMeter(const config::Config& config,
+           const data::RowEncoder& encoder,
+           std::size_t max_encoded = 0);
+
+  /// Of a task's own rows, as they stand in its expert's training set.
+  RowSums positives(const std::string& task, std::span<const data::Example> rows) const;
+  /// Of the negatives that a task gives to each later expert.
+  RowSums negatives(const data::RehearsalBuffer& buffer) const;
+  /// Of the general rows in each expert's training set.
+  RowSums general(std::span<const data::Example> rows) const;
+
+ private:
+  RowSums measure(std::span<const data::Example> all,
+                  const std::vector<data::SelectedRow>& drawn) const;
+
+  const data::RowEncoder& encoder_;
+  method::ReconstructionOptions options_;
+  std::size_t max_encoded_;
+};
+
+/// Bytes a rank holds of an expert's rows at the most: their text while they are encoded, and the
+/// encoded rows.
+std::int64_t bytes_held(const RowSums& sums);
+
+}  // namespace baton::experiment
