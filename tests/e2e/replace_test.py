@@ -152,7 +152,7 @@ class Replace(unittest.TestCase):
         run("train", "--config", config, env={"BATON_FAULT": "kind=signal,calls=3"})
         other = write_config("replace-begun", **OTHER)
         self.assertEqual(run("train", "--config", other).code, 2)
-        command = ["train", "--config", other, "--replace", "loud"]
+        command = ["train", "--config", other, "--replace", "all"]
         stopped = run(*command, env={"BATON_FAULT": "kind=signal,calls=5"})
         self.assertEqual(stopped.code, STOPPED, stopped.text[-2000:])
         self.assertIn("goes on after update", run_ok(*command).text)
