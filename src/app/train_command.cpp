@@ -33,6 +33,7 @@
 #include "baton/work/work_loop.hpp"
 #include "commands.hpp"
 #include "progress_board.hpp"
+#include "start_report.hpp"
 #include "trained_table.hpp"
 
 namespace baton::app {
@@ -166,22 +167,9 @@ class TrainRun {
     if (const std::string warning = experiment::FaultInjection::warning(); !warning.empty()) {
       base::log_warning("train", warning);
     }
-    std::cerr << config::describe(config_, command_.shows_all_keys);
-    const weights::DecoderConfig& sizes = workspace_->model->config();
-    base::log_info(
-        "train",
-        fmt::format("base {}: {:.1f} M weights, {} layers, width {}, as {} ({})",
-                    config_.model.model_name_or_path,
-                    static_cast<double>(sizes.num_parameters()) / 1e6, sizes.num_hidden_layers,
-                    sizes.hidden_size, workspace_->dtype, dtype_reason_));
-    base::log_info("train", workspace_->device.description);
-    base::log_info("train",
-                   fmt::format("{} ranks, {} on this machine, {} threads each; {}; template {}",
-                               world_.size(), world_.local_size(), num_threads_,
-                               config_.cluster.deterministic
-                                   ? "deterministic: the same bits for any number of ranks"
-                                   : "fast reduction: last bits depend on the group's size",
-                               workspace_->prompt_template->name()));
+    say_start_of_training(
+        config_, *workspace_,
+        {command_.shows_all_keys, dtype_reason_, world_.size(), world_.local_size(), num_threads_});
     const std::string unlike = experiment::describe_unlike_ranks(ranks_);
     if (!unlike.empty()) {
       base::log_warning("train", unlike);

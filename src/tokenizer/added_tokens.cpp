@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "utf8.hpp"
+#include "baton/base/utf8.hpp"
 
 namespace baton::tokenizer {
 namespace {
@@ -14,9 +14,9 @@ constexpr std::size_t kMaxAddedTokens = 65536;
 
 std::size_t space_begin_before(std::string_view text, std::size_t end) {
   while (end > 0) {
-    const std::size_t start = previous_start(text, end);
+    const std::size_t start = base::previous_start(text, end);
     std::size_t position = start;
-    if (!is_white_space(next_code_point(text, position))) {
+    if (!base::is_white_space(base::next_code_point(text, position))) {
       break;
     }
     end = start;
@@ -27,7 +27,7 @@ std::size_t space_begin_before(std::string_view text, std::size_t end) {
 std::size_t space_end_after(std::string_view text, std::size_t begin) {
   while (begin < text.size()) {
     std::size_t position = begin;
-    if (!is_white_space(next_code_point(text, position))) {
+    if (!base::is_white_space(base::next_code_point(text, position))) {
       break;
     }
     begin = position;

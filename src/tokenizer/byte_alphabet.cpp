@@ -1,6 +1,6 @@
 #include "byte_alphabet.hpp"
 
-#include "utf8.hpp"
+#include "baton/base/utf8.hpp"
 
 namespace baton::tokenizer {
 namespace {
@@ -28,7 +28,7 @@ const std::array<std::string, 256>& byte_symbols() {
     std::array<std::string, 256> result;
     const auto symbols = make_symbols();
     for (std::size_t byte = 0; byte < 256; ++byte) {
-      append_utf8(symbols[byte], result[byte]);
+      base::append_utf8(symbols[byte], result[byte]);
     }
     return result;
   }();

@@ -5,8 +5,8 @@
 #include <string_view>
 #include <utility>
 
+#include "baton/base/utf8.hpp"
 #include "byte_alphabet.hpp"
-#include "utf8.hpp"
 
 namespace baton::tokenizer {
 namespace {
@@ -17,7 +17,7 @@ using Tokens = std::vector<std::string>;
 std::string token_bytes(const std::string& token) {
   std::string bytes;
   for (std::size_t position = 0; position < token.size();) {
-    const auto byte = symbol_byte(next_code_point(token, position));
+    const auto byte = symbol_byte(base::next_code_point(token, position));
     if (!byte) {
       return token;
     }
@@ -31,7 +31,7 @@ Tokens decode_byte_level(const Tokens& tokens) {
   for (const std::string& token : tokens) {
     bytes += token_bytes(token);
   }
-  return {to_valid_utf8(bytes)};
+  return {base::to_valid_utf8(bytes)};
 }
 
 Tokens fuse(const Tokens& tokens) {
@@ -66,7 +66,7 @@ Tokens decode_fallback(const Tokens& tokens) {
   Tokens result;
   std::string run;
   const auto flush = [&] {
-    if (to_valid_utf8(run) == run) {
+    if (base::to_valid_utf8(run) == run) {
       if (!run.empty()) {
         result.push_back(run);
       }

@@ -9,7 +9,7 @@
 #include <memory>
 #include <utility>
 
-#include "utf8.hpp"
+#include "baton/base/utf8.hpp"
 
 namespace baton::tokenizer {
 namespace {
@@ -83,7 +83,7 @@ std::string Normalizer::apply(std::string_view text) const {
   std::size_t begin = 0;
   for (std::size_t position = 0; position < text.size();) {
     const std::size_t start = position;
-    if (is_newer_mark(next_code_point(text, position))) {
+    if (is_newer_mark(base::next_code_point(text, position))) {
       result += compose(text.substr(begin, start - begin));
       result += text.substr(start, position - start);
       begin = position;

@@ -5,8 +5,8 @@
 #include <optional>
 #include <utility>
 
+#include "baton/base/utf8.hpp"
 #include "regex.hpp"
-#include "utf8.hpp"
 
 namespace baton::tokenizer {
 namespace {
@@ -30,7 +30,7 @@ class DigitsStep : public PreTokenizer::Step {
     bool was_digit = false;
     for (std::size_t position = 0; position < piece.size();) {
       const std::size_t start = position;
-      const bool is_digit = is_numeric(next_code_point(piece, position));
+      const bool is_digit = base::is_numeric(base::next_code_point(piece, position));
       const bool is_border = is_digit != was_digit || (is_digit && individual_);
       if (is_border && start > begin) {
         result.views.push_back(piece.substr(begin, start - begin));

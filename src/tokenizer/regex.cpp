@@ -11,7 +11,7 @@
 #include <optional>
 #include <utility>
 
-#include "utf8.hpp"
+#include "baton/base/utf8.hpp"
 
 namespace baton::tokenizer {
 namespace {
@@ -28,10 +28,10 @@ constexpr const char* kSpaceMembers =
 // property.
 std::optional<std::string> property_members(std::string_view name) {
   if (name == "L") {
-    return std::string("A-Za-z\\p{L}") + kNewerLetters;
+    return std::string("A-Za-z\\p{L}") + base::kNewerLetters;
   }
   if (name == "N") {
-    return std::string("0-9\\p{N}") + kNewerNumbers;
+    return std::string("0-9\\p{N}") + base::kNewerNumbers;
   }
   return std::nullopt;
 }
@@ -259,7 +259,7 @@ std::vector<Span> Regex::split(std::string_view text) const {
     covered = offsets[1];
     position = offsets[1];
     if (offsets[0] == offsets[1] && position < text.size()) {
-      next_code_point(text, position);
+      base::next_code_point(text, position);
     }
   }
   append_span(spans, covered, text.size(), false);

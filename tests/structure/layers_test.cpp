@@ -77,7 +77,7 @@ const std::vector<Foreign>& foreign_headers() {
       {"HDF5", std::regex("(hdf5|H5[A-Za-z]*)(_hl)?\\.h"), {"checkpoint"}},
       {"OpenSSL", std::regex("openssl/.*"), {"base"}},
       {"PCRE2", std::regex("pcre2\\.h"), {"tokenizer"}},
-      {"utf8proc", std::regex("utf8proc\\.h"), {"tokenizer", "metrics"}},
+      {"utf8proc", std::regex("utf8proc\\.h"), {"base", "metrics", "tokenizer"}},
       {"Boost.Program_options", std::regex("boost/.*"), {"config", "app"}},
       {"spdlog", std::regex("spdlog/.*"), {"base"}},
   };

@@ -166,7 +166,7 @@ void write(const std::string& kind, const std::string& path, std::int64_t value)
     baton::run::RunRecord record;
     record.tasks = {"qa"};
     record.config["value"] = std::to_string(value);
-    baton::run::RunFolder::create(path, record);
+    baton::run::RunFolder::create(path, record).save();
   }
 }
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace baton::tokenizer {
+namespace baton::base {
 
 /// The code point at `position` of valid UTF-8; moves `position` behind it.
 char32_t next_code_point(std::string_view text, std::size_t& position);
@@ -31,4 +31,4 @@ std::string to_valid_utf8(std::string_view bytes);
 extern const char* const kNewerLetters;
 extern const char* const kNewerNumbers;
 
-}  // namespace baton::tokenizer
+}  // namespace baton::base

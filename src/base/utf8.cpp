@@ -1,4 +1,4 @@
-#include "utf8.hpp"
+#include "baton/base/utf8.hpp"
 
 #include <utf8proc.h>
 
@@ -6,7 +6,7 @@
 #include <array>
 #include <utility>
 
-namespace baton::tokenizer {
+namespace baton::base {
 
 // Letters and numbers of Unicode 14.1 to 16; naming one that the library already knows does no
 // harm.
@@ -154,4 +154,4 @@ std::string to_valid_utf8(std::string_view bytes) {
   return text;
 }
 
-}  // namespace baton::tokenizer
+}  // namespace baton::base
