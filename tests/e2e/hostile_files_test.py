@@ -8,7 +8,8 @@ import unittest
 
 import h5py
 
-from support import digest, find_built, read_json, run, run_ok, run_tests, tiny_model, train, workspace
+from support import (digest, find_built, read_json, run, run_ok, run_tests, tiny_model, train, workspace,
+                     write_config)
 
 MODEL = 4
 # What checkpoint_probe does to an expert, and what the error must name.
@@ -103,7 +104,9 @@ class Hostile(unittest.TestCase):
         folder = self.copy("swapped")
         shutil.copy(folder / "buffers/02-count.h5", folder / "buffers/01-loud.h5")
         self.recorded(folder, "buffers/01-loud.h5")
-        self.refused(["01-loud.h5, attribute task", '"loud"', '"count"'], "inspect", folder)
+        words = ["01-loud.h5, attribute task", '"loud"', '"count"']
+        self.refused(words, "inspect", folder)
+        self.refused(words, "train", "--config", write_config("swapped", tasks="loud, count, last"))
 
 
 class Inspect(unittest.TestCase):
