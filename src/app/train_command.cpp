@@ -33,6 +33,7 @@
 #include "baton/work/work_loop.hpp"
 #include "commands.hpp"
 #include "progress_board.hpp"
+#include "trained_table.hpp"
 
 namespace baton::app {
 
@@ -100,10 +101,14 @@ class TrainRun {
     folder_.emplace(std::move(open.folder));
     dtype_reason_ = open.dtype.reason;
     session_.begin(root(), std::move(open.lock));
-    start_.emplace(config_, *folder_, command_.replace);
   }
 
   int run_in_folder() {
+    work::together(world_, [this] {
+      if (leads()) {
+        start_.emplace(config_, *folder_, command_.replace);
+      }
+    });
     load();
     find_missing();
     if (!missing_.empty()) {
@@ -334,13 +339,8 @@ class TrainRun {
     const experiment::ExpertOutcome outcome = experiment::train_expert(job, group, hooks);
     work::ItemResult result;
     result.stopped = outcome.stopped;
-    base::Json threshold;  // null where it was given
-    if (outcome.calibration) {
-      threshold = {{"num_own", outcome.calibration->num_own},
-                   {"num_foreign", outcome.calibration->num_foreign},
-                   {"own_accepted", outcome.calibration->own_accepted},
-                   {"foreign_passed", outcome.calibration->foreign_passed}};
-    }
+    const base::Json threshold =  // null where it was given
+        outcome.calibration ? to_json(*outcome.calibration) : base::Json();
     result.payload = base::Json::array({outcome.seconds, outcome.threshold, outcome.steps,
                                         outcome.last_loss, threshold, prepared.num_positive,
                                         prepared.num_negative, prepared.warnings})
@@ -370,45 +370,20 @@ class TrainRun {
     for (const base::Json& warning : facts[7]) {
       folder_->record().warnings.push_back(warning.get<std::string>());
     }
-    note_doubts(task, facts[4]);
     run::MadeBy made =
         experiment::made_by_ranks(ranks_, groups_[static_cast<std::size_t>(event.group)]);
     made.seconds = facts[0].get<double>();
+    for (const std::string& doubt :
+         table_.add(event.item, {task, facts[5].get<std::int64_t>(), facts[6].get<std::int64_t>(),
+                                 facts[2].get<std::int64_t>(), facts[3].get<double>(),
+                                 facts[1].get<double>(), made.seconds, facts[4]})) {
+      folder_->record().warnings.push_back(doubt);
+    }
     folder_->record_file(folder_->expert_file(task), task,
                          identity_of(task_index(event.item)).fingerprint(), made);
     checkpoint::remove_generations(folder_->path_of(folder_->checkpoint_folder(task)));
     board_->finish(event.group, event.item, made.seconds);
-    table_[event.item] = {task,
-                          std::to_string(facts[5].get<std::int64_t>()),
-                          std::to_string(facts[6].get<std::int64_t>()),
-                          std::to_string(facts[2].get<std::int64_t>()),
-                          fmt::format("{:.4f}", facts[3].get<double>()),
-                          fmt::format("{:.4g}", facts[1].get<double>()),
-                          share_text(facts[4], "own_accepted"),
-                          share_text(facts[4], "foreign_passed"),
-                          fmt::format("{:.1f}", made.seconds),
-                          folder_->expert_file(task)};
     session_.write_progress();
-  }
-
-  static std::string share_text(const base::Json& threshold, const char* name) {
-    return threshold.is_null() ? "-" : fmt::format("{:.3f}", threshold.at(name).get<double>());
-  }
-
-  // Shown once all experts are done, below the table, where they are not scrolled away.
-  void note_doubts(const std::string& task, const base::Json& threshold) {
-    if (threshold.is_null()) {
-      return;
-    }
-    method::Calibration found;
-    found.num_own = threshold.at("num_own").get<std::int64_t>();
-    found.num_foreign = threshold.at("num_foreign").get<std::int64_t>();
-    found.own_accepted = threshold.at("own_accepted").get<double>();
-    found.foreign_passed = threshold.at("foreign_passed").get<double>();
-    for (const std::string& doubt : method::doubts_about(task, found)) {
-      doubts_.push_back(doubt);
-      folder_->record().warnings.push_back(doubt);
-    }
   }
 
   void on(const coordinator::ItemFailed& event) {
@@ -440,18 +415,8 @@ class TrainRun {
   }
 
   int close_run(const work::WorkOutcome& outcome) {
-    if (leads() && !table_.empty()) {
-      std::vector<std::vector<std::string>> rows;
-      for (const auto& [item, row] : table_) {
-        rows.push_back(row);
-      }
-      std::cerr << base::format_table(
-          {"expert", "positives", "negatives", "updates", "last loss", "threshold", "own accepted",
-           "others passed", "seconds", "file"},
-          rows);
-      for (const std::string& doubt : doubts_) {
-        base::log_warning("train", doubt);
-      }
+    if (leads()) {
+      table_.print();
     }
     if (!outcome.failures.empty()) {
       fail_with(outcome);
@@ -525,10 +490,9 @@ class TrainRun {
   coordinator::PlanRequest plan_request_;
   coordinator::GroupPlan plan_;
   int group_index_ = -1;
-  std::vector<std::vector<int>> groups_;           // world ranks, the leader first
-  std::optional<ProgressBoard> board_;             // rank 0
-  std::map<int, std::vector<std::string>> table_;  // rank 0
-  std::vector<std::string> doubts_;                // rank 0: about thresholds
+  std::vector<std::vector<int>> groups_;  // world ranks, the leader first
+  std::optional<ProgressBoard> board_;    // rank 0
+  TrainedTable table_;                    // rank 0
 };
 
 }  // namespace

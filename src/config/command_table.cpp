@@ -26,7 +26,7 @@ CommandSpec train_command() {
           "",
           {kConfig,
            {"replace", FlagKind::kRepeated, "NAME",
-            "move this task's expert aside and train it anew", false},
+            "keep this task's old expert aside and train it anew, once; all: every task's", false},
            {"all-keys", FlagKind::kSwitch, "",
             "show every key at start, not only those that differ from the defaults", false}},
           Purpose::kTrain,

@@ -381,11 +381,7 @@ Finding judge_gpus(const std::vector<RankFacts>& ranks, const std::string& absen
     advice = advice.empty() ? rank.device_advice : advice;
   }
   if (owners.empty()) {
-    return {.check = "GPUs",
-            .health = Health::kSkipped,
-            .found = absence,
-            .fix = "",
-            .kind = {}};
+    return {.check = "GPUs", .health = Health::kSkipped, .found = absence, .fix = "", .kind = {}};
   }
   const std::string found = fmt::format("{} for {} ranks, the first: {}", owners.size(),
                                         ranks.size(), ranks.front().device);

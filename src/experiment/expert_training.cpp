@@ -399,8 +399,8 @@ class ExpertTraining {
       return true;
     }
     const work::Heartbeat::Section section(hooks_.heartbeat, "threshold", false);
-    calibration_ =
-        experiment::fit_threshold({job_, hooks_, options_, initial_, trainer_->learner().adapter()}, group_);
+    calibration_ = experiment::fit_threshold(
+        {job_, hooks_, options_, initial_, trainer_->learner().adapter()}, group_);
     if (calibration_) {
       state_.accept_threshold = calibration_->threshold;
       state_.roc = calibration_->roc;

@@ -15,16 +15,19 @@ namespace baton::experiment {
 
 namespace {
 
-// "" while nothing is trained: a run may then still be given another type.
-std::string dtype_it_began_in(const run::RunFolder& folder) {
+// "" where another type is asked for and nothing is trained yet: it may still be had.
+std::string dtype_it_began_in(const run::RunFolder& folder, const std::string& asked) {
   const auto stored = folder.record().config.find("model.dtype");
-  const bool is_known = stored != folder.record().config.end() && stored->second != "auto";
+  if (stored == folder.record().config.end() || stored->second == "auto") {
+    return "";
+  }
   const auto is_begun = [&folder](const std::string& task) {
     return std::filesystem::exists(folder.expert_path(task)) ||
            checkpoint::peek_newest_generation(folder.path_of(folder.checkpoint_folder(task)));
   };
   const std::vector<std::string>& tasks = folder.record().tasks;
-  return is_known && std::any_of(tasks.begin(), tasks.end(), is_begun) ? stored->second : "";
+  const bool may_change = asked != "auto" && std::none_of(tasks.begin(), tasks.end(), is_begun);
+  return may_change ? "" : stored->second;
 }
 
 }  // namespace
@@ -48,7 +51,8 @@ OpenRun open_run(config::Config& config, const std::vector<RankFacts>& ranks) {
   run::RunFolder folder = run::RunFolder::load(root);
   folder.finish_replacements();
   folder.extend_tasks(config.data.tasks);
-  DtypeChoice dtype = choose_dtype(config.model.dtype, dtype_it_began_in(folder), ranks);
+  DtypeChoice dtype =
+      choose_dtype(config.model.dtype, dtype_it_began_in(folder, config.model.dtype), ranks);
   config.model.dtype = dtype.dtype;
   return {std::move(lock), std::move(folder), std::move(dtype)};
 }

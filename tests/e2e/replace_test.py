@@ -152,7 +152,7 @@ class Replace(unittest.TestCase):
         run("train", "--config", config, env={"BATON_FAULT": "kind=signal,calls=3"})
         other = write_config("replace-begun", **OTHER)
         self.assertEqual(run("train", "--config", other).code, 2)
-        command = ["train", "--config", other, "--replace", "loud"]
+        command = ["train", "--config", other, "--replace", "all"]
         stopped = run(*command, env={"BATON_FAULT": "kind=signal,calls=5"})
         self.assertEqual(stopped.code, STOPPED, stopped.text[-2000:])
         self.assertIn("goes on after update", run_ok(*command).text)
@@ -162,7 +162,7 @@ class Replace(unittest.TestCase):
 
     def test_other_rows_of_a_task(self):
         """Its buffer is another one too, and with it every later expert."""
-        data = toy_data("replace-rows", num_train=19)
+        data = toy_data("replace-rows")
         settings = {**SMALL, "data__dataset_dir": str(data)}
         rows = data / "loud.train.json"
         lines = rows.read_text().splitlines()

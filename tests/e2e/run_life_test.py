@@ -1,4 +1,4 @@
-"""The life of a run folder but for replacements: a run.json that was changed by hand, an evaluation that goes on."""
+"""The life of a run folder but for replacements: a first start that fails, a run.json that was changed by hand, an evaluation that goes on."""
 
 import json
 import os
@@ -11,10 +11,41 @@ import unittest
 from support import (digests, find_binary, find_built, glob_live, read_json, run, run_ok, run_tests, toy_data, train, workspace,
                      write_config)
 
-EXPERTS = "experts/*.h5"
+EXPERTS, BUFFERS = "experts/*.h5", "buffers/*.h5"
 SMALL = {"train__num_train_epochs": "1", "train__train_batch_size": "8", "train__micro_batch_size": "3",
          "data__max_train_samples": "14", "train__save_seconds": "0"}
 STOPPED = 75
+
+
+class FirstStart(unittest.TestCase):
+    def test_what_fails_on_data_has_fixed_nothing(self):
+        data = toy_data("first-data")
+        (data / "count_train.json").write_text("[{")
+        settings = {**SMALL, "data__dataset_dir": str(data)}
+        folder = workspace() / "first"
+        for tasks, code in (("loud, nothing", 2), ("loud, count", 3)):
+            result = run("train", "--config", write_config("first", tasks=tasks, **settings))
+            self.assertIn(result.code, (2, 3), result.text[-2000:])
+            self.assertLessEqual({path.name for path in folder.iterdir()}, {"status.json", "failure.json"})
+        run_ok("train", "--config", write_config("first", tasks="last, loud", **settings))
+        self.assertEqual(read_json(folder / "run.json")["tasks"], ["last", "loud"])
+        before = (folder / "run.json").read_text()
+        result = run("train", "--config", write_config("first", tasks="last, loud, count", **settings))
+        self.assertEqual(result.code, 3, result.text[-2000:])
+        self.assertEqual((folder / "run.json").read_text(), before)
+        run_ok("train", "--config", write_config("first", tasks="last, loud, back", **settings))
+
+    def test_folders_that_went_are_made_again(self):
+        config = write_config("folders", **SMALL)
+        run("train", "--config", config, env={"BATON_FAULT": "kind=signal,calls=12"})
+        folder = workspace() / "folders"
+        expected = digests(train("folders-whole", **SMALL), EXPERTS, BUFFERS)
+        for name in ("logs", "eval"):
+            shutil.rmtree(folder / name)
+        run_ok("train", "--config", config)
+        self.assertEqual(digests(folder, EXPERTS, BUFFERS), expected)
+        shutil.rmtree(folder / "eval")
+        run_ok("eval", "--run", folder)
 
 
 class RunRecord(unittest.TestCase):

@@ -28,9 +28,9 @@ namespace baton::experiment {
 
 class FaultInjection {
  public:
-  /// The "update" while an expert's threshold is looked for: only calls=N and a pause from step -1
-  /// on reach it.
-  static constexpr std::int64_t kAfterTraining = -1;
+  /// The "update" while an expert's threshold is looked for: only calls=N and a pause with step=0
+  /// reach it.
+  static constexpr std::int64_t kAfterTraining = 0;
 
   /// A text that cannot be read, an unknown kind or key of any rank's fault is a kUsage error.
   static FaultInjection from_environment(int world_rank);

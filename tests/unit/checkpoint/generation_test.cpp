@@ -100,7 +100,7 @@ TEST_F(GenerationTest, ManifestNamesSizeSumAndFacts) {
   const std::string state = read_all(path / "state.h5");
   EXPECT_EQ(json.at("files").at(0).at("size"), state.size());
   EXPECT_EQ(json.at("files").at(0).at("sha256"), base::sha256_hex(state));
-  EXPECT_EQ(json.at("format_version"), 1);
+  EXPECT_EQ(json.at("format_version"), kTrainingStateFormatVersion);
   EXPECT_EQ(json.at("step"), 12);
   EXPECT_EQ(json.at("num_updates"), 40);
   EXPECT_EQ(json.at("identity").at("learning_rate"), "0.0002");

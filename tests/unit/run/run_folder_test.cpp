@@ -228,8 +228,10 @@ TEST_F(RunFolderTest, InspectSeesWholeAndDamagedFiles) {
   RunFolder run = make_run();
   checkpoint::save_expert(run.expert_path("qa"), small_expert(1));
   run.record_file(run.expert_file("qa"), "qa", small_expert().identity.fingerprint(), some_maker());
-  checkpoint::save_buffer(run.buffer_path("qa"), small_buffer());
-  run.record_file(run.buffer_file("qa"), "qa", small_buffer().fingerprint(), some_maker());
+  data::RehearsalBuffer buffer = small_buffer();
+  buffer.task = "qa";
+  checkpoint::save_buffer(run.buffer_path("qa"), buffer);
+  run.record_file(run.buffer_file("qa"), "qa", buffer.fingerprint(), some_maker());
   base::OrderedJson facts = inspect_path(folder_ / "run");
   EXPECT_EQ(facts["condition"], "ok");
   EXPECT_EQ(facts["experts"][0]["content"]["steps"], 42);
