@@ -104,7 +104,7 @@ bool RunStart::is_finished(std::size_t index) const {
 data::RehearsalBuffer RunStart::load_buffer(std::size_t index) const {
   const std::string file = folder_.paths().buffer_file(index);
   folder_.verify(file);
-  return checkpoint::load_buffer(folder_.path_of(file));
+  return checkpoint::load_buffer(folder_.path_of(file), name_of(index));
 }
 
 // The run's buffer where it is the one that rows and settings give. One left by others must not

@@ -229,7 +229,7 @@ TEST_F(RunFolderTest, InspectSeesWholeAndDamagedFiles) {
   checkpoint::save_expert(run.expert_path("qa"), small_expert(1));
   run.record_file(run.expert_file("qa"), "qa", small_expert().identity.fingerprint(), some_maker());
   data::RehearsalBuffer buffer = small_buffer();
-  buffer.task = "qa";
+  buffer.task = "qa";  // that of another task would be damage, too
   checkpoint::save_buffer(run.buffer_path("qa"), buffer);
   run.record_file(run.buffer_file("qa"), "qa", buffer.fingerprint(), some_maker());
   base::OrderedJson facts = inspect_path(folder_ / "run");
