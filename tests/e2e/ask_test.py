@@ -82,17 +82,18 @@ class Ask(unittest.TestCase):
         self.refuse(DATA, "NUL", "offset 3", stdin="abc\0def")
 
     def test_prompts_longer_than_the_model(self):
-        words = "cat dog " * 300  # the tiny model has 512 positions; this run cuts at 128 tokens
+        words = "cat dog " * 1200  # the tiny model has 2,048 positions; this run cuts at 128 tokens
         self.assertEqual(run("ask", "--run", self.folder, "--json", words).code, 0)
-        self.refuse(DATA, "512", "max_position_embeddings",
-                    arguments=("--model", tiny_model()), prompt=words)
-        self.refuse(DATA, "512", "501", "data.max_new_tokens",
-                    arguments=("--run", self.folder, "--set", "data.max_new_tokens=500"), prompt="cat dog")
-        result = run("eval", "--run", self.folder, "--set", "data.max_new_tokens=500")
+        self.refuse(DATA, "2048", "max_position_embeddings",
+                    arguments=("--model", tiny_model(), "--set", "data.cutoff_len=4096"), prompt=words)
+        self.refuse(DATA, "2048", "2041", "data.max_new_tokens",
+                    arguments=("--run", self.folder, "--set", "data.max_new_tokens=2040"), prompt="cat dog")
+        result = run("eval", "--run", self.folder, "--set", "data.max_new_tokens=2040")
         self.assertEqual(result.code, DATA, result.text)
         self.assertIn("max_position_embeddings", result.err)
         lines = [json.dumps({"prompt": prompt}) for prompt in (self.prompts[0], words)]
-        result = run("ask", "--model", tiny_model(), "--json", "--jsonl", stdin="\n".join(lines))
+        result = run("ask", "--model", tiny_model(), "--set", "data.cutoff_len=4096", "--json", "--jsonl",
+                     stdin="\n".join(lines))
         self.assertEqual((result.code, len(result.json_lines())), (DATA, 2), result.text)
 
     def test_predictions_say_what_was_asked_and_answered(self):
