@@ -44,7 +44,7 @@ run_ranks "$ranks" "$baton" train --config configs/quickstart.cfg
 say "evaluation: every stage of the chain on every task"
 run_ranks "$ranks" "$baton" eval --run "$run"
 # In the words of the task plural; the noun is in none of its rows.
-question="This is a lighthouse. Now there is another one. There are two"
+question="This is a teapot. Now there is another one. There are two"
 say "one question"
 printf '> %s\n' "$question"
 "$baton" ask --run "$run" "$question" </dev/null
