@@ -156,6 +156,8 @@ std::vector<std::size_t> RunStart::find_missing(const IdentityOf& identity_of) {
     tasks_[index].asked = identity.fingerprint();
     if (is_missing(index, identity)) {
       missing.push_back(index);
+    } else {
+      tasks_[index].drops_state = true;  // left by who died between the expert and its clearing up
     }
   }
   if (!differences_.empty()) {

@@ -49,7 +49,7 @@ class RunStart {
     bool replaces_expert = false;
     bool replaces_buffer = false;
     std::optional<data::RehearsalBuffer> new_buffer;
-    bool drops_state = false;       // training begun with other settings
+    bool drops_state = false;       // begun with other settings, or of an expert that is done
     std::string unrecorded_expert;  // its fingerprint: on disk but not in run.json
     std::string asked;              // fingerprint of the expert that the config asks for
   };
