@@ -26,8 +26,8 @@ DecodeQueue::DecodeQueue(const Voice& voice, std::int64_t batch_size, Deliver de
 }
 
 void DecodeQueue::add(Prefill rows, std::vector<std::size_t> ids) {
-  BATON_ASSERT(static_cast<std::size_t>(rows.cache.num_rows()) == ids.size(),
-               fmt::format("{} rows, {} ids", rows.cache.num_rows(), ids.size()));
+  BATON_ASSERT(static_cast<std::size_t>(rows.num_rows()) == ids.size(),
+               fmt::format("{} rows, {} ids", rows.num_rows(), ids.size()));
   const std::size_t room = batch_size_ - ids_.size();
   if (ids.size() > room) {
     Prefill rest = rows.select_rows(rows_from_to(room, ids.size()));
@@ -64,7 +64,7 @@ void add_chosen(DecodeQueue& queue,
   if (chosen.empty()) {
     return;
   }
-  const bool is_all = static_cast<std::int64_t>(chosen.size()) == rows.cache.num_rows();
+  const bool is_all = static_cast<std::int64_t>(chosen.size()) == rows.num_rows();
   queue.add(is_all ? std::move(rows) : rows.select_rows(chosen), std::move(ids));
 }
 

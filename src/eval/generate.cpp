@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 
 #include "baton/base/error.hpp"
@@ -41,7 +42,7 @@ class DecodingBatch {
       : model_(model),
         adapters_(adapters),
         options_(options),
-        cache_(std::move(start.cache)),
+        cache_(start.prompts, start.spare),
         hidden_(std::move(start.hidden)),
         banned_(ids_on(model.device(), options.banned_ids_after_first)),
         results_(static_cast<std::size_t>(cache_.num_rows())) {
@@ -150,18 +151,24 @@ class DecodingBatch {
 
 Prefill Prefill::select_rows(const std::vector<std::int64_t>& rows) const {
   const c10::InferenceMode guard;
-  return {cache.select_rows(rows), hidden.index_select(0, ids_on(hidden.device(), rows))};
+  Prefill selected{{}, hidden.index_select(0, ids_on(hidden.device(), rows)), spare};
+  for (const std::int64_t row : rows) {
+    selected.prompts.push_back(prompts[static_cast<std::size_t>(row)]);
+  }
+  return selected;
 }
 
 Prefill Prefill::join(std::vector<Prefill> parts) {
   const c10::InferenceMode guard;
-  std::vector<model::KvCache> caches;
+  Prefill joined;
   std::vector<at::Tensor> hidden;
   for (Prefill& part : parts) {
-    caches.push_back(std::move(part.cache));
+    std::move(part.prompts.begin(), part.prompts.end(), std::back_inserter(joined.prompts));
     hidden.push_back(std::move(part.hidden));
+    joined.spare = std::max(joined.spare, part.spare);
   }
-  return {model::KvCache::join(std::move(caches)), at::cat(hidden)};
+  joined.hidden = at::cat(hidden);
+  return joined;
 }
 
 Prefill prefill(const model::Decoder& model,
@@ -171,7 +178,7 @@ Prefill prefill(const model::Decoder& model,
   const c10::InferenceMode guard;
   model::PassCaches caches;
   at::Tensor hidden = read_prompts(model, prompts, adapters, &caches);
-  return {model::KvCache(caches.kept, spare), std::move(hidden)};
+  return {std::move(caches.kept), std::move(hidden), spare};
 }
 
 at::Tensor last_hidden(const model::Decoder& model,

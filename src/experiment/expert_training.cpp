@@ -7,6 +7,7 @@
 #include <fstream>
 #include <mutex>
 #include <optional>
+#include <sstream>
 #include <utility>
 #include <vector>
 
@@ -78,7 +79,7 @@ class StepLog {
   StepLog(const std::filesystem::path& path, std::int64_t first_step) : path_(path) {
     std::string kept;
     if (first_step > 0 && std::filesystem::exists(path)) {
-      std::ifstream old(path);
+      std::istringstream old(base::read_file(path, base::ErrorKind::kModel));
       for (std::string line; std::getline(old, line);) {
         const base::Json json = base::Json::parse(line, nullptr, false);
         if (json.is_object() && json.value(json.contains("step") ? "step" : "saved_step",

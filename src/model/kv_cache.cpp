@@ -73,37 +73,6 @@ KvCache KvCache::select_rows(const std::vector<std::int64_t>& rows) const {
   return selected;
 }
 
-KvCache KvCache::join(std::vector<KvCache> parts) {
-  BATON_ASSERT(!parts.empty(), "no caches to join");
-  if (parts.size() == 1) {
-    return std::move(parts.front());
-  }
-  KvCache joined;
-  for (const KvCache& part : parts) {
-    joined.spare_ = std::max(joined.spare_, part.room());
-    joined.lengths_.insert(joined.lengths_.end(), part.lengths_.begin(), part.lengths_.end());
-  }
-  const std::int64_t capacity = longest(joined.lengths_) + joined.spare_;
-  // Layer by layer, each part's own let go at once: beside the result one layer lies twice.
-  for (std::size_t layer = 0; layer < parts.front().keys_.size(); ++layer) {
-    for (auto side : {&KvCache::keys_, &KvCache::values_}) {
-      const at::Tensor& first = (parts.front().*side)[layer];
-      at::Tensor all =
-          at::zeros({joined.num_rows(), first.size(1), capacity, first.size(3)}, first.options());
-      std::int64_t row = 0;
-      for (KvCache& part : parts) {
-        at::Tensor& held = (part.*side)[layer];
-        const std::int64_t used = std::min(held.size(2), capacity);
-        all.narrow(0, row, held.size(0)).narrow(2, 0, used).copy_(held.narrow(2, 0, used));
-        row += held.size(0);
-        held.reset();
-      }
-      (joined.*side).push_back(std::move(all));
-    }
-  }
-  return joined;
-}
-
 void CacheAccess::append(KvCache& cache,
                          std::int64_t layer,
                          const at::Tensor& keys,

@@ -77,6 +77,7 @@ NonFiniteUpdate::NonFiniteUpdate(std::int64_t update, const std::string& found)
 struct Trainer::Lane {
   ExpertLearner learner;
   std::unique_ptr<GradientReducer> reducer;
+  double total_weight = 0;  // of the update in work
 
   Lane(std::vector<data::TrainingRow> rows,
        const model::Adapter& adapter,
@@ -136,6 +137,7 @@ std::optional<StepRecord> Trainer::train_step(std::size_t index) {
 // False when a rank asked to stop: the update in work is dropped on all.
 bool Trainer::compute_slots(Lane& lane, const data::Update& update, StepRecord& record) {
   const auto num_slots = static_cast<std::int64_t>(update.slots.size());
+  lane.total_weight = lane.learner.total_weight_of(update);
   lane.reducer->start(num_slots);
   for (std::int64_t first = 0; first < num_slots; first += group_.size()) {
     if (!compute_round(lane, update, first, record)) {
@@ -160,8 +162,8 @@ bool Trainer::compute_round(Lane& lane,
     wants_stop = options_.before_slot && options_.before_slot();
     if (!wants_stop && slot_index < num_slots) {
       lane.reducer->before_slot(is_last && !options_.on_gradient);
-      const model::TrainingSlot slot = lane.learner.slot(
-          update.slots[static_cast<std::size_t>(slot_index)], lane.learner.total_weight_of(update));
+      const model::TrainingSlot slot =
+          lane.learner.slot(update.slots[static_cast<std::size_t>(slot_index)], lane.total_weight);
       SlotSink sink(lane.learner, *lane.reducer);
       pass_->loss_and_gradients(slot, model::AdapterUses(lane.learner.adapter()), sink);
       show_gradient(lane.learner);

@@ -21,19 +21,21 @@ namespace baton::eval {
 
 using Prompt = std::vector<tokenizer::TokenId>;
 
-/// What reading prompts leaves behind.
+/// What reading prompts leaves behind. Keys and values are shared, not copied, until decoding begins.
 struct Prefill {
-  model::KvCache cache;
-  at::Tensor hidden;  // [B, D]: the last position of each prompt, after the last norm
+  std::vector<model::SharedPrompt> prompts;  // [B]
+  at::Tensor hidden;       // [B, D]: the last position of each prompt, after the last norm
+  std::int64_t spare = 0;  // tokens to come that decoding makes room for at once
 
-  /// Copies of these rows, in this order.
+  std::int64_t num_rows() const { return static_cast<std::int64_t>(prompts.size()); }
+  /// These rows, in this order.
   Prefill select_rows(const std::vector<std::int64_t>& rows) const;
   /// The rows of all parts (at least one), in this order.
   static Prefill join(std::vector<Prefill> parts);
 };
 
-/// Reads the prompts (none empty) with `adapters` (null: the base alone). `spare`: tokens the cache
-/// has room for beyond each prompt before it must grow.
+/// Reads the prompts (none empty) with `adapters` (null: the base alone). `spare`: tokens the decoding
+/// cache has room for beyond each prompt before it must grow.
 Prefill prefill(const model::Decoder& model,
                 std::span<const Prompt> prompts,
                 const model::AdapterUses* adapters,

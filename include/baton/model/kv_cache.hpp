@@ -1,7 +1,7 @@
 #pragma once
 // Keys and values of a batch of rows of different lengths, layer by layer. Begins as a copy of what
-// prompts left (PromptCache), then grows one token a row by decoding steps. A copy is explicit (select_rows,
-// join).
+// prompts left (PromptCache), then grows one token a row by decoding steps. A copy is explicit
+// (select_rows).
 
 #include <ATen/core/Tensor.h>
 
@@ -30,9 +30,6 @@ class KvCache {
   /// A new cache with copies of these rows, in this order, trimmed to what they need: their longest
   /// and the room that is left.
   KvCache select_rows(const std::vector<std::int64_t>& rows) const;
-  /// The rows of all parts (one model's, at least one part) in one cache, in this order. The parts'
-  /// memory is let go on the way.
-  static KvCache join(std::vector<KvCache> parts);
 
  private:
   friend class CacheAccess;            // the decoder's own access, src/model

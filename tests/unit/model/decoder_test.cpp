@@ -167,21 +167,23 @@ TEST(KvCache, ShrinkingKeepsTheRoomThatIsLeft) {
   EXPECT_EQ(model::CacheAccess::keys(cache, 0).size(2), 5 + 3);
 }
 
-// Parts of other lengths and other room, one of them already decoding: every row goes on as alone.
-TEST(KvCache, JoinedRowsGoOnAsAlone) {
+// Prompts read in passes of their own, one of them in two parts: every row goes on as alone.
+TEST(KvCache, PromptsOfSeveralPassesGoOnAsAlone) {
   const at::NoGradGuard frozen;
   const std::unique_ptr<Decoder> model = load_tiny("tiny-gqa-tied");
   const std::vector<Row> rows{random_row(5, 96, 1), random_row(14, 96, 2), random_row(2, 96, 3)};
-  for (const std::int64_t spare : {0, 4}) {
-    std::vector<KvCache> parts;
-    parts.push_back(cache_of(*model, {rows[0], rows[1]}, spare));
-    parts.push_back(cache_of(*model, {rows[2]}, 7));
-    model->forward_step(at::tensor({6}, at::kLong), nullptr, parts[1]);
-    KvCache joined = KvCache::join(std::move(parts));
-    EXPECT_EQ(joined.lengths(), (std::vector<std::int64_t>{5, 14, 3}));
-    EXPECT_EQ(joined.room(), 6);
-    at::Tensor found = model->forward_step(at::tensor({7, 8, 9}, at::kLong), nullptr, joined);
-    found = model->forward_step(at::tensor({17, 18, 19}, at::kLong), nullptr, joined);
+  for (const std::int64_t spare : {0, 6}) {
+    model::PassCaches first;
+    hidden_of(*model, {rows[0], rows[1]}, nullptr, &first);
+    model::PassCaches second;
+    hidden_of(*model, {rows[2]}, nullptr, &second);
+    model::PassCaches longer{second.kept, {}};
+    hidden_of(*model, {{6}}, nullptr, &longer);
+    KvCache cache(std::vector{first.kept[0], first.kept[1], longer.kept[0]}, spare);
+    EXPECT_EQ(cache.lengths(), (std::vector<std::int64_t>{5, 14, 3}));
+    EXPECT_EQ(cache.room(), spare);
+    at::Tensor found = model->forward_step(at::tensor({7, 8, 9}, at::kLong), nullptr, cache);
+    found = model->forward_step(at::tensor({17, 18, 19}, at::kLong), nullptr, cache);
     const std::vector<Row> tails{{7, 17}, {8, 18}, {6, 9, 19}};
     for (std::size_t i = 0; i < tails.size(); ++i) {
       Row whole = rows[i];
