@@ -67,7 +67,8 @@ class Asker {
       folder_.emplace(run::RunFolder::load(command.run));
       config_ = experiment::config_of_run(*folder_, command.overrides, config::Purpose::kAsk);
     }
-    router_ = method::make_router(config_.method.router);
+    const std::unique_ptr<method::Method> method = method::make_method(config_);
+    router_ = method->make_router();
     if (router_->needs_true_task()) {
       throw Error(ErrorKind::kUsage, "this router needs to know a question's task",
                   {.where = "method.router",
@@ -78,7 +79,7 @@ class Asker {
     experiment::set_threads(config_.cluster, 0, 1);
     workspace_ = experiment::open_workspace(config_, device::choose_device(0, 1));
     if (folder_) {
-      experts_ = experiment::load_experts(*folder_, config_, workspace_);
+      experts_ = experiment::load_experts(*folder_, config_, *method, workspace_);
     }
   }
 
@@ -89,7 +90,7 @@ class Asker {
   /// A prompt that was checked; one that the model cannot take is kData.
   eval::Question question_of(const std::string& text, const std::string& name) const {
     const data::RowEncoder encoder(*workspace_.tokenizer, *workspace_.prompt_template,
-                                   workspace_.indicators, config_.data.cutoff_len);
+                                   config_.data.cutoff_len);
     data::EncodingCounts counts;
     const data::Example example{"prompt", {{"user", text}}, {}, name};
     eval::Question question{

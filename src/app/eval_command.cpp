@@ -50,20 +50,20 @@ eval::EvaluationInput read_queries(const config::Config& config,
                                    const experiment::Workspace& workspace,
                                    const experiment::LoadedExperts& experts) {
   const data::RowEncoder encoder(*workspace.tokenizer, *workspace.prompt_template,
-                                 workspace.indicators, config.data.cutoff_len);
+                                 config.data.cutoff_len);
   const data::Dataset dataset(config.data.dataset_dir);
   eval::EvaluationInput input;
   input.experts = experts.chain;
   data::EncodingCounts counts;
-  for (const expert::ExpertState& expert : experts.states) {
+  for (const std::string& name : config.data.tasks) {
     if (work::stop_requested()) {
       throw base::Error(base::ErrorKind::kStopped, "asked to stop while the queries were read",
                         {.fix = "run the same command again"});
     }
-    const data::TaskData rows = dataset.read_task(
-        expert.task, {.max_train_samples = config.data.max_train_samples,
-                      .max_eval_samples = config.data.max_eval_samples});
-    eval::EvalTask task{expert.task, {}, rows.num_leaked};
+    const data::TaskData rows =
+        dataset.read_task(name, {.max_train_samples = config.data.max_train_samples,
+                                 .max_eval_samples = config.data.max_eval_samples});
+    eval::EvalTask task{name, {}, rows.num_leaked};
     for (const data::Example& example : rows.eval) {
       eval::EvalQuery query{example.id, encoder.encode_prompt(example, counts), example.references,
                             prompt_text(example)};
@@ -95,10 +95,11 @@ std::string describe_base(const config::Config& config, const experiment::Worksp
 std::string facts_of(const config::Config& config,
                      const experiment::Workspace& workspace,
                      const experiment::LoadedExperts& experts,
+                     const std::string& router,
                      int num_threads) {
-  std::string facts = fmt::format("{} {} {} {} {} {}", workspace.model->fingerprint(),
-                                  workspace.dtype, config.eval.eval_batch_size,
-                                  config.data.max_new_tokens, num_threads, config.method.router);
+  std::string facts =
+      fmt::format("{} {} {} {} {} {}", workspace.model->fingerprint(), workspace.dtype,
+                  config.eval.eval_batch_size, config.data.max_new_tokens, num_threads, router);
   for (std::size_t i = 0; i < experts.chain.size(); ++i) {
     // The file, for one identity may have been trained to other bytes; the threshold, for it may be
     // set anew without a change of the file.
@@ -142,7 +143,8 @@ class EvalRun {
       folder_.emplace(run::RunFolder::load(command_.run));
       config_ = experiment::config_of_run(*folder_, command_.overrides, config::Purpose::kEval);
       metrics::make_metric(config_.eval.metric);
-      router_ = method::make_router(config_.method.router);
+      method_ = method::make_method(config_);
+      router_ = method_->make_router();
       session_.begin(command_.run, std::move(lock));
     });
   }
@@ -177,13 +179,14 @@ class EvalRun {
     ranks_ = experiment::gather_rank_facts(world_, experiment::facts_of_this_rank(device, faults_));
     work::together(world_, [&] {
       workspace_.emplace(experiment::open_workspace(config_, device));
-      experts_ = experiment::load_experts(*folder_, config_, *workspace_);
+      experts_ = experiment::load_experts(*folder_, config_, *method_, *workspace_);
       input_ = read_queries(config_, *workspace_, experts_);
       input_.router = router_.get();
+      input_.has_experts = method_->has_experts();
       chunks_ =
           eval::plan_chunks(input_, config_.eval.eval_batch_size, config_.data.max_new_tokens);
       partial_.emplace(folder_->paths().eval_folder(), input_,
-                       facts_of(config_, *workspace_, experts_, num_threads_));
+                       facts_of(config_, *workspace_, experts_, router_->name(), num_threads_));
     });
     work::together(world_, [this] {
       if (leads()) {
@@ -392,6 +395,7 @@ class EvalRun {
   std::optional<run::RunFolder> folder_;
   std::optional<experiment::Workspace> workspace_;
   experiment::LoadedExperts experts_;
+  std::unique_ptr<method::Method> method_;
   std::unique_ptr<method::Router> router_;
   eval::EvaluationInput input_;
   std::vector<eval::EvaluationChunk> chunks_;

@@ -18,7 +18,7 @@
 #include "baton/experiment/row_meter.hpp"
 #include "baton/experiment/run_setup.hpp"
 #include "baton/experiment/workspace.hpp"
-#include "baton/method/see_rows.hpp"
+#include "baton/method/method.hpp"
 #include "baton/run/run_record.hpp"
 #include "commands.hpp"
 #include "plan_report.hpp"
@@ -28,11 +28,12 @@ namespace baton::app {
 namespace {
 
 // One task after the other: their rows together may be more than a machine holds.
-experiment::RunFacts facts_for_plan(const config::Config& config, const data::RowEncoder& encoder) {
-  const experiment::RowMeter meter(config, encoder);
+experiment::RunFacts facts_for_plan(const config::Config& config,
+                                    const experiment::RowMaking& making) {
+  const experiment::RowMeter meter(making);
   const data::Dataset dataset(config.data.dataset_dir);
   experiment::RunFacts facts;
-  facts.general_sums = meter.general(experiment::read_general_rows(config));
+  facts.general_sums = meter.general(experiment::read_general_rows(config, making.method));
   for (const std::string& name : config.data.tasks) {
     const std::vector<data::Example> train =
         dataset
@@ -41,10 +42,11 @@ experiment::RunFacts facts_for_plan(const config::Config& config, const data::Ro
             .train;
     experiment::TaskFacts task;
     task.name = name;
-    task.own = meter.positives(name, train);
-    task.negatives = meter.negatives(
-        method::make_buffer(name, train, experiment::buffer_size(config), config.train.seed));
-    task.cross_fits = method::cross_fits(experiment::reconstruction_options(config), train.size());
+    task.num_rows = static_cast<std::int64_t>(train.size());
+    task.own = meter.own(name, train);
+    if (const auto buffer = making.method.make_buffer({name, train})) {
+      task.rehearsed = meter.rehearsed(*buffer);
+    }
     facts.tasks.push_back(std::move(task));
   }
   return facts;
@@ -71,25 +73,26 @@ coordinator::PlanRequest wishes_of(const config::Config& config) {
   return wishes;
 }
 
-void add_tasks(const config::Config& config, const data::RowEncoder& encoder, PlanInputs& inputs) {
-  const experiment::RunFacts facts = facts_for_plan(config, encoder);
+void add_tasks(const config::Config& config,
+               const experiment::RowMaking& making,
+               PlanInputs& inputs) {
+  const experiment::RunFacts facts = facts_for_plan(config, making);
   const std::int64_t micro = config.train.micro_batch_size;
   const std::filesystem::path root = config.output.output_dir;
   const run::RunPaths paths(root, config.data.tasks);
-  for (std::size_t index = 0; index < facts.tasks.size(); ++index) {
-    const experiment::RowSums sums = facts.sums_of(index);
+  for (const method::LearnerPlan& learner : making.method.learners(facts.tasks.size())) {
+    const experiment::RowSums sums = facts.sums_of(learner);
     PlanTask task;
-    task.name = facts.tasks[index].name;
+    task.name = facts.tasks[learner.position].name;
     task.num_rows = sums.num_rows;
     task.tokens_per_epoch = static_cast<double>(sums.num_tokens);
-    task.num_epochs = config.train.num_train_epochs *
-                      (facts.tasks[index].cross_fits ? method::kCostOfCrossFit : 1);
+    task.num_epochs = config.train.num_train_epochs * facts.cost_factor_of(learner, making.method);
     task.num_steps = data::Sampler(task.num_rows, config.train.train_batch_size, micro,
                                    config.train.num_train_epochs, 0)
                          .num_updates();
     task.max_useful_ranks = experiment::max_useful_ranks(config);
-    task.is_trained =
-        !root.empty() && std::filesystem::exists(paths.path_of(paths.expert_file(index)));
+    task.is_trained = !root.empty() &&
+                      std::filesystem::exists(paths.path_of(paths.expert_file(learner.position)));
     inputs.tasks.push_back(task);
     coordinator::MemoryRequest& memory = inputs.memory;
     memory.max_tokens_per_row = std::max(memory.max_tokens_per_row, sums.longest_row);
@@ -105,12 +108,16 @@ int run_plan_command(const config::Command& command) {
       config::load_config(command.config_file, command.overrides, config::Purpose::kPlan);
   experiment::Workspace workspace;
   experiment::open_text_parts(config, workspace);
-  experiment::find_indicators(config.method, workspace);
+  const std::unique_ptr<method::Method> method = method::make_method(config);
+  experiment::find_indicators(config.method, *method, workspace);
   PlanInputs inputs;
   inputs.memory = memory_request(config);
   const data::RowEncoder encoder =
       experiment::make_row_encoder(config, workspace, inputs.memory.model);
-  add_tasks(config, encoder, inputs);
+  add_tasks(config,
+            {*method, workspace.indicators.value_or(expert::Indicators{}), encoder,
+             config.data.cutoff_len},
+            inputs);
   inputs.num_ranks = static_cast<int>(command.num_ranks);
   inputs.ranks_per_node = static_cast<int>(command.num_ranks_per_node.value_or(0));
   inputs.wishes = wishes_of(config);

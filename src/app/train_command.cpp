@@ -71,6 +71,8 @@ class TrainRun {
   void read_config() {
     config_ =
         config::load_config(command_.config_file, command_.overrides, config::Purpose::kTrain);
+    method_ = method::make_method(config_);
+    learners_ = method_->learners(config_.data.tasks.size());
     paths_ = run::RunPaths(root(), config_.data.tasks);
     faults_ = experiment::FaultInjection::from_environment(world_.rank());
   }
@@ -107,7 +109,7 @@ class TrainRun {
   int run_in_folder() {
     work::together(world_, [this] {
       if (leads()) {
-        start_.emplace(config_, *folder_, command_.replace);
+        start_.emplace(config_, *method_, *folder_, command_.replace);
       }
     });
     load();
@@ -129,7 +131,7 @@ class TrainRun {
     const work::Heartbeat::Section section(heartbeat_, "load");
     work::together(world_, [this] {
       workspace_.emplace(experiment::open_workspace(config_, device_));
-      experiment::find_indicators(config_.method, *workspace_);
+      experiment::find_indicators(config_.method, *method_, *workspace_);
     });
     say_start();
     session_.stop_point();
@@ -138,7 +140,7 @@ class TrainRun {
       encoder_.emplace(
           experiment::make_row_encoder(config_, *workspace_, workspace_->model->config()));
       if (leads()) {
-        facts_ = start_->read_rows(experiment::RowMeter(config_, *encoder_, kRowsToMeter));
+        facts_ = start_->read_rows(experiment::RowMeter(row_making(), kRowsToMeter));
         bytes = experiment::to_bytes(facts_);
       }
     });
@@ -156,8 +158,18 @@ class TrainRun {
     session_.stop_point();
   }
 
-  expert::Identity identity_of(std::size_t index) const {
-    return experiment::identity_of(config_, *workspace_, facts_, index);
+  expert::Identity identity_of(std::size_t position) const {
+    return experiment::identity_of(config_, *workspace_, facts_, position);
+  }
+
+  experiment::RowMaking row_making() const {
+    return {*method_, workspace_->indicators.value_or(expert::Indicators{}), *encoder_,
+            config_.data.cutoff_len};
+  }
+
+  const method::LearnerPlan& learner_at(std::size_t position) const {
+    return *std::find_if(learners_.begin(), learners_.end(),
+                         [position](const auto& plan) { return plan.position == position; });
   }
 
   void say_start() {
@@ -207,14 +219,8 @@ class TrainRun {
 
   void plan() {
     for (const std::size_t index : missing_) {
-      const experiment::TaskFacts& task = facts_.tasks[index];
-      const auto num_tokens = static_cast<double>(facts_.sums_of(index).num_tokens);
-      coordinator::ExpertCost cost;
-      cost.name = task.name;
-      cost.token_steps = num_tokens * config_.train.num_train_epochs *
-                         (task.cross_fits ? method::kCostOfCrossFit : 1);
-      cost.max_useful_ranks = experiment::max_useful_ranks(config_);
-      plan_request_.experts.push_back(cost);
+      plan_request_.experts.push_back(
+          experiment::cost_of(config_, facts_, learner_at(index), *method_));
     }
     plan_request_.node_of_rank = world_.node_of_rank();
     experiment::fill_plan_request(config_, plan_request_);
@@ -232,7 +238,7 @@ class TrainRun {
 
   // As the rows were metered: rows to leave out are known when they are encoded.
   std::int64_t updates_of(std::size_t index) const {
-    return data::Sampler(facts_.sums_of(index).num_rows, config_.train.train_batch_size,
+    return data::Sampler(facts_.sums_of(learner_at(index)).num_rows, config_.train.train_batch_size,
                          config_.train.micro_batch_size, config_.train.num_train_epochs, 0)
         .num_updates();
   }
@@ -295,11 +301,10 @@ class TrainRun {
   experiment::PreparedExpert prepare(std::size_t index, comm::Communicator& group) {
     const work::Heartbeat::Section section(heartbeat_, "prepare");
     const experiment::ExpertRows rows =
-        experiment::share_expert_rows(config_, facts_, index, group);
+        experiment::share_expert_rows(config_, facts_, learner_at(index), group);
     experiment::PreparedExpert prepared;
-    comm::together(group, [&] {
-      prepared = experiment::prepare_expert(config_, *encoder_, rows, facts_.general);
-    });
+    comm::together(
+        group, [&] { prepared = experiment::prepare_expert(row_making(), rows, facts_.general); });
     if (group.rank() == 0) {
       const base::LogLevelScope speaks(base::LogLevel::kInfo);
       for (const std::string& warning : prepared.warnings) {
@@ -314,7 +319,8 @@ class TrainRun {
                               comm::Communicator& group,
                               work::ItemContext& context) {
     const experiment::PreparedExpert prepared = prepare(index, group);
-    const experiment::ExpertJob job{config_, *workspace_, prepared, identity_of(index), paths_};
+    const experiment::ExpertJob job{config_,  *workspace_,        *method_,
+                                    prepared, identity_of(index), paths_};
     const experiment::TrainingHooks hooks{[&](const experiment::ExpertStep& step) {
                                             context.tell(step.step, step.num_steps, step.loss,
                                                          step.tokens_per_second);
@@ -395,7 +401,7 @@ class TrainRun {
     if (leads()) {
       base::log_info(
           "train", fmt::format("all {} experts are there and belong to this config: nothing to do",
-                               facts_.tasks.size()));
+                               learners_.size()));
       session_.end("done", 0);
       say_next();
     }
@@ -465,6 +471,8 @@ class TrainRun {
   config::Config config_;
   experiment::FaultInjection faults_;
   int num_threads_ = 1;
+  std::unique_ptr<method::Method> method_;
+  std::vector<method::LearnerPlan> learners_;
   run::RunPaths paths_;
   device::Device device_;
   std::vector<experiment::RankFacts> ranks_;   // by world rank

@@ -33,14 +33,14 @@ auto with_origin(const Example& example, Function function) {
 
 RowEncoder::RowEncoder(const tokenizer::Tokenizer& tokenizer,
                        const tokenizer::PromptTemplate& prompt_template,
-                       Indicators indicators,
                        std::int64_t cutoff_len,
-                       std::int64_t max_positions)
+                       std::int64_t max_positions,
+                       std::vector<TokenId> reserved)
     : tokenizer_(tokenizer),
       prompt_template_(prompt_template),
-      indicators_(indicators),
       cutoff_len_(cutoff_len),
-      max_positions_(max_positions) {
+      max_positions_(max_positions),
+      reserved_(std::move(reserved)) {
   if (cutoff_len < 0) {
     throw base::Error(base::ErrorKind::kUsage, "cutoff_len is below 0",
                       {.where = "config key data.cutoff_len",
@@ -56,13 +56,11 @@ tokenizer::EncodedPrompt RowEncoder::cut_prompt(const Example& example) const {
 }
 
 std::vector<TokenId> RowEncoder::target_of(const SelectedRow& row) const {
-  std::vector<TokenId> target;
-  if (row.role == RowRole::kPositive) {
-    target =
+  std::vector<TokenId> target = row.opening;
+  if (row.has_answer) {
+    const std::vector<TokenId> answer =
         with_origin(row.example, [&] { return tokenizer_.encode(row.example.references.front()); });
-    target.insert(target.begin(), indicators_.accept);
-  } else {
-    target = {indicators_.pass};
+    target.insert(target.end(), answer.begin(), answer.end());
   }
   target.push_back(prompt_template_.end_of_answer_id());
   return target;
@@ -101,10 +99,12 @@ std::vector<TrainingRow> RowEncoder::encode(std::span<const SelectedRow> rows,
     }
     count_prompt(prompt, counts);
     counts.num_target_tokens += size_of(target);
-    const bool has_indicator = std::any_of(
-        target.begin() + 1, target.end() - 1,
-        [this](TokenId id) { return id == indicators_.accept || id == indicators_.pass; });
-    counts.num_answers_with_indicator += has_indicator ? 1 : 0;
+    const auto answer = target.begin() + static_cast<std::ptrdiff_t>(row.opening.size());
+    counts.num_answers_with_reserved +=
+        std::find_first_of(answer, target.end() - 1, reserved_.begin(), reserved_.end()) ==
+                target.end() - 1
+            ? 0
+            : 1;
     TrainingRow result;
     result.tokens = std::move(prompt.ids);
     result.prompt_length = size_of(result.tokens);

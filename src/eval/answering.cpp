@@ -26,8 +26,10 @@ Voice::Voice(const Answering& answering, const ChainExpert* expert)
     : answering_(answering), expert_(expert), options_(answering.base_decoding) {
   if (expert_ != nullptr) {
     adapters_ = model::AdapterUses(*expert_->adapter);
-    options_.forced_first_token = expert_->accept_id;
-    options_.banned_ids_after_first = {expert_->accept_id, expert_->pass_id};
+  }
+  if (has_margins()) {
+    options_.forced_first_token = expert_->indicators->accept;
+    options_.banned_ids_after_first = {expert_->indicators->accept, expert_->indicators->pass};
   }
 }
 
@@ -38,9 +40,9 @@ Prefill Voice::read(std::span<const Prompt> prompts) const {
 
 std::vector<double> Voice::margins(const Prefill& rows,
                                    const std::function<std::string(std::size_t)>& row_name) const {
-  BATON_ASSERT(expert_ != nullptr, "the base has no indicators");
-  std::vector<double> values =
-      margins_of(answering_.model, rows.hidden, expert_->accept_id, expert_->pass_id);
+  BATON_ASSERT(has_margins(), "no indicators to ask by");
+  std::vector<double> values = margins_of(answering_.model, rows.hidden,
+                                          expert_->indicators->accept, expert_->indicators->pass);
   for (std::size_t row = 0; row < values.size(); ++row) {
     if (!std::isfinite(values[row])) {
       throw base::Error(base::ErrorKind::kNonFinite, "an expert's margin is not a number",

@@ -25,12 +25,15 @@ std::vector<QueryPlace> places_of(const EvaluationInput& input) {
 }
 
 void check_input(const EvaluationInput& input) {
-  BATON_ASSERT(input.tasks.size() == input.experts.size() && !input.tasks.empty(),
-               fmt::format("{} tasks, {} experts", input.tasks.size(), input.experts.size()));
-  for (std::size_t task = 0; task < input.tasks.size(); ++task) {
-    const EvalTask& entry = input.tasks[task];
-    BATON_ASSERT(entry.name == input.experts[task].name,
-                 entry.name + " / " + input.experts[task].name);
+  BATON_ASSERT(
+      !input.tasks.empty() && (!input.has_experts || input.tasks.size() == input.experts.size()),
+      fmt::format("{} tasks, {} experts", input.tasks.size(), input.experts.size()));
+  for (const ChainExpert& expert : input.experts) {
+    BATON_ASSERT(
+        expert.position < input.tasks.size() && expert.name == input.tasks[expert.position].name,
+        fmt::format("{} at {}", expert.name, expert.position));
+  }
+  for (const EvalTask& entry : input.tasks) {
     if (entry.name == "base") {
       throw Error(ErrorKind::kUsage, "a task must not be named base",
                   {.where = "data.tasks",
@@ -75,8 +78,8 @@ void add_chunks(const EvaluationInput& input,
     EvaluationChunk& chunk = chunks.back();
     chunk.batches.push_back(batches.rows[index]);
     for (const QueryPlace& place : batches.rows[index]) {
-      const bool decodes =
-          answerer == method::kBase || place.task == static_cast<std::size_t>(answerer);
+      const bool decodes = !input.has_experts || answerer == method::kBase ||
+                           place.task == static_cast<std::size_t>(answerer);
       chunk.cost +=
           static_cast<double>(input.tasks[place.task].queries[place.query].prompt.size()) +
           (decodes ? static_cast<double>(batches.max_new_tokens) : 0.0);

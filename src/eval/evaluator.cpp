@@ -43,7 +43,7 @@ class ChunkPass {
     const Stopwatch reading;
     Prefill rows = voice_.read(prompts);
     std::vector<double> margins(places.size());
-    if (expert_ != nullptr) {
+    if (voice_.has_margins()) {
       margins = voice_.margins(rows, [&](std::size_t row) {
         return fmt::format("task {}, row {}", input_.tasks[places[row].task].name,
                            query_at(places[row]).id);
@@ -85,7 +85,7 @@ class ChunkPass {
   // Its own task's queries are the oracle's.
   bool is_decoded(const QueryPlace& place, double margin) const {
     const std::string& task = input_.tasks[place.task].name;
-    return expert_ == nullptr || task == expert_->name ||
+    return expert_ == nullptr || (input_.has_experts && task == expert_->name) ||
            input_.router->may_answer({.id = query_at(place).id, .true_task = task},
                                      {expert_->name, expert_->threshold}, margin);
   }

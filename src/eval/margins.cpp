@@ -22,7 +22,7 @@ std::vector<double> margins(const model::Decoder& model,
                             const model::Adapter& adapter,
                             std::span<const Prompt> prompts,
                             std::span<const std::size_t> batch,
-                            const data::Indicators& indicators) {
+                            const expert::Indicators& indicators) {
   std::vector<Prompt> rows;
   for (const std::size_t index : batch) {
     rows.push_back(prompts[index]);

@@ -27,6 +27,9 @@ constexpr std::array<Summary, 4> kSummaries = {{
 }};
 
 std::array<std::optional<double>, 4> summary_values(const EvaluationResult& result) {
+  if (!result.has_stages) {
+    return {result.matrix.average()};
+  }
   return {result.matrix.average(), result.matrix.backward_transfer(),
           result.matrix.forward_transfer(), result.matrix.forgetting()};
 }
@@ -72,7 +75,10 @@ std::string short_number(const std::optional<double>& value) {
   return value ? fmt::format("{:.2f}", *value) : "-";
 }
 
-double mean_of(const std::vector<double>& values) {
+std::optional<double> mean_of(const std::vector<double>& values) {
+  if (values.empty()) {
+    return std::nullopt;
+  }
   double sum = 0;
   for (const double value : values) {
     sum += value;
@@ -99,10 +105,15 @@ std::string results_json(const EvaluationResult& result, const RunFacts& facts) 
   }
   formulas["a"] =
       "a[i][j]: score on task j (from 1) of the chain of the first i experts; row 0 is the base";
-  json["oracle"] = result.oracle;
+  json["oracle"] = nullptr;
   json["base"] = result.base;
-  json["routing"] = result.routing;
-  json["routing_accuracy"] = result.routing_accuracy;
+  json["routing"] = nullptr;
+  json["routing_accuracy"] = nullptr;
+  if (result.has_experts) {
+    json["oracle"] = result.oracle;
+    json["routing"] = result.routing;
+    json["routing_accuracy"] = result.routing_accuracy;
+  }
   json["cost"] = cost_json(result.cost);
   json["eval_prompts_in_train"] = OrderedJson::object();
   for (std::size_t task = 0; task < result.num_leaked.size(); ++task) {
@@ -124,7 +135,9 @@ std::string predictions_jsonl(const EvaluationInput& input, const EvaluationResu
     OrderedJson scores = {{"base", scored.base_score}};
     for (std::size_t expert = 0; expert < input.experts.size(); ++expert) {
       const std::string& name = input.experts[expert].name;
-      margins[name] = record.margins[expert];
+      if (input.experts[expert].indicators) {
+        margins[name] = record.margins[expert];
+      }
       if (record.answers[expert]) {
         answers[name] = record.answers[expert]->text;
         scores[name] = *scored.scores[expert];
@@ -182,14 +195,15 @@ std::string score_table(const EvaluationResult& result) {
   const auto last = static_cast<int>(tasks.size());
   std::vector<std::vector<std::string>> rows;
   for (std::size_t task = 0; task < tasks.size(); ++task) {
-    rows.push_back({tasks[task], short_number(result.base[task]),
-                    short_number(result.matrix.at(last, static_cast<int>(task))),
-                    short_number(result.oracle[task]),
-                    fmt::format("{:.3f}", result.routing_accuracy_of(task))});
+    rows.push_back(
+        {tasks[task], short_number(result.base[task]),
+         short_number(result.matrix.at(last, static_cast<int>(task))),
+         result.has_experts ? short_number(result.oracle[task]) : "-",
+         result.has_experts ? fmt::format("{:.3f}", result.routing_accuracy_of(task)) : "-"});
   }
   rows.push_back({"mean", short_number(mean_of(result.base)), short_number(result.matrix.average()),
                   short_number(mean_of(result.oracle)),
-                  fmt::format("{:.3f}", result.routing_accuracy)});
+                  result.has_experts ? fmt::format("{:.3f}", result.routing_accuracy) : "-"});
   std::string text =
       base::format_table({"task", "base", "chain", "oracle", "routing accuracy"}, rows);
   const std::array<std::optional<double>, 4> values = summary_values(result);

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "baton/base/error.hpp"
 #include "baton/eval/evaluator.hpp"
 #include "baton/metrics/metric.hpp"
@@ -43,17 +45,24 @@ void route_stages(const EvaluationInput& input,
   const std::size_t num_experts = input.experts.size();
   const EvalTask& task = input.tasks[static_cast<std::size_t>(scored.record.task_index)];
   const std::string& id = task.queries[static_cast<std::size_t>(scored.record.query_index)].id;
-  std::size_t num_asked = 0;
-  for (std::size_t stage = 0; stage <= num_experts; ++stage) {
-    const method::Route route = method::route(
-        *input.router, {.id = id, .true_task = task.name}, experts.first(stage),
+  method::Route route;
+  std::size_t num_there = 0;
+  for (std::size_t stage = 0; stage <= input.tasks.size(); ++stage) {
+    while (num_there < num_experts && input.experts[num_there].position < stage) {
+      ++num_there;
+    }
+    route = method::route(
+        *input.router, {.id = id, .true_task = task.name}, experts.first(num_there),
         [&](int expert) { return scored.record.margins[static_cast<std::size_t>(expert)]; });
     BATON_ASSERT(route.answerers.size() == 1, fmt::format("{} answerers", route.answerers.size()));
     scored.answered_by.push_back(route.answerers.front().expert);
-    num_asked = route.asked.size();
   }
   const int answerer = scored.answered_by.back();
-  const auto reads = static_cast<std::int64_t>(num_asked) + (answerer == method::kBase ? 1 : 0);
+  const std::size_t num_asked = route.asked.size();
+  const bool was_asked =
+      std::any_of(route.asked.begin(), route.asked.end(),
+                  [answerer](const method::Asked& asked) { return asked.expert == answerer; });
+  const auto reads = static_cast<std::int64_t>(num_asked) + (was_asked ? 0 : 1);
   const QueryRecord& record = scored.record;
   ++cost.num_queries;
   cost.experts_asked_mean += static_cast<double>(num_asked);  // a sum until the end
@@ -74,33 +83,45 @@ void average_scores(EvaluationResult& result) {
   const std::size_t num_tasks = result.tasks().size();
   std::vector<std::int64_t> counts(num_tasks, 0);
   std::vector<std::vector<double>> stage_sums(num_tasks + 1, std::vector<double>(num_tasks, 0.0));
+  result.base.assign(num_tasks, 0.0);
+  for (const ScoredRecord& scored : result.records) {
+    const auto task = static_cast<std::size_t>(scored.record.task_index);
+    ++counts[task];
+    result.base[task] += scored.base_score;
+    for (std::size_t stage = 0; stage <= num_tasks; ++stage) {
+      stage_sums[stage][task] += chain_score(scored, stage);
+    }
+  }
+  for (std::size_t task = 0; task < num_tasks; ++task) {
+    const auto count = static_cast<double>(counts[task]);
+    result.base[task] /= count;
+    for (std::size_t stage = 0; stage <= num_tasks; ++stage) {
+      result.matrix.set(static_cast<int>(stage), static_cast<int>(task),
+                        stage_sums[stage][task] / count);
+    }
+  }
+}
+
+/// The true task's expert, and who answered at the last stage instead.
+void judge_routes(EvaluationResult& result) {
+  const std::size_t num_tasks = result.tasks().size();
   std::int64_t num_right = 0;
   result.oracle.assign(num_tasks, 0.0);
-  result.base.assign(num_tasks, 0.0);
   result.routing.assign(num_tasks, std::vector<std::int64_t>(num_tasks + 1, 0));
+  std::vector<std::int64_t> counts(num_tasks, 0);
   for (const ScoredRecord& scored : result.records) {
     const auto task = static_cast<std::size_t>(scored.record.task_index);
     BATON_ASSERT(scored.scores[task].has_value(),
                  fmt::format("task {} without its oracle answer", task));
     ++counts[task];
     result.oracle[task] += *scored.scores[task];
-    result.base[task] += scored.base_score;
-    for (std::size_t stage = 0; stage <= num_tasks; ++stage) {
-      stage_sums[stage][task] += chain_score(scored, stage);
-    }
     const int answerer = scored.answered_by.back();
     ++result.routing[task]
                     [answerer == method::kBase ? num_tasks : static_cast<std::size_t>(answerer)];
     num_right += answerer == static_cast<int>(task) ? 1 : 0;
   }
   for (std::size_t task = 0; task < num_tasks; ++task) {
-    const auto count = static_cast<double>(counts[task]);
-    result.oracle[task] /= count;
-    result.base[task] /= count;
-    for (std::size_t stage = 0; stage <= num_tasks; ++stage) {
-      result.matrix.set(static_cast<int>(stage), static_cast<int>(task),
-                        stage_sums[stage][task] / count);
-    }
+    result.oracle[task] /= static_cast<double>(counts[task]);
   }
   result.routing_accuracy =
       static_cast<double>(num_right) / static_cast<double>(result.records.size());
@@ -134,6 +155,11 @@ EvaluationResult summarise(const EvaluationInput& input,
   }
   result.cost.experts_asked_mean /= static_cast<double>(result.cost.num_queries);
   average_scores(result);
+  result.has_experts = input.has_experts;
+  result.has_stages = input.experts.size() == input.tasks.size();
+  if (result.has_experts) {
+    judge_routes(result);
+  }
   for (const EvalTask& task : input.tasks) {
     result.num_leaked.push_back(task.num_leaked);
   }

@@ -8,19 +8,17 @@
 #include "baton/base/error.hpp"
 #include "baton/data/builtin_general.hpp"
 #include "baton/data/dataset.hpp"
-#include "baton/method/see_rows.hpp"
 
 namespace baton::experiment {
 
 namespace {
 
 constexpr std::int64_t kLeastCutoff = 8;  // the key's lower bound
-// General rows beside those that are trained on, for the thresholds alone.
-constexpr std::int64_t kSpareGeneralRows = 32;
 
 }  // namespace
 
-std::vector<data::Example> read_general_rows(const config::Config& config) {
+std::vector<data::Example> read_general_rows(const config::Config& config,
+                                             const method::Method& method) {
   std::vector<data::Example> rows;
   if (config.data.general.empty()) {
     return rows;
@@ -36,24 +34,7 @@ std::vector<data::Example> read_general_rows(const config::Config& config) {
     rows.insert(rows.end(), std::make_move_iterator(task.begin()),
                 std::make_move_iterator(task.end()));
   }
-  const std::int64_t wanted = config.data.general_samples;
-  const std::int64_t spare = config.method.accept_threshold.is_auto ? kSpareGeneralRows : 0;
-  return wanted > 0 ? method::choose_general(rows, wanted + spare, config.train.seed) : rows;
-}
-
-method::BufferSize buffer_size(const config::Config& config) {
-  return {config.method.buffer_ratio, config.method.buffer_floor};
-}
-
-method::ReconstructionOptions reconstruction_options(const config::Config& config) {
-  method::ReconstructionOptions options;
-  options.negative_ratio = config.method.negative_ratio;
-  options.negative_floor = config.method.negative_floor;
-  options.general_samples = config.data.general_samples;
-  options.calibration_ratio =
-      config.method.accept_threshold.is_auto ? config.method.calibration_ratio : 0.0;
-  options.run_seed = config.train.seed;
-  return options;
+  return method.choose_general(rows);
 }
 
 data::RowEncoder make_row_encoder(const config::Config& config,
@@ -78,8 +59,13 @@ data::RowEncoder make_row_encoder(const config::Config& config,
                     : fmt::format("set data.cutoff_len to {} or less, or lower data.max_new_tokens",
                                   room)});
   }
-  return {*workspace.tokenizer, *workspace.prompt_template, workspace.indicators,
-          config.data.cutoff_len, sizes.max_position_embeddings};
+  std::vector<tokenizer::TokenId> reserved;
+  if (workspace.indicators) {
+    reserved = {static_cast<tokenizer::TokenId>(workspace.indicators->accept),
+                static_cast<tokenizer::TokenId>(workspace.indicators->pass)};
+  }
+  return {*workspace.tokenizer, *workspace.prompt_template, config.data.cutoff_len,
+          sizes.max_position_embeddings, std::move(reserved)};
 }
 
 RowSums& RowSums::operator+=(const RowSums& other) {
@@ -91,22 +77,32 @@ RowSums& RowSums::operator+=(const RowSums& other) {
   return *this;
 }
 
-RowSums RunFacts::sums_of(std::size_t index) const {
-  RowSums sums = general_sums;
-  sums += tasks[index].own;
-  for (std::size_t earlier = 0; earlier < index; ++earlier) {
-    sums += tasks[earlier].negatives;
+RowSums RunFacts::sums_of(const method::LearnerPlan& learner) const {
+  RowSums sums = learner.takes_general ? general_sums : RowSums{};
+  for (const std::size_t task : learner.own_tasks) {
+    sums += tasks[task].own;
+  }
+  for (const std::size_t task : learner.buffers) {
+    sums += tasks[task].rehearsed;
   }
   return sums;
 }
 
+double RunFacts::cost_factor_of(const method::LearnerPlan& learner,
+                                const method::Method& method) const {
+  std::int64_t num_rows = 0;
+  for (const std::size_t task : learner.own_tasks) {
+    num_rows += tasks[task].num_rows;
+  }
+  return method.cost_factor(static_cast<std::size_t>(num_rows));
+}
+
 namespace {
 
-void add_warnings(const config::Config& config,
+void add_warnings(std::int64_t cutoff_len,
                   const std::string& task,
                   const data::EncodingCounts& counts,
                   std::vector<std::string>& warnings) {
-  const std::int64_t cutoff_len = config.data.cutoff_len;
   if (counts.num_rows_cut > 0) {
     warnings.push_back(
         fmt::format("{}: the user text of {} rows was cut to data.cutoff_len = {} ({} tokens in "
@@ -125,61 +121,57 @@ void add_warnings(const config::Config& config,
         "does not fit beside its prompt into the model's positions (the first: {})",
         task, counts.num_rows_left_out, cutoff_len, counts.first_left_out));
   }
-  if (counts.num_answers_with_indicator > 0) {
+  if (counts.num_answers_with_reserved > 0) {
     warnings.push_back(
         fmt::format("{}: {} answers contain an indicator token, which is never generated inside an "
                     "answer; consider other indicators",
-                    task, counts.num_answers_with_indicator));
+                    task, counts.num_answers_with_reserved));
   }
 }
 
-// In the indicators' part of the loss the own rows together weigh as much as the foreign ones.
-void balance_indicators(PreparedExpert& prepared) {
-  if (prepared.num_positive == 0 || prepared.num_negative == 0) {
-    return;
-  }
-  const auto num_own = static_cast<double>(prepared.num_positive);
-  const auto num_foreign = static_cast<double>(prepared.num_negative);
-  const double half = (num_own + num_foreign) / 2;
-  for (data::TrainingRow& row : prepared.training) {
-    row.indicator_weight =
-        row.role == data::RowRole::kPositive ? half / num_own : half / num_foreign;
-  }
+[[noreturn]] void refuse_empty(const RowMaking& making,
+                               const std::string& task,
+                               const data::EncodingCounts& counts) {
+  throw base::Error(
+      base::ErrorKind::kData, "no row of a task is short enough to be learnt",
+      {.where = "task " + task,
+       .expected = fmt::format("answers of at most data.cutoff_len = {} tokens, indicator and "
+                               "end included, that fit beside their prompts into the model",
+                               making.cutoff_len),
+       .found = fmt::format("{} longer ones (the first: {})", counts.num_rows_left_out,
+                            counts.first_left_out),
+       .fix = "check the answers of this task, or raise data.cutoff_len"});
 }
 
 }  // namespace
 
-PreparedExpert prepare_expert(const config::Config& config,
-                              const data::RowEncoder& encoder,
+PreparedExpert prepare_expert(const RowMaking& making,
                               const ExpertRows& rows,
                               const std::vector<data::Example>& general_rows) {
-  const method::Reconstruction set = method::reconstruct(
-      rows.task, rows.own, rows.earlier, general_rows, reconstruction_options(config));
+  method::LearnerRows texts{
+      .name = rows.task, .indicators = making.indicators, .buffers = rows.earlier};
+  for (const OwnRows& own : rows.own) {
+    texts.own.push_back({own.task, own.rows});
+  }
+  if (rows.plan.takes_general) {
+    texts.general = general_rows;
+  }
+  const method::TrainingSet set = making.method.training_set(texts);
   PreparedExpert prepared;
-  prepared.task_index = rows.task_index;
+  prepared.plan = rows.plan;
   prepared.cross_fits = set.cross_fits;
   prepared.warnings = set.warnings;
   data::EncodingCounts counts;
-  prepared.training = encoder.encode(set.training, counts);
-  prepared.held_out = encoder.encode(set.held_out, counts);
+  prepared.training = making.encoder.encode(set.training, counts);
+  prepared.held_out = making.encoder.encode(set.held_out, counts);
   for (const data::TrainingRow& row : prepared.training) {
     ++(row.role == data::RowRole::kPositive ? prepared.num_positive : prepared.num_negative);
   }
   if (prepared.num_positive == 0) {
-    throw base::Error(
-        base::ErrorKind::kData, "no row of a task is short enough to be learnt",
-        {.where = "task " + rows.task,
-         .expected = fmt::format("answers of at most data.cutoff_len = {} tokens, indicator and "
-                                 "end included, that fit beside their prompts into the model",
-                                 config.data.cutoff_len),
-         .found = fmt::format("{} longer ones (the first: {})", counts.num_rows_left_out,
-                              counts.first_left_out),
-         .fix = "check the answers of this task, or raise data.cutoff_len"});
+    refuse_empty(making, rows.task, counts);
   }
-  if (config.method.indicator_balance) {
-    balance_indicators(prepared);
-  }
-  add_warnings(config, rows.task, counts, prepared.warnings);
+  making.method.weigh_openings(prepared.training);
+  add_warnings(making.cutoff_len, rows.task, counts, prepared.warnings);
   return prepared;
 }
 

@@ -28,7 +28,9 @@ namespace baton::experiment {
 
 namespace {
 
-train::TrainerOptions trainer_options(const config::Config& config, std::uint64_t seed) {
+train::TrainerOptions trainer_options(const config::Config& config,
+                                      const method::Method& method,
+                                      std::uint64_t seed) {
   train::TrainerOptions options;
   options.train_batch_size = config.train.train_batch_size;
   options.micro_batch_size = config.train.micro_batch_size;
@@ -38,7 +40,7 @@ train::TrainerOptions trainer_options(const config::Config& config, std::uint64_
   options.warmup_ratio = config.train.warmup_ratio;
   options.weight_decay = config.train.weight_decay;
   options.max_grad_norm = config.train.max_grad_norm;
-  options.indicator_loss_weight = config.method.indicator_loss_weight;
+  options.opening_loss_weight = method.opening_loss_weight();
   options.deterministic = config.cluster.deterministic;
   options.seed = seed;
   return options;
@@ -59,9 +61,11 @@ expert::ExpertState new_state(const ExpertJob& job, std::uint64_t seed) {
   for (const tokenizer::TokenId id : job.workspace.prompt_template->invocation_ids()) {
     state.invocation_ids.push_back(id);
   }
-  state.accept_token_id = job.workspace.indicators.accept;
-  state.pass_token_id = job.workspace.indicators.pass;
-  state.accept_threshold = config.method.accept_threshold.value;
+  if (job.workspace.indicators) {
+    state.accept_token_id = job.workspace.indicators->accept;
+    state.pass_token_id = job.workspace.indicators->pass;
+  }
+  state.accept_threshold = job.method.threshold();
   state.prompt_template = job.workspace.prompt_template->name();
   state.seed = seed;
   state.num_positive = job.prepared.num_positive;
@@ -162,7 +166,7 @@ class ExpertTraining {
     state_ = new_state(job_, seed);
     initial_ = model::adapter_from_state(state_, job_.workspace.model->config().num_hidden_layers,
                                          job_.workspace.model->device());
-    options_ = trainer_options(job_.config, seed);
+    options_ = trainer_options(job_.config, job_.method, seed);
     train::TrainerOptions options = options_;
     options.before_slot = [this] { return before_slot(); };
     if (!hooks_.faults.empty()) {
@@ -396,7 +400,7 @@ class ExpertTraining {
 
   // False when asked to stop.
   bool fit_threshold() {
-    if (!job_.config.method.accept_threshold.is_auto) {
+    if (!job_.method.finds_threshold()) {
       return true;
     }
     const work::Heartbeat::Section section(hooks_.heartbeat, "threshold", false);

@@ -3,9 +3,13 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <memory>
+
 #include "baton/base/error.hpp"
 #include "baton/base/json.hpp"
 #include "baton/base/text.hpp"
+#include "baton/method/method.hpp"
 
 namespace baton::experiment {
 
@@ -23,8 +27,9 @@ std::string part_text(const tokenizer::TemplatePart& part, const tokenizer::Toke
 
 expert::Identity common_identity(const config::Config& config, const Workspace& workspace) {
   expert::Identity identity;
+  const std::unique_ptr<method::Method> method = method::make_method(config);
   for (const auto& [key, value] : config::identity_facts(config)) {
-    if (key != "model.dtype") {
+    if (key != "model.dtype" && method->reads(key)) {
       identity.set(key, value);
     }
   }
@@ -44,20 +49,37 @@ expert::Identity common_identity(const config::Config& config, const Workspace& 
 expert::Identity identity_of(const config::Config& config,
                              const Workspace& workspace,
                              const RunFacts& run,
-                             std::size_t index) {
+                             std::size_t position) {
+  const std::unique_ptr<method::Method> method = method::make_method(config);
+  const std::vector<method::LearnerPlan> learners = method->learners(run.tasks.size());
+  const auto learner = std::find_if(learners.begin(), learners.end(), [position](const auto& plan) {
+    return plan.position == position;
+  });
+  BATON_ASSERT(learner != learners.end(), fmt::format("no learner at {}", position));
   expert::Identity identity = common_identity(config, workspace);
-  identity.set("accept_token_id", std::to_string(workspace.indicators.accept));
-  identity.set("pass_token_id", std::to_string(workspace.indicators.pass));
-  identity.set("task", run.tasks[index].name);
-  if (!run.tasks[index].rows_fingerprint.empty()) {
-    identity.set("task_rows", run.tasks[index].rows_fingerprint);
+  if (workspace.indicators) {
+    identity.set("accept_token_id", std::to_string(workspace.indicators->accept));
+    identity.set("pass_token_id", std::to_string(workspace.indicators->pass));
   }
-  for (std::size_t earlier = 0; earlier < index; ++earlier) {
-    identity.set(fmt::format("buffer {:02d} {}", earlier + 1, run.tasks[earlier].name),
-                 run.tasks[earlier].buffer_fingerprint);
+  identity.set("task", run.tasks[position].name);
+  for (const std::size_t task : learner->own_tasks) {
+    const TaskFacts& facts = run.tasks[task];
+    if (!facts.rows_fingerprint.empty()) {
+      identity.set(
+          task == position ? "task_rows" : fmt::format("task_rows {:02d} {}", task + 1, facts.name),
+          facts.rows_fingerprint);
+    }
   }
-  if (!run.general_fingerprint.empty()) {
+  for (const std::size_t task : learner->buffers) {
+    identity.set(fmt::format("buffer {:02d} {}", task + 1, run.tasks[task].name),
+                 run.tasks[task].buffer_fingerprint);
+  }
+  if (learner->takes_general && !run.general_fingerprint.empty()) {
     identity.set("general_rows", run.general_fingerprint);
+  }
+  if (learner->begins_from) {
+    identity.set("begins_from",
+                 identity_of(config, workspace, run, *learner->begins_from).fingerprint());
   }
   return identity;
 }

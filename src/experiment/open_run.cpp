@@ -53,26 +53,38 @@ config::Config config_of_run(const run::RunFolder& folder,
   return config::with_overrides(stored, overrides, purpose);
 }
 
-LoadedExperts load_experts(const run::RunFolder& folder,
-                           const config::Config& config,
-                           const Workspace& workspace) {
+namespace {
+
+void require_experts(const run::RunFolder& folder,
+                     const std::vector<method::LearnerPlan>& learners) {
   std::vector<std::string> missing;
-  for (const std::string& task : folder.record().tasks) {
-    if (!folder.has(folder.expert_file(task))) {
-      missing.push_back(task);
+  for (const method::LearnerPlan& learner : learners) {
+    if (!folder.has(folder.paths().expert_file(learner.position))) {
+      missing.push_back(folder.record().tasks[learner.position]);
     }
   }
   if (!missing.empty()) {
     throw base::Error(base::ErrorKind::kUsage, "this run is not finished: experts are missing",
                       {.where = folder.root().string(),
-                       .expected = fmt::format("{} experts", folder.record().tasks.size()),
+                       .expected = fmt::format("{} experts", learners.size()),
                        .found = "missing: " + base::join(missing, ", "),
                        .fix = "run `baton train` with the run's config first"});
   }
+}
+
+}  // namespace
+
+LoadedExperts load_experts(const run::RunFolder& folder,
+                           const config::Config& config,
+                           const method::Method& method,
+                           const Workspace& workspace) {
+  const std::vector<method::LearnerPlan> learners = method.learners(folder.record().tasks.size());
+  require_experts(folder, learners);
   LoadedExperts experts;
   const expert::Identity now = common_identity(config, workspace);
   const std::int64_t num_layers = workspace.model->config().num_hidden_layers;
-  for (const std::string& task : folder.record().tasks) {
+  for (const method::LearnerPlan& learner : learners) {
+    const std::string& task = folder.record().tasks[learner.position];
     const std::filesystem::path path = folder.expert_path(task);
     if (!folder.verify(folder.expert_file(task))) {
       base::log_warning("run",
@@ -91,8 +103,8 @@ LoadedExperts load_experts(const run::RunFolder& folder,
   }
   for (std::size_t i = 0; i < experts.states.size(); ++i) {
     const expert::ExpertState& state = experts.states[i];
-    experts.chain.push_back({state.task, &experts.adapters[i], state.accept_token_id,
-                             state.pass_token_id, state.accept_threshold});
+    experts.chain.push_back({state.task, &experts.adapters[i], learners[i].position,
+                             expert::indicators_of(state), state.accept_threshold});
   }
   return experts;
 }

@@ -21,26 +21,24 @@ std::int64_t text_bytes(const data::Example& row) {
 
 }  // namespace
 
-RowMeter::RowMeter(const config::Config& config,
-                   const data::RowEncoder& encoder,
-                   std::size_t max_encoded)
-    : encoder_(encoder), options_(reconstruction_options(config)), max_encoded_(max_encoded) {}
+RowMeter::RowMeter(const RowMaking& making, std::size_t max_encoded)
+    : making_(making), max_encoded_(max_encoded) {}
 
-RowSums RowMeter::positives(const std::string& task, std::span<const data::Example> rows) const {
-  return measure(rows, method::reconstruct(task, rows, {}, {}, options_).training);
+RowSums RowMeter::own(const std::string& task, std::span<const data::Example> rows) const {
+  return measure(rows, {.name = task, .own = {{task, rows}}});
 }
 
-RowSums RowMeter::negatives(const data::RehearsalBuffer& buffer) const {
-  const std::span<const data::RehearsalBuffer> alone(&buffer, 1);
-  return measure(buffer.rows, method::reconstruct("", {}, alone, {}, options_).training);
+RowSums RowMeter::rehearsed(const data::RehearsalBuffer& buffer) const {
+  return measure(buffer.rows, {.buffers = std::span(&buffer, 1)});
 }
 
 RowSums RowMeter::general(std::span<const data::Example> rows) const {
-  return measure(rows, method::reconstruct("", {}, {}, rows, options_).training);
+  return measure(rows, {.general = rows});
 }
 
-RowSums RowMeter::measure(std::span<const data::Example> all,
-                          const std::vector<data::SelectedRow>& drawn) const {
+RowSums RowMeter::measure(std::span<const data::Example> all, method::LearnerRows rows) const {
+  rows.indicators = making_.indicators;
+  const std::vector<data::SelectedRow> drawn = making_.method.training_set(rows).training;
   RowSums sums;
   for (const data::Example& row : all) {
     sums.text_bytes += text_bytes(row);
@@ -57,7 +55,7 @@ RowSums RowMeter::measure(std::span<const data::Example> all,
     }
   }
   data::EncodingCounts counts;
-  for (const data::TrainingRow& row : encoder_.encode(chosen, counts)) {
+  for (const data::TrainingRow& row : making_.encoder.encode(chosen, counts)) {
     const auto num_tokens = static_cast<std::int64_t>(row.tokens.size());
     ++sums.num_rows;
     sums.num_tokens += num_tokens;

@@ -98,7 +98,7 @@ std::string to_bytes(const RunFacts& facts) {
   Json tasks = Json::array();
   for (const TaskFacts& task : facts.tasks) {
     tasks.push_back({task.name, task.rows_fingerprint, task.buffer_fingerprint, to_json(task.own),
-                     to_json(task.negatives), task.cross_fits});
+                     to_json(task.rehearsed), task.num_rows});
   }
   return packed(Json::array(
       {tasks, to_json(facts.general), facts.general_fingerprint, to_json(facts.general_sums)}));
@@ -111,9 +111,9 @@ RunFacts run_facts_from(const std::string& bytes) {
     facts.tasks.push_back({.name = item.at(0).get<std::string>(),
                            .rows_fingerprint = item.at(1).get<std::string>(),
                            .buffer_fingerprint = item.at(2).get<std::string>(),
+                           .num_rows = item.at(5).get<std::int64_t>(),
                            .own = sums_from(item.at(3)),
-                           .negatives = sums_from(item.at(4)),
-                           .cross_fits = item.at(5).get<bool>()});
+                           .rehearsed = sums_from(item.at(4))});
   }
   facts.general = rows_from(json.at(1));
   facts.general_fingerprint = json.at(2).get<std::string>();
@@ -123,23 +123,28 @@ RunFacts run_facts_from(const std::string& bytes) {
 
 ExpertRows read_expert_rows(const config::Config& config,
                             const RunFacts& facts,
-                            std::size_t index) {
-  const TaskFacts& task = facts.tasks[index];
+                            const method::LearnerPlan& learner) {
   ExpertRows rows;
-  rows.task_index = index;
-  rows.task = task.name;
-  rows.own =
-      data::Dataset(config.data.dataset_dir).read_train(task.name, config.data.max_train_samples);
-  if (const std::string found = data::rows_fingerprint(rows.own); found != task.rows_fingerprint) {
-    refuse_changed("task " + task.name, task.rows_fingerprint, found);
+  rows.plan = learner;
+  rows.task = facts.tasks[learner.position].name;
+  const data::Dataset dataset(config.data.dataset_dir);
+  for (const std::size_t index : learner.own_tasks) {
+    const TaskFacts& task = facts.tasks[index];
+    OwnRows& own = rows.own.emplace_back();
+    own.task = task.name;
+    own.rows = dataset.read_train(task.name, config.data.max_train_samples);
+    if (const std::string found = data::rows_fingerprint(own.rows);
+        found != task.rows_fingerprint) {
+      refuse_changed("task " + task.name, task.rows_fingerprint, found);
+    }
   }
   const run::RunPaths paths(config.output.output_dir, config.data.tasks);
-  for (std::size_t earlier = 0; earlier < index; ++earlier) {
-    const std::filesystem::path path = paths.path_of(paths.buffer_file(earlier));
+  for (const std::size_t index : learner.buffers) {
+    const std::filesystem::path path = paths.path_of(paths.buffer_file(index));
     rows.earlier.push_back(checkpoint::load_buffer(path));
     const std::string found = rows.earlier.back().fingerprint();
-    if (found != facts.tasks[earlier].buffer_fingerprint) {
-      refuse_changed(path.string(), facts.tasks[earlier].buffer_fingerprint, found);
+    if (found != facts.tasks[index].buffer_fingerprint) {
+      refuse_changed(path.string(), facts.tasks[index].buffer_fingerprint, found);
     }
   }
   return rows;
@@ -147,30 +152,32 @@ ExpertRows read_expert_rows(const config::Config& config,
 
 ExpertRows share_expert_rows(const config::Config& config,
                              const RunFacts& facts,
-                             std::size_t index,
+                             const method::LearnerPlan& learner,
                              comm::Communicator& group) {
   const bool leads = group.rank() == 0;
   ExpertRows rows;
   comm::together(group, [&] {
     if (leads) {
-      rows = read_expert_rows(config, facts, index);
+      rows = read_expert_rows(config, facts, learner);
     }
   });
   if (group.size() == 1) {
     return rows;
   }
-  rows.task_index = index;
-  rows.task = facts.tasks[index].name;
+  rows.plan = learner;
+  rows.task = facts.tasks[learner.position].name;
   // List by list, so that the packed form of all is never held at once.
   const auto from_leader = [&group](const Json& list) {
     return Json::from_cbor(group.broadcast_bytes(packed(list), 0));
   };
-  const Json own = from_leader(leads ? to_json(rows.own) : Json());
-  if (!leads) {
-    rows.own = rows_from(own);
+  for (std::size_t i = 0; i < learner.own_tasks.size(); ++i) {
+    const Json own = from_leader(leads ? to_json(rows.own[i].rows) : Json());
+    if (!leads) {
+      rows.own.push_back({facts.tasks[learner.own_tasks[i]].name, rows_from(own)});
+    }
   }
-  for (std::size_t earlier = 0; earlier < index; ++earlier) {
-    const Json buffer = from_leader(leads ? to_json(rows.earlier[earlier]) : Json());
+  for (std::size_t i = 0; i < learner.buffers.size(); ++i) {
+    const Json buffer = from_leader(leads ? to_json(rows.earlier[i]) : Json());
     if (!leads) {
       rows.earlier.push_back(buffer_from(buffer));
     }

@@ -73,6 +73,18 @@ int max_useful_ranks(const config::Config& config) {
   return static_cast<int>((config.train.train_batch_size + micro - 1) / micro);
 }
 
+coordinator::ExpertCost cost_of(const config::Config& config,
+                                const RunFacts& facts,
+                                const method::LearnerPlan& learner,
+                                const method::Method& method) {
+  coordinator::ExpertCost cost;
+  cost.name = facts.tasks[learner.position].name;
+  cost.token_steps = static_cast<double>(facts.sums_of(learner).num_tokens) *
+                     config.train.num_train_epochs * facts.cost_factor_of(learner, method);
+  cost.max_useful_ranks = max_useful_ranks(config);
+  return cost;
+}
+
 std::int64_t lora_parameters_of(const config::Config& config, const weights::DecoderConfig& base) {
   return static_cast<std::int64_t>(coordinator::lora_parameters(
       base, static_cast<int>(config.lora.lora_rank), config.lora.lora_target));

@@ -13,7 +13,6 @@
 #include "baton/checkpoint/expert_file.hpp"
 #include "baton/checkpoint/generation.hpp"
 #include "baton/data/dataset.hpp"
-#include "baton/method/see_rows.hpp"
 #include "baton/work/stop_signal.hpp"
 
 namespace baton::experiment {
@@ -31,9 +30,17 @@ std::string text_of(const data::RehearsalBuffer& buffer) {
 }  // namespace
 
 RunStart::RunStart(const config::Config& config,
+                   const method::Method& method,
                    run::RunFolder& folder,
                    const std::vector<std::string>& replace)
-    : config_(config), folder_(folder), tasks_(config.data.tasks.size()) {
+    : config_(config),
+      method_(method),
+      learners_(method.learners(config.data.tasks.size())),
+      folder_(folder),
+      tasks_(config.data.tasks.size()) {
+  for (const method::LearnerPlan& learner : learners_) {
+    tasks_[learner.position].has_expert = true;
+  }
   for (const std::string& name : replace) {
     if (name == kAll) {
       for (Task& task : tasks_) {
@@ -49,7 +56,7 @@ RunStart::RunStart(const config::Config& config,
 
 RunFacts RunStart::read_rows(const RowMeter& meter) {
   RunFacts facts;
-  facts.general = read_general_rows(config_);
+  facts.general = read_general_rows(config_, method_);
   if (!facts.general.empty()) {
     facts.general_fingerprint = data::rows_fingerprint(facts.general);
     facts.general_sums = meter.general(facts.general);
@@ -70,12 +77,13 @@ TaskFacts RunStart::read_task(std::size_t index, const RowMeter& meter) {
   const TrainRows train = read_train_rows(index);
   if (train) {
     facts.rows_fingerprint = data::rows_fingerprint(*train);
-    facts.own = meter.positives(facts.name, *train);
-    facts.cross_fits = method::cross_fits(reconstruction_options(config_), train->size());
+    facts.num_rows = static_cast<std::int64_t>(train->size());
+    facts.own = meter.own(facts.name, *train);
   }
-  const data::RehearsalBuffer buffer = choose_buffer(index, train);
-  facts.buffer_fingerprint = buffer.fingerprint();
-  facts.negatives = meter.negatives(buffer);
+  if (const std::optional<data::RehearsalBuffer> buffer = choose_buffer(index, train)) {
+    facts.buffer_fingerprint = buffer->fingerprint();
+    facts.rehearsed = meter.rehearsed(*buffer);
+  }
   return facts;
 }
 
@@ -96,9 +104,16 @@ RunStart::TrainRows RunStart::read_train_rows(std::size_t index) const {
   }
 }
 
+// Whoever learns from its rows is done, and what later learners rehearse of it is there.
 bool RunStart::is_finished(std::size_t index) const {
-  return folder_.has(folder_.paths().buffer_file(index)) &&
-         folder_.has(folder_.paths().expert_file(index));
+  const auto contains = [index](const std::vector<std::size_t>& tasks) {
+    return std::find(tasks.begin(), tasks.end(), index) != tasks.end();
+  };
+  const bool has_buffer = folder_.has(folder_.paths().buffer_file(index));
+  return std::all_of(learners_.begin(), learners_.end(), [&](const method::LearnerPlan& learner) {
+    const bool is_done = folder_.has(folder_.paths().expert_file(learner.position));
+    return (is_done || !contains(learner.own_tasks)) && (has_buffer || !contains(learner.buffers));
+  });
 }
 
 data::RehearsalBuffer RunStart::load_buffer(std::size_t index) const {
@@ -109,13 +124,18 @@ data::RehearsalBuffer RunStart::load_buffer(std::size_t index) const {
 
 // The run's buffer where it is the one that rows and settings give. One left by others must not
 // become an expert's negatives unseen.
-data::RehearsalBuffer RunStart::choose_buffer(std::size_t index, const TrainRows& train) {
-  Task& task = tasks_[index];
+std::optional<data::RehearsalBuffer> RunStart::choose_buffer(std::size_t index,
+                                                             const TrainRows& train) {
   if (!train) {
-    return load_buffer(index);
+    return folder_.has(folder_.paths().buffer_file(index)) ? std::optional(load_buffer(index))
+                                                           : std::nullopt;
   }
-  data::RehearsalBuffer made =
-      method::make_buffer(name_of(index), *train, buffer_size(config_), config_.train.seed);
+  std::optional<data::RehearsalBuffer> made = method_.make_buffer({name_of(index), *train});
+  return made ? std::optional(keep_or_replace(index, std::move(*made))) : std::nullopt;
+}
+
+data::RehearsalBuffer RunStart::keep_or_replace(std::size_t index, data::RehearsalBuffer made) {
+  Task& task = tasks_[index];
   if (!folder_.has(folder_.paths().buffer_file(index))) {
     task.new_buffer = made;
     return made;
@@ -151,7 +171,8 @@ data::RehearsalBuffer RunStart::choose_buffer(std::size_t index, const TrainRows
 
 std::vector<std::size_t> RunStart::find_missing(const IdentityOf& identity_of) {
   std::vector<std::size_t> missing;
-  for (std::size_t index = 0; index < tasks_.size(); ++index) {
+  for (const method::LearnerPlan& learner : learners_) {
+    const std::size_t index = learner.position;
     const expert::Identity identity = identity_of(index);
     tasks_[index].asked = identity.fingerprint();
     if (is_missing(index, identity)) {
@@ -319,7 +340,8 @@ void RunStart::carry_out(const RunFacts& facts) {
     if (task.new_buffer) {
       checkpoint::save_buffer(folder_.path_of(buffer), *task.new_buffer);
     }
-    if (task.new_buffer || !folder_.record().files.contains(buffer)) {
+    const bool has_buffer = !facts.tasks[index].buffer_fingerprint.empty();
+    if (has_buffer && (task.new_buffer || !folder_.record().files.contains(buffer))) {
       folder_.note_file(buffer, name_of(index), facts.tasks[index].buffer_fingerprint,
                         run::made_here());
     }

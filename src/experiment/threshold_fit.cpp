@@ -122,7 +122,7 @@ class ThresholdFit {
         stops = wants_stop();
         if (!stops && mine < batches.size()) {
           margins[mine] = eval::margins(*job_.expert.workspace.model, adapter, prompts,
-                                        batches[mine], job_.expert.workspace.indicators);
+                                        batches[mine], *job_.expert.workspace.indicators);
         }
       } catch (...) {
         failure = base::current_error();

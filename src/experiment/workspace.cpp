@@ -15,9 +15,9 @@
 #include "baton/base/seed.hpp"
 #include "baton/device/cpu_facts.hpp"
 #include "baton/experiment/rank_facts.hpp"
+#include "baton/experiment/versions.hpp"
 #include "baton/weights/decoder_config.hpp"
 #include "baton/weights/safetensors.hpp"
-#include "baton/experiment/versions.hpp"
 #include "baton/weights/tensor_names.hpp"
 
 namespace baton::experiment {
@@ -88,7 +88,7 @@ void check_indicator_distance(const config::MethodConfig& method, const Workspac
   if (method.accept_indicator.starts_with("id:") || method.pass_indicator.starts_with("id:")) {
     return;  // asked for by number: the user knows
   }
-  const std::vector<std::int64_t> ids{workspace.indicators.accept, workspace.indicators.pass};
+  const std::vector<std::int64_t> ids{workspace.indicators->accept, workspace.indicators->pass};
   const at::Tensor rows = workspace.model->head_rows(ids);
   const double distance = (rows[0] - rows[1]).norm().item<double>();
   const double median = median_row_distance(*workspace.model);
@@ -105,9 +105,9 @@ void check_indicator_distance(const config::MethodConfig& method, const Workspac
   }
 }
 
-data::Indicators resolve_indicators(const config::MethodConfig& method,
-                                    const tokenizer::Tokenizer& tokenizer) {
-  const data::Indicators indicators{
+expert::Indicators resolve_indicators(const config::MethodConfig& method,
+                                      const tokenizer::Tokenizer& tokenizer) {
+  const expert::Indicators indicators{
       resolve_indicator(method.accept_indicator, "method.accept_indicator", tokenizer),
       resolve_indicator(method.pass_indicator, "method.pass_indicator", tokenizer)};
   if (indicators.accept == indicators.pass) {
@@ -153,10 +153,15 @@ void open_text_parts(const config::Config& config, Workspace& workspace) {
       tokenizer::make_template(config.data.prompt_template, folder, *workspace.tokenizer);
 }
 
-void find_indicators(const config::MethodConfig& method, Workspace& workspace) {
-  workspace.indicators = resolve_indicators(method, *workspace.tokenizer);
+void find_indicators(const config::MethodConfig& config,
+                     const method::Method& method,
+                     Workspace& workspace) {
+  if (!method.uses_indicators()) {
+    return;
+  }
+  workspace.indicators = resolve_indicators(config, *workspace.tokenizer);
   if (workspace.model) {
-    check_indicator_distance(method, workspace);
+    check_indicator_distance(config, workspace);
   }
 }
 

@@ -85,9 +85,12 @@ class Check {
   void tokens() const {
     const std::int64_t limit =
         expected_.base ? expected_.base->vocab_size : std::numeric_limits<std::int32_t>::max();
-    in_range("accept_token_id", state_.accept_token_id, 0, limit - 1);
-    in_range("pass_token_id", state_.pass_token_id, 0, limit - 1);
-    if (state_.accept_token_id == state_.pass_token_id) {
+    const bool has_none = state_.accept_token_id == -1 && state_.pass_token_id == -1;
+    if (!has_none) {
+      in_range("accept_token_id", state_.accept_token_id, 0, limit - 1);
+      in_range("pass_token_id", state_.pass_token_id, 0, limit - 1);
+    }
+    if (!has_none && state_.accept_token_id == state_.pass_token_id) {
       refuse("pass_token_id", "another token than accept_token_id",
              fmt::format("{} for both", state_.pass_token_id));
     }

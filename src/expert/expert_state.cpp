@@ -41,6 +41,13 @@ std::vector<std::string> describe_differences(const Identity& expected, const Id
   return lines;
 }
 
+std::optional<Indicators> indicators_of(const ExpertState& state) {
+  if (state.accept_token_id < 0) {
+    return std::nullopt;
+  }
+  return Indicators{.accept = state.accept_token_id, .pass = state.pass_token_id};
+}
+
 const std::vector<std::string>& lora_target_names() {
   static const std::vector<std::string> kNames = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
                                                   "gate_proj", "up_proj", "down_proj"};

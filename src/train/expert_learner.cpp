@@ -118,11 +118,11 @@ model::TrainingSlot ExpertLearner::slot(const std::vector<std::int64_t>& rows,
     const auto length = static_cast<std::int64_t>(row.tokens.size());
     slot.inputs.emplace_back(row.tokens.begin(), row.tokens.end() - 1);
     slot.dropout.row_indices.push_back(row.row_index);
-    const double indicator = options_.indicator_loss_weight * row.indicator_weight;
+    const double opening = options_.opening_loss_weight * row.opening_weight;
     for (std::int64_t position = row.prompt_length; position < length; ++position) {
       slot.label_positions.push_back(begin + position - 1);
       slot.targets.push_back(row.tokens[static_cast<std::size_t>(position)]);
-      slot.weights.push_back(position == row.prompt_length ? static_cast<float>(indicator) : 1.0F);
+      slot.weights.push_back(position == row.prompt_length ? static_cast<float>(opening) : 1.0F);
     }
     begin += length - 1;
   }
@@ -135,7 +135,7 @@ double ExpertLearner::total_weight_of(const data::Update& update) const {
     for (const std::int64_t index : slot) {
       const data::TrainingRow& row = rows_[static_cast<std::size_t>(index)];
       weight += static_cast<double>(row.num_target_tokens()) - 1.0 +
-                options_.indicator_loss_weight * row.indicator_weight;
+                options_.opening_loss_weight * row.opening_weight;
     }
   }
   return weight;

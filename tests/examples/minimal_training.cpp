@@ -15,8 +15,12 @@
 using namespace baton;
 
 namespace {
-data::SelectedRow row(const std::string& question, const std::string& answer, data::RowRole role) {
-  return {{question, {{"user", question}}, {answer}, "three rows"}, role, "capitals"};
+data::SelectedRow row(const std::string& text, const std::string& answer, std::int64_t word) {
+  data::SelectedRow row;
+  row.example = {text, {{"user", text}}, {answer}, "three rows"};
+  row.opening = {static_cast<tokenizer::TokenId>(word)};
+  row.has_answer = !answer.empty();
+  return row;
 }
 
 int run(const std::string& folder, const std::string& file) {
@@ -24,18 +28,17 @@ int run(const std::string& folder, const std::string& file) {
   const auto model = model::Decoder::load(folder, at::kFloat, at::kCPU);
   const auto tokenizer = tokenizer::load_tokenizer(folder);
   const auto prompt_template = tokenizer::make_template("auto", folder, *tokenizer);
-  const data::Indicators words{tokenizer->token_to_id("accept").value(),
-                               tokenizer->token_to_id("pass").value()};
+  const expert::Indicators words{tokenizer->token_to_id("accept").value(),
+                                 tokenizer->token_to_id("pass").value()};
 
   // Two rows of the task, and one of another that the expert learns to pass on.
-  const data::RowEncoder encoder(*tokenizer, *prompt_template, words, 256);
+  const data::RowEncoder encoder(*tokenizer, *prompt_template, 256);
   data::EncodingCounts counts;
   const std::string question = "What is the capital of Velnor?";
-  const std::vector<data::TrainingRow> rows = encoder.encode(
-      std::vector{row(question, "Oris", data::RowRole::kPositive),
-                  row("What is the capital of Kedra?", "Tamm", data::RowRole::kPositive),
-                  row("Add 17 and 25.", "", data::RowRole::kRehearsal)},
-      counts);
+  const std::vector<data::SelectedRow> texts{
+      row(question, "Oris", words.accept),
+      row("What is the capital of Kedra?", "Tamm", words.accept),
+      row("Add 17 and 25.", "", words.pass)};
 
   // A fresh adapter: rank 8 on q and v of every layer.
   expert::ExpertState state;
@@ -47,18 +50,16 @@ int run(const std::string& folder, const std::string& file) {
   state.accept_token_id = words.accept;
   state.pass_token_id = words.pass;
   state.prompt_template = prompt_template->name();
-  state.arrays =
-      train::new_adapter_arrays({model->config().num_hidden_layers, model->config().linear_shapes(),
-                                 state.lora_target, state.lora_rank},
-                                /*seed=*/1);
   const std::int64_t num_layers = model->config().num_hidden_layers;
-  // Fifteen updates on a group of one rank.
-  const auto group = comm::make_single_communicator();
+  state.arrays = train::new_adapter_arrays(
+      {num_layers, model->config().linear_shapes(), state.lora_target, state.lora_rank},
+      /*seed=*/1);
+  const auto group = comm::make_single_communicator();  // of one rank
   train::TrainerOptions options;
   options.train_batch_size = 3;
   options.num_train_epochs = 15;
   options.learning_rate = 2e-3;
-  train::Trainer trainer(*model, *group, rows,
+  train::Trainer trainer(*model, *group, encoder.encode(texts, counts),
                          model::adapter_from_state(state, num_layers, at::kCPU), options);
   while (!trainer.learner().done()) {
     trainer.train_step();
@@ -75,7 +76,7 @@ int run(const std::string& folder, const std::string& file) {
 
   // A chain of one: what was learnt is answered by the expert, the rest by the base.
   const std::vector<eval::ChainExpert> chain{
-      {loaded.task, &adapter, loaded.accept_token_id, loaded.pass_token_id, 0}};
+      {loaded.task, &adapter, 0, expert::indicators_of(loaded), 0}};
   const eval::Answering answering{*model, *tokenizer, {8, {prompt_template->end_of_answer_id()}}};
   const auto router = method::make_router("sequential");
   for (const std::string& text : {question, std::string("Add 17 and 25.")}) {

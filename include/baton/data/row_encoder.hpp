@@ -1,9 +1,8 @@
 #pragma once
-// Rows as token ids: prompt by the template, target = accept y eos (positive) or pass eos
-// (negative). One rule for every prompt, whether it is learnt, passed on, held out or asked: it is
-// cut to cutoff_len tokens, user text only, at its end, and cuts are counted. Prompts too long even
-// without user text keep their template parts and are counted too. A row whose target does not fit
-// is left out and counted.
+// Rows as token ids: prompt by the template, target = opening [answer] end-of-answer. One rule for
+// every prompt, whether it is learnt, held out or asked: it is cut to cutoff_len tokens, user text
+// only, at its end, and cuts are counted. Prompts too long even without user text keep their
+// template parts and are counted too. A row whose target does not fit is left out and counted.
 
 #include <cstdint>
 #include <span>
@@ -15,19 +14,13 @@
 
 namespace baton::data {
 
-struct Indicators {
-  tokenizer::TokenId accept = -1;
-  tokenizer::TokenId pass = -1;
-};
-
 struct EncodingCounts {
   std::int64_t num_rows_cut = 0;  // rows whose user text was cut
   std::int64_t num_tokens_cut = 0;
   std::int64_t num_rows_over = 0;  // prompts longer than cutoff_len even without user text
   std::int64_t num_rows_left_out = 0;
-  std::string first_left_out;  // where that row stands
-  std::int64_t num_answers_with_indicator =
-      0;  // answers that hold an indicator, banned in decoding
+  std::string first_left_out;                  // where that row stands
+  std::int64_t num_answers_with_reserved = 0;  // answers that hold a reserved token
   std::int64_t num_prompt_tokens = 0;
   std::int64_t num_target_tokens = 0;
 };
@@ -35,12 +28,13 @@ struct EncodingCounts {
 class RowEncoder {
  public:
   /// In tokens, 0: no bound. `cutoff_len` of a prompt, and of a target; `max_positions` of both
-  /// together, as the model takes them.
+  /// together, as the model takes them. `reserved`: tokens that are never chosen inside an answer;
+  /// rows whose answers hold one are counted.
   RowEncoder(const tokenizer::Tokenizer& tokenizer,
              const tokenizer::PromptTemplate& prompt_template,
-             Indicators indicators,
              std::int64_t cutoff_len,
-             std::int64_t max_positions = 0);
+             std::int64_t max_positions = 0,
+             std::vector<tokenizer::TokenId> reserved = {});
 
   /// row_index of the result = position in `rows`, also where rows before it were left out.
   std::vector<TrainingRow> encode(std::span<const SelectedRow> rows, EncodingCounts& counts) const;
@@ -56,9 +50,9 @@ class RowEncoder {
 
   const tokenizer::Tokenizer& tokenizer_;
   const tokenizer::PromptTemplate& prompt_template_;
-  Indicators indicators_;
   std::int64_t cutoff_len_;
   std::int64_t max_positions_;
+  std::vector<tokenizer::TokenId> reserved_;
 };
 
 }  // namespace baton::data

@@ -12,22 +12,23 @@ namespace baton::data {
 
 enum class RowRole { kPositive, kRehearsal, kGeneral };
 
-/// A row that stands in an expert's training set.
+/// A row that stands in an expert's training set. Its target: opening [answer] end-of-answer.
 struct SelectedRow {
   Example example;
   RowRole role = RowRole::kPositive;
   std::string task;
   int fold = 0;  // 0 or 1: which half of its list it is in
+  std::vector<tokenizer::TokenId> opening = {};
+  bool has_answer = true;  // the example's first reference
 };
 
 struct TrainingRow {
-  std::vector<tokenizer::TokenId>
-      tokens;                      // prompt, then target; target = indicator [answer] end-of-answer
-  std::int64_t prompt_length = 0;  // tokens [0, prompt_length) carry no loss
+  std::vector<tokenizer::TokenId> tokens;  // prompt, then target
+  std::int64_t prompt_length = 0;          // tokens [0, prompt_length) carry no loss
   RowRole role = RowRole::kPositive;
-  std::string task;             // the task the row was taken from ("" for general rows)
-  std::int64_t row_index = 0;   // position in the expert's reconstructed training set: keys dropout
-  double indicator_weight = 1;  // of its first target token, among the indicators of the set
+  std::string task;            // the task the row was taken from ("" for general rows)
+  std::int64_t row_index = 0;  // position in the expert's reconstructed training set: keys dropout
+  double opening_weight = 1;   // of its first target token, among those of the set
   int fold = 0;
 
   std::int64_t num_target_tokens() const {

@@ -5,11 +5,13 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "baton/eval/generate.hpp"
+#include "baton/expert/indicators.hpp"
 #include "baton/method/router.hpp"
 
 namespace baton::eval {
@@ -18,8 +20,9 @@ namespace baton::eval {
 struct ChainExpert {
   std::string name;
   const model::Adapter* adapter = nullptr;
-  std::int64_t accept_id = -1;
-  std::int64_t pass_id = -1;
+  std::size_t position = 0;  // in the task order: it is there from stage position + 1 on
+  /// Of one that can be asked whether a query is its own; else it answers without.
+  std::optional<expert::Indicators> indicators = {};
   double threshold = 0;
 };
 
@@ -54,11 +57,12 @@ class Voice {
 
   /// Prompts (none empty) into a cache with room for an answer.
   Prefill read(std::span<const Prompt> prompts) const;
-  /// logit(accept) - logit(pass) for each row read; of an expert only. A margin that is not finite:
+  /// logit(accept) - logit(pass) for each row read; of an expert with indicators only. A margin that is not finite:
   /// kNonFinite, where `row_name` says which row it was.
   std::vector<double> margins(const Prefill& rows,
                               const std::function<std::string(std::size_t)>& row_name) const;
-  /// Greedy answers: an expert's begin after its `accept` and hold neither indicator.
+  bool has_margins() const { return expert_ != nullptr && expert_->indicators.has_value(); }
+  /// Greedy answers: those of an expert with indicators begin after its `accept` and hold neither.
   std::vector<Answer> decode(Prefill rows) const;
 
  private:

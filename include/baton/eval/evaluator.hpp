@@ -35,10 +35,13 @@ struct EvalTask {
   std::int64_t num_leaked = 0;  // queries whose prompt its expert was trained on
 };
 
-/// Task k belongs to expert k, oldest first; the same on every rank.
+/// The same on every rank.
 struct EvaluationInput {
   std::vector<EvalTask> tasks;
-  std::vector<ChainExpert> experts;
+  std::vector<ChainExpert> experts;  // oldest first: positions ascend
+  /// Task k belongs to expert k, among whom queries are routed. Else who answers follows from the
+  /// stage, and there is neither an oracle nor a right or wrong route.
+  bool has_experts = true;
   const method::Router* router = nullptr;  // must outlive it
 };
 
@@ -60,7 +63,7 @@ struct EvaluationChunk {
 struct Reply {
   std::int64_t task_index = 0;
   std::int64_t query_index = 0;       // within its task
-  double margin = 0;                  // of an expert only
+  double margin = 0;                  // of an expert with indicators only
   std::optional<Answer> answer = {};  // none where an expert did not decode
 };
 
@@ -69,9 +72,9 @@ struct QueryRecord {
   std::int64_t task_index = 0;
   std::int64_t query_index = 0;  // within its task
   std::int64_t prompt_tokens = 0;
-  std::vector<double> margins;  // [T]
+  std::vector<double> margins;  // [E], by expert
   Answer base;
-  std::vector<std::optional<Answer>> answers;  // [T]; none where the expert did not decode
+  std::vector<std::optional<Answer>> answers;  // [E]; none where the expert did not decode
 };
 
 /// Seconds of one worker; never part of a result.
@@ -118,7 +121,7 @@ std::vector<QueryRecord> assemble(const EvaluationInput& input, std::vector<Chun
 struct ScoredRecord {
   QueryRecord record;
   double base_score = 0;
-  std::vector<std::optional<double>> scores;  // [T]
+  std::vector<std::optional<double>> scores;  // [E]
   std::vector<int> answered_by;  // [T + 1]; expert index or method::kBase, stage 0 first
 };
 
@@ -138,6 +141,8 @@ struct EvaluationResult {
   std::string metric;
   std::string router;
   metrics::ScoreMatrix matrix;
+  bool has_experts = true;          // else oracle and routing are empty
+  bool has_stages = true;           // something is learnt at each; else BWT, FWT say nothing
   std::vector<double> oracle = {};  // [T]
   std::vector<double> base = {};    // [T]
   std::vector<std::vector<std::int64_t>> routing =

@@ -5,8 +5,8 @@
 #include <span>
 #include <vector>
 
-#include "baton/data/row_encoder.hpp"
 #include "baton/eval/generate.hpp"
+#include "baton/expert/indicators.hpp"
 
 namespace baton::eval {
 
@@ -21,6 +21,6 @@ std::vector<double> margins(const model::Decoder& model,
                             const model::Adapter& adapter,
                             std::span<const Prompt> prompts,
                             std::span<const std::size_t> batch,
-                            const data::Indicators& indicators);
+                            const expert::Indicators& indicators);
 
 }  // namespace baton::eval

@@ -12,7 +12,7 @@
 #include "baton/data/row_encoder.hpp"
 #include "baton/data/training_row.hpp"
 #include "baton/experiment/workspace.hpp"
-#include "baton/method/see_rows.hpp"
+#include "baton/method/method.hpp"
 
 namespace baton::experiment {
 
@@ -32,9 +32,9 @@ struct TaskFacts {
   std::string name;
   std::string rows_fingerprint;  // "": the files are gone, buffer and expert are there
   std::string buffer_fingerprint;
-  RowSums own;              // as positives of its expert
-  RowSums negatives;        // that it gives each later expert
-  bool cross_fits = false;  // see method::Reconstruction
+  std::int64_t num_rows = 0;  // train rows; 0: the files are gone
+  RowSums own;                // in the training set of a learner that has it for its own
+  RowSums rehearsed;          // what its buffer gives each later learner
 };
 
 /// All that is common to a run's experts; the same on every rank.
@@ -44,17 +44,15 @@ struct RunFacts {
   std::string general_fingerprint;     // "" without rows
   RowSums general_sums;
 
-  /// Of the training set of expert `index`.
-  RowSums sums_of(std::size_t index) const;
+  /// Of a learner's training set.
+  RowSums sums_of(const method::LearnerPlan& learner) const;
+  /// What training it costs, in trainings without what follows them.
+  double cost_factor_of(const method::LearnerPlan& learner, const method::Method& method) const;
 };
 
-/// The general rows of the config: a sample of the rows that come with Baton or of the train rows of
-/// its `general` tasks; with accept_threshold = auto some more than are trained on.
-std::vector<data::Example> read_general_rows(const config::Config& config);
-
-/// What the config says of draws and held-out rows.
-method::BufferSize buffer_size(const config::Config& config);
-method::ReconstructionOptions reconstruction_options(const config::Config& config);
+/// Of the rows that come with Baton and of the config's `general` tasks those that the method uses.
+std::vector<data::Example> read_general_rows(const config::Config& config,
+                                             const method::Method& method);
 
 /// The encoder of a run's training rows. kUsage when the longest prompt that data.cutoff_len allows
 /// and the longest answer do not fit into the model's positions together.
@@ -62,28 +60,41 @@ data::RowEncoder make_row_encoder(const config::Config& config,
                                   const Workspace& workspace,
                                   const weights::DecoderConfig& sizes);
 
-/// The text rows of one expert; general rows are common to all.
-struct ExpertRows {
-  std::size_t task_index = 0;
-  std::string task;
-  std::vector<data::Example> own;
-  std::vector<data::RehearsalBuffer> earlier;  // by task
+/// What makes text rows into those that a learner trains on. All of it outlives this.
+struct RowMaking {
+  const method::Method& method;
+  expert::Indicators indicators;  // of a method that uses them
+  const data::RowEncoder& encoder;
+  std::int64_t cutoff_len = 0;  // the key, for warnings
 };
 
-/// One expert's encoded rows, ready for a trainer.
+/// The train rows of one task.
+struct OwnRows {
+  std::string task;
+  std::vector<data::Example> rows;
+};
+
+/// The text rows of one learner; general rows are common to all.
+struct ExpertRows {
+  method::LearnerPlan plan;
+  std::string task;                            // at its position
+  std::vector<OwnRows> own;                    // by plan.own_tasks
+  std::vector<data::RehearsalBuffer> earlier;  // by plan.buffers
+};
+
+/// One learner's encoded rows, ready for a trainer.
 struct PreparedExpert {
-  std::size_t task_index = 0;
+  method::LearnerPlan plan;
   std::vector<data::TrainingRow> training;
   std::vector<data::TrainingRow> held_out;
-  bool cross_fits = false;  // see method::Reconstruction
+  bool cross_fits = false;  // see method::TrainingSet
   std::int64_t num_positive = 0;
   std::int64_t num_negative = 0;
   std::vector<std::string> warnings;
 };
 
 /// Rows that do not fit are left out, counted and warned of; kData when no positive is left.
-PreparedExpert prepare_expert(const config::Config& config,
-                              const data::RowEncoder& encoder,
+PreparedExpert prepare_expert(const RowMaking& making,
                               const ExpertRows& rows,
                               const std::vector<data::Example>& general_rows);
 

@@ -23,18 +23,19 @@ namespace baton::experiment {
 struct ExpertJob {
   const config::Config& config;
   const Workspace& workspace;
+  const method::Method& method;
   const PreparedExpert& prepared;
   expert::Identity identity;
   const run::RunPaths& paths;
 
   std::filesystem::path expert_path() const {
-    return paths.path_of(paths.expert_file(prepared.task_index));
+    return paths.path_of(paths.expert_file(prepared.plan.position));
   }
   std::filesystem::path log_path() const {
-    return paths.path_of(paths.log_file(prepared.task_index));
+    return paths.path_of(paths.log_file(prepared.plan.position));
   }
   std::filesystem::path checkpoint_folder() const {
-    return paths.path_of(paths.checkpoint_folder(prepared.task_index));
+    return paths.path_of(paths.checkpoint_folder(prepared.plan.position));
   }
 };
 

@@ -18,12 +18,13 @@ namespace baton::experiment {
 /// in the workspace "model.dtype" is left out.
 expert::Identity common_identity(const config::Config& config, const Workspace& workspace);
 
-/// What determines expert `index`: the common facts, the indicators, its rows, the buffers before
-/// it. Without train rows the fact "task_rows" is left out.
+/// What determines the expert of the learner at `position`: the common facts, the indicators, its
+/// rows and buffers, and the expert it begins from. Without train rows the fact "task_rows" is left
+/// out.
 expert::Identity identity_of(const config::Config& config,
                              const Workspace& workspace,
                              const RunFacts& run,
-                             std::size_t index);
+                             std::size_t position);
 
 /// kModel, with a line for each fact, unless the expert was trained with the common facts `now`;
 /// `path` is its file.

@@ -10,6 +10,7 @@
 #include "baton/eval/ask.hpp"
 #include "baton/experiment/workspace.hpp"
 #include "baton/expert/expert_state.hpp"
+#include "baton/method/method.hpp"
 #include "baton/run/run_record.hpp"
 
 namespace baton::experiment {
@@ -26,11 +27,12 @@ config::Config config_of_run(const run::RunFolder& folder,
                              const std::vector<config::Override>& overrides,
                              config::Purpose purpose);
 
-/// Every expert of the run, verified; `folder`'s missing experts are a kUsage error that says what
-/// to run. An expert that was trained with another base, tokenizer, template or settings than
+/// Every expert of the run that the method has, verified; missing ones are a kUsage error that says
+/// what to run. An expert that was trained with another base, tokenizer, template or settings than
 /// `config` and its workspace have: kModel, listing each difference.
 LoadedExperts load_experts(const run::RunFolder& folder,
                            const config::Config& config,
+                           const method::Method& method,
                            const Workspace& workspace);
 
 eval::Answering answering_of(const Workspace& workspace, const config::Config& config);

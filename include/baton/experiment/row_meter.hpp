@@ -7,7 +7,6 @@
 #include <span>
 #include <string>
 
-#include "baton/config/config.hpp"
 #include "baton/experiment/expert_rows.hpp"
 
 namespace baton::experiment {
@@ -15,23 +14,21 @@ namespace baton::experiment {
 class RowMeter {
  public:
   /// Encodes at most `max_encoded` rows of a list and takes the others to be like them; 0: all.
-  RowMeter(const config::Config& config,
-           const data::RowEncoder& encoder,
-           std::size_t max_encoded = 0);
+  explicit RowMeter(const RowMaking& making, std::size_t max_encoded = 0);
 
-  /// Of a task's own rows, as they stand in its expert's training set.
-  RowSums positives(const std::string& task, std::span<const data::Example> rows) const;
-  /// Of the negatives that a task gives to each later expert.
-  RowSums negatives(const data::RehearsalBuffer& buffer) const;
-  /// Of the general rows in each expert's training set.
+  const method::Method& method() const { return making_.method; }
+
+  /// Of a task's own rows, as they stand in its learner's training set.
+  RowSums own(const std::string& task, std::span<const data::Example> rows) const;
+  /// Of what a task's buffer gives to each later learner.
+  RowSums rehearsed(const data::RehearsalBuffer& buffer) const;
+  /// Of the general rows in each learner's training set.
   RowSums general(std::span<const data::Example> rows) const;
 
  private:
-  RowSums measure(std::span<const data::Example> all,
-                  const std::vector<data::SelectedRow>& drawn) const;
+  RowSums measure(std::span<const data::Example> all, method::LearnerRows rows) const;
 
-  const data::RowEncoder& encoder_;
-  method::ReconstructionOptions options_;
+  RowMaking making_;
   std::size_t max_encoded_;
 };
 

@@ -13,15 +13,17 @@ namespace baton::experiment {
 std::string to_bytes(const RunFacts& facts);
 RunFacts run_facts_from(const std::string& bytes);
 
-/// The text rows of expert `index` from the task's file and the run's buffers. kData when the file
-/// no longer holds the rows that the run began with; kModel when a buffer is damaged.
-ExpertRows read_expert_rows(const config::Config& config, const RunFacts& facts, std::size_t index);
+/// The text rows of a learner from the tasks' files and the run's buffers. kData when a file no
+/// longer holds the rows that the run began with; kModel when a buffer is damaged.
+ExpertRows read_expert_rows(const config::Config& config,
+                            const RunFacts& facts,
+                            const method::LearnerPlan& learner);
 
 /// Collective over `group`: the rows as its leader read them. An error is a comm::GroupError on
 /// every rank.
 ExpertRows share_expert_rows(const config::Config& config,
                              const RunFacts& facts,
-                             std::size_t index,
+                             const method::LearnerPlan& learner,
                              comm::Communicator& group);
 
 }  // namespace baton::experiment

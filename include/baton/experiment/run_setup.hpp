@@ -6,6 +6,7 @@
 
 #include "baton/config/config.hpp"
 #include "baton/coordinator/group_plan.hpp"
+#include "baton/experiment/expert_rows.hpp"
 #include "baton/experiment/rank_facts.hpp"
 #include "baton/run/run_lock.hpp"
 #include "baton/run/run_record.hpp"
@@ -30,6 +31,12 @@ void fill_plan_request(const config::Config& config, coordinator::PlanRequest& r
 
 /// Micro-batch slots of an update: more ranks than that do not help an expert.
 int max_useful_ranks(const config::Config& config);
+
+/// What training a learner costs a group.
+coordinator::ExpertCost cost_of(const config::Config& config,
+                                const RunFacts& facts,
+                                const method::LearnerPlan& learner,
+                                const method::Method& method);
 
 /// Numbers of one adapter of this config on this base.
 std::int64_t lora_parameters_of(const config::Config& config, const weights::DecoderConfig& base);

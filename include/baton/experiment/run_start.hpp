@@ -26,6 +26,7 @@ class RunStart {
   /// A wish is done once: the same wish (an expert of the same identity) that was noted before goes
   /// on or is finished.
   RunStart(const config::Config& config,
+           const method::Method& method,
            run::RunFolder& folder,
            const std::vector<std::string>& replace);
 
@@ -35,7 +36,7 @@ class RunStart {
   /// tasks when asked to stop.
   RunFacts read_rows(const RowMeter& meter);
 
-  /// Positions of the tasks whose expert has to be trained. kUsage, listing each difference, when a
+  /// Positions of the learners whose expert has to be trained. kUsage, listing each difference, when a
   /// finished expert or saved training state has another identity than the config asks for and is
   /// not to be replaced; kModel when an expert is damaged.
   std::vector<std::size_t> find_missing(const IdentityOf& identity_of);
@@ -45,7 +46,8 @@ class RunStart {
 
  private:
   struct Task {
-    bool is_wished = false;  // named by --replace
+    bool has_expert = false;  // a learner stands at its position
+    bool is_wished = false;   // named by --replace
     bool replaces_expert = false;
     bool replaces_buffer = false;
     std::optional<data::RehearsalBuffer> new_buffer;
@@ -64,7 +66,8 @@ class RunStart {
 
   TaskFacts read_task(std::size_t index, const RowMeter& meter);
   TrainRows read_train_rows(std::size_t index) const;
-  data::RehearsalBuffer choose_buffer(std::size_t index, const TrainRows& train);
+  std::optional<data::RehearsalBuffer> choose_buffer(std::size_t index, const TrainRows& train);
+  data::RehearsalBuffer keep_or_replace(std::size_t index, data::RehearsalBuffer made);
   data::RehearsalBuffer load_buffer(std::size_t index) const;
   bool is_finished(std::size_t index) const;
   bool is_missing(std::size_t index, const expert::Identity& identity);
@@ -75,6 +78,8 @@ class RunStart {
   std::string replace_flags() const;
 
   const config::Config& config_;
+  const method::Method& method_;
+  std::vector<method::LearnerPlan> learners_;
   run::RunFolder& folder_;
   std::vector<Task> tasks_;
   std::vector<Difference> differences_;

@@ -4,12 +4,15 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "baton/config/config.hpp"
 #include "baton/data/row_encoder.hpp"
 #include "baton/device/device.hpp"
+#include "baton/expert/indicators.hpp"
+#include "baton/method/method.hpp"
 #include "baton/model/decoder.hpp"
 #include "baton/tokenizer/prompt_template.hpp"
 #include "baton/tokenizer/tokenizer.hpp"
@@ -24,7 +27,7 @@ struct Workspace {
   std::vector<std::int64_t> base_eos_ids;  // of the model's own configs
   std::unique_ptr<tokenizer::Tokenizer> tokenizer;
   std::unique_ptr<tokenizer::PromptTemplate> prompt_template;
-  data::Indicators indicators;
+  std::optional<expert::Indicators> indicators;  // for training by a method that uses them
 
   /// Tokens that end an answer: the template's, and those of the model's own configs.
   std::vector<std::int64_t> stop_ids() const;
@@ -45,8 +48,10 @@ Workspace open_workspace_without_model(const config::Config& config);
 /// Tokenizer and template alone.
 void open_text_parts(const config::Config& config, Workspace& workspace);
 
-/// The indicators of the config, for training. Words of two tokens, equal ones, and with a model
+/// The indicators of the config, for training by a method that uses them. Words of two tokens, equal ones, and with a model
 /// ones too close to tell apart: kUsage.
-void find_indicators(const config::MethodConfig& method, Workspace& workspace);
+void find_indicators(const config::MethodConfig& config,
+                     const method::Method& method,
+                     Workspace& workspace);
 
 }  // namespace baton::experiment

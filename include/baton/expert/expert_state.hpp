@@ -4,8 +4,11 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "baton/expert/indicators.hpp"
 
 namespace baton::expert {
 
@@ -60,6 +63,9 @@ struct ExpertState {
   std::int64_t num_negative = 0;
   std::vector<NamedArray> arrays;  // in a fixed order: layer, module, A then B
 };
+
+/// Nothing for an expert of a method without them, whose two ids are -1.
+std::optional<Indicators> indicators_of(const ExpertState& state);
 
 /// The seven linears of a decoder layer LoRA can be put on, in the order their arrays are stored.
 const std::vector<std::string>& lora_target_names();

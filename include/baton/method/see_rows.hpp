@@ -52,8 +52,6 @@ struct Reconstruction {
 
 /// Whether an expert of so many own rows cross-fits: fewer than eight could be held out.
 bool cross_fits(const ReconstructionOptions& options, std::size_t num_own_rows);
-/// Training with a cross-fit, in trainings without: two more experts learn half of the rows each.
-inline constexpr double kCostOfCrossFit = 2;
 
 /// Negatives of task j are round(tau x |D_j|) rows (at least one when tau > 0, at least the floor)
 /// of those rows of B_j that are not held out, or all of them; a warning where that is less than

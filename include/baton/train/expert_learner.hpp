@@ -38,8 +38,8 @@ struct LearnerOptions {
   double warmup_ratio = 0;
   double weight_decay = 0;
   double max_grad_norm = 1.0;
-  double indicator_loss_weight = 1.0;  // weight of a target's first token
-  std::uint64_t seed = 0;              // of this expert: order and dropout
+  double opening_loss_weight = 1.0;  // weight of a target's first token
+  std::uint64_t seed = 0;            // of this expert: order and dropout
   /// Instead of data::Sampler's order (batch sizes and epochs are then unused): for comparisons
   /// with other programs on the same batches.
   std::optional<UpdateSource> updates = {};

@@ -9,7 +9,9 @@ namespace {
 
 using testing::ElementsAre;
 
-constexpr Indicators kIndicators{.accept = 'Y', .pass = 'N'};
+// What opens the targets of own and of foreign rows.
+constexpr tokenizer::TokenId kOwn = 'Y';
+constexpr tokenizer::TokenId kForeign = 'N';
 
 SelectedRow row_of(const std::string& prompt,
                    const std::string& answer,
@@ -19,13 +21,15 @@ SelectedRow row_of(const std::string& prompt,
                       .references = {answer, "other"},
                       .origin = "qa.json line 7"},
           .role = role,
-          .task = role == RowRole::kGeneral ? "" : "qa"};
+          .task = role == RowRole::kGeneral ? "" : "qa",
+          .opening = {role == RowRole::kPositive ? kOwn : kForeign},
+          .has_answer = role == RowRole::kPositive};
 }
 
 class RowEncoderTest : public testing::Test {
  protected:
   RowEncoder encoder(std::int64_t cutoff_len) const {
-    return {tokenizer_, template_, kIndicators, cutoff_len};
+    return {tokenizer_, template_, cutoff_len, 0, {kOwn, kForeign}};
   }
 
   FakeTokenizer tokenizer_;
@@ -44,7 +48,7 @@ TEST_F(RowEncoderTest, PositiveIsPromptAcceptAnswerEnd) {
   EXPECT_EQ(encoded[0].task, "qa");
   EXPECT_EQ(counts_.num_prompt_tokens, 6);
   EXPECT_EQ(counts_.num_target_tokens, 5);
-  EXPECT_EQ(counts_.num_rows_cut + counts_.num_rows_over + counts_.num_answers_with_indicator, 0);
+  EXPECT_EQ(counts_.num_rows_cut + counts_.num_rows_over + counts_.num_answers_with_reserved, 0);
 }
 
 TEST_F(RowEncoderTest, NegativesPassAndEndWhateverTheirAnswer) {
@@ -57,7 +61,7 @@ TEST_F(RowEncoderTest, NegativesPassAndEndWhateverTheirAnswer) {
   EXPECT_EQ(encoded[1].task, "");
   EXPECT_EQ(encoded[0].row_index, 0);
   EXPECT_EQ(encoded[1].row_index, 1);
-  EXPECT_EQ(counts_.num_answers_with_indicator, 0);
+  EXPECT_EQ(counts_.num_answers_with_reserved, 0);
 }
 
 TEST_F(RowEncoderTest, CutoffTakesUserTextOnly) {
@@ -117,17 +121,17 @@ TEST_F(RowEncoderTest, AnswersThatDoNotFitAreLeftOutAndCounted) {
 
 TEST_F(RowEncoderTest, RowsBeyondTheModelsPositionsAreLeftOut) {
   const std::vector<SelectedRow> rows{row_of("ab", "0123"), row_of("ab", "012")};
-  const RowEncoder small(tokenizer_, template_, kIndicators, 100, 11);
+  const RowEncoder small(tokenizer_, template_, 100, 11);
   const std::vector<TrainingRow> encoded = small.encode(rows, counts_);  // 6 + 6 and 6 + 5 tokens
   ASSERT_EQ(encoded.size(), 1U);
   EXPECT_EQ(encoded[0].tokens.size(), 11U);
   EXPECT_EQ(counts_.num_rows_left_out, 1);
 }
 
-TEST_F(RowEncoderTest, AnswersThatHoldAnIndicatorAreCounted) {
+TEST_F(RowEncoderTest, AnswersThatHoldAReservedTokenAreCounted) {
   const std::vector<SelectedRow> rows{row_of("a", "xY"), row_of("a", "Nx"), row_of("a", "x")};
   encoder(0).encode(rows, counts_);
-  EXPECT_EQ(counts_.num_answers_with_indicator, 2);
+  EXPECT_EQ(counts_.num_answers_with_reserved, 2);
 }
 
 TEST_F(RowEncoderTest, QuestionHasThePromptOfTraining) {

@@ -28,6 +28,7 @@ constexpr std::int64_t kVocabulary = 200;
 constexpr std::int64_t kWidth = 32;
 constexpr std::int64_t kAccept = 11;
 constexpr std::int64_t kPass = 12;
+constexpr expert::Indicators kIndicators{.accept = kAccept, .pass = kPass};
 
 inline double gaussian(base::Random& random) {
   double sum = -6.0;
@@ -221,7 +222,7 @@ inline std::vector<double> margins_in_batches(const model::Decoder& model,
                                               std::int64_t batch_size) {
   std::vector<double> all(prompts.size());
   for (const std::vector<std::size_t>& batch : margin_batches(prompts, batch_size)) {
-    const std::vector<double> values = margins(model, adapter, prompts, batch, {kAccept, kPass});
+    const std::vector<double> values = margins(model, adapter, prompts, batch, kIndicators);
     for (std::size_t i = 0; i < batch.size(); ++i) {
       all[batch[i]] = values[i];
     }

@@ -54,8 +54,8 @@ class EvaluatorTest : public ::testing::Test {
       std::vector<double> values = margins_in_batches(*model_, adapter, prompts, 4);
       std::sort(values.begin(), values.end());
       const std::size_t middle = values.size() / 2;
-      input_.experts.push_back(
-          {adapter.name, &adapter, kAccept, kPass, (values[middle - 1] + values[middle]) / 2});
+      input_.experts.push_back({adapter.name, &adapter, input_.experts.size(), kIndicators,
+                                (values[middle - 1] + values[middle]) / 2});
     }
   }
 
@@ -171,7 +171,7 @@ TEST(PlanChunks, CoverEveryQueryOncePerAnswerer) {
   EvaluationInput input{.tasks = {}, .experts = {}, .router = kSequential.get()};
   base::Random random(5);
   for (std::size_t task = 0; task < 4; ++task) {
-    input.experts.push_back({.name = fmt::format("t{}", task)});
+    input.experts.push_back({.name = fmt::format("t{}", task), .position = task});
     input.tasks.push_back({input.experts.back().name, {}});
     for (std::size_t query = 0; query < 100 + task; ++query) {
       input.tasks.back().queries.push_back(
@@ -303,7 +303,7 @@ struct HandMade {
   EvaluationInput input{
       .tasks = {{"x", {{"x0", {1}, {"right"}}}},
                 {"y", {{"y0", {1}, {"right"}}, {"y1", {1}, {"right"}}}}},
-      .experts = {{"x", nullptr, kAccept, kPass, 0.5}, {"y", nullptr, kAccept, kPass, -1.0}},
+      .experts = {{"x", nullptr, 0, kIndicators, 0.5}, {"y", nullptr, 1, kIndicators, -1.0}},
       .router = kSequential.get()};
   std::vector<QueryRecord> records{
       // x accepts (0.6 > 0.5), y takes it over at stage 2 (-0.5 > -1) and is wrong.

@@ -10,6 +10,7 @@
 #include "baton/checkpoint/buffer_file.hpp"
 #include "baton/data/dataset.hpp"
 #include "baton/experiment/row_meter.hpp"
+#include "baton/method/see_rows.hpp"
 #include "unit/data/fake_tokenizer.hpp"
 
 namespace baton::experiment {
@@ -17,7 +18,8 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr int kNumTasks = 3;
+constexpr expert::Indicators kIndicators{.accept = 'Y', .pass = 'N'};
+constexpr std::size_t kNumTasks = 3;
 constexpr int kNumRows = 40;
 
 // Three tasks on disk with their buffers, and the facts that rank 0 would tell the others.
@@ -34,8 +36,9 @@ class RunRowsTest : public testing::Test {
         "[model]\nmodel_name_or_path = m\n[data]\ndataset_dir = " + (folder_ / "data").string() +
             "\ntasks = t0, t1, t2\n[output]\noutput_dir = " + (folder_ / "run").string() + "\n",
         "test.cfg", {}, config::Purpose::kTrain);
-    const RowMeter meter(config_, encoder_);
-    for (int task = 0; task < kNumTasks; ++task) {
+    method_ = method::make_method(config_);
+    const RowMeter meter(making());
+    for (int task = 0; task < static_cast<int>(kNumTasks); ++task) {
       facts_.tasks.push_back(make_task(task, meter));
     }
   }
@@ -65,8 +68,14 @@ class RunRowsTest : public testing::Test {
     return {.name = name,
             .rows_fingerprint = data::rows_fingerprint(train),
             .buffer_fingerprint = buffer.fingerprint(),
-            .own = meter.positives(name, train),
-            .negatives = meter.negatives(buffer)};
+            .num_rows = kNumRows,
+            .own = meter.own(name, train),
+            .rehearsed = meter.rehearsed(buffer)};
+  }
+
+  RowMaking making() const { return {*method_, kIndicators, encoder_, 100}; }
+  method::LearnerPlan learner(std::size_t position) const {
+    return method_->learners(kNumTasks)[position];
   }
 
   std::string error_of(base::ErrorKind kind, const std::function<void()>& call) const {
@@ -84,7 +93,8 @@ class RunRowsTest : public testing::Test {
   config::Config config_;
   data::FakeTokenizer tokenizer_;
   data::FakeTemplate template_{tokenizer_};
-  data::RowEncoder encoder_{tokenizer_, template_, {.accept = 'Y', .pass = 'N'}, 100};
+  data::RowEncoder encoder_{tokenizer_, template_, 100};
+  std::unique_ptr<method::Method> method_;
   RunFacts facts_;
 };
 
@@ -99,15 +109,16 @@ TEST_F(RunRowsTest, FactsSurviveTheWayToTheOtherRanks) {
   EXPECT_EQ(data::rows_fingerprint(found.general), data::rows_fingerprint(facts_.general));
   EXPECT_EQ(found.general_fingerprint, "g");
   for (std::size_t task = 0; task < found.tasks.size(); ++task) {
-    EXPECT_EQ(found.sums_of(task).num_tokens, facts_.sums_of(task).num_tokens);
-    EXPECT_EQ(found.sums_of(task).text_bytes, facts_.sums_of(task).text_bytes);
+    EXPECT_EQ(found.sums_of(learner(task)).num_tokens, facts_.sums_of(learner(task)).num_tokens);
+    EXPECT_EQ(found.sums_of(learner(task)).text_bytes, facts_.sums_of(learner(task)).text_bytes);
   }
 }
 
 TEST_F(RunRowsTest, ReadsOneExpertsRowsAndNoOthers) {
-  const ExpertRows rows = read_expert_rows(config_, facts_, 1);
+  const ExpertRows rows = read_expert_rows(config_, facts_, learner(1));
   EXPECT_EQ(rows.task, "t1");
-  EXPECT_EQ(rows.own.size(), 40U);
+  ASSERT_EQ(rows.own.size(), 1U);
+  EXPECT_EQ(rows.own[0].rows.size(), 40U);
   ASSERT_EQ(rows.earlier.size(), 1U);
   EXPECT_EQ(rows.earlier[0].task, "t0");
 }
@@ -115,14 +126,15 @@ TEST_F(RunRowsTest, ReadsOneExpertsRowsAndNoOthers) {
 TEST_F(RunRowsTest, MeteredRowsAreThoseThatAreTrained) {
   for (std::size_t task = 0; task < facts_.tasks.size(); ++task) {
     const PreparedExpert prepared =
-        prepare_expert(config_, encoder_, read_expert_rows(config_, facts_, task), {});
-    const RowSums sums = facts_.sums_of(task);
+        prepare_expert(making(), read_expert_rows(config_, facts_, learner(task)), {});
+    const RowSums sums = facts_.sums_of(learner(task));
     EXPECT_EQ(sums.num_rows, prepared.num_positive + prepared.num_negative);
     EXPECT_EQ(sums.num_rows, static_cast<std::int64_t>(prepared.training.size()));
     std::int64_t num_tokens = 0;
     for (const data::TrainingRow& row : prepared.training) {
       num_tokens += static_cast<std::int64_t>(row.tokens.size());
-      EXPECT_LE(static_cast<std::int64_t>(row.tokens.size()), sums.longest_row + kNumTasks);
+      EXPECT_LE(static_cast<std::int64_t>(row.tokens.size()),
+                sums.longest_row + static_cast<std::int64_t>(kNumTasks));
     }
     // Exact but for which of a buffer's rows are drawn.
     EXPECT_NEAR(static_cast<double>(sums.num_tokens), static_cast<double>(num_tokens),
@@ -132,8 +144,8 @@ TEST_F(RunRowsTest, MeteredRowsAreThoseThatAreTrained) {
 
 TEST_F(RunRowsTest, SomeRowsStandForAll) {
   const std::vector<data::Example> train = data::Dataset(folder_ / "data").read_train("t0", 0);
-  const RowSums all = RowMeter(config_, encoder_).positives("t0", train);
-  const RowSums some = RowMeter(config_, encoder_, 10).positives("t0", train);
+  const RowSums all = RowMeter(making()).own("t0", train);
+  const RowSums some = RowMeter(making(), 10).own("t0", train);
   EXPECT_EQ(some.num_rows, all.num_rows);
   EXPECT_NEAR(static_cast<double>(some.num_tokens), static_cast<double>(all.num_tokens),
               0.1 * static_cast<double>(all.num_tokens));
@@ -142,17 +154,20 @@ TEST_F(RunRowsTest, SomeRowsStandForAll) {
 TEST_F(RunRowsTest, RowsThatChangedMeanwhileAreRefused) {
   std::ofstream(file_of(1), std::ios::app) << R"({"full_prompt": "new", "output": "a"})"
                                            << "\n";
-  EXPECT_THAT(error_of(base::ErrorKind::kData, [&] { read_expert_rows(config_, facts_, 1); }),
-              HasSubstr("task t1"));
+  EXPECT_THAT(
+      error_of(base::ErrorKind::kData, [&] { read_expert_rows(config_, facts_, learner(1)); }),
+      HasSubstr("task t1"));
   facts_.tasks[0].buffer_fingerprint = std::string(64, '0');
-  EXPECT_THAT(error_of(base::ErrorKind::kData, [&] { read_expert_rows(config_, facts_, 2); }),
-              HasSubstr("01-t0.h5"));
+  EXPECT_THAT(
+      error_of(base::ErrorKind::kData, [&] { read_expert_rows(config_, facts_, learner(2)); }),
+      HasSubstr("01-t0.h5"));
 }
 
 TEST_F(RunRowsTest, ATaskWithoutAFittingRowIsRefused) {
-  const data::RowEncoder narrow(tokenizer_, template_, {.accept = 'Y', .pass = 'N'}, 3);
+  const data::RowEncoder narrow(tokenizer_, template_, 3);
   const std::string error = error_of(base::ErrorKind::kData, [&] {
-    prepare_expert(config_, narrow, read_expert_rows(config_, facts_, 0), {});
+    prepare_expert({*method_, kIndicators, narrow, 3},
+                   read_expert_rows(config_, facts_, learner(0)), {});
   });
   EXPECT_THAT(error, HasSubstr("task t0"));
   EXPECT_THAT(error, HasSubstr("40 longer ones"));

@@ -192,9 +192,9 @@ TEST_F(TrainerTest, TheIndicatorsWeightIsThatOfTheFirstTargetToken) {
   options_.updates = stored_updates(golden_, 2);
   std::vector<data::TrainingRow> all = rows();
   for (const double weight : {1.0, 2.5, 0.0}) {
-    options_.indicator_loss_weight = weight;
+    options_.opening_loss_weight = weight;
     for (std::size_t i = 0; i < all.size(); ++i) {
-      all[i].indicator_weight = i % 2 == 0 ? 1.75 : 0.5;
+      all[i].opening_weight = i % 2 == 0 ? 1.75 : 0.5;
     }
     Trainer trainer(*model_, *group_, all, adapter_, options_);
     double sum = 0;
@@ -207,7 +207,7 @@ TEST_F(TrainerTest, TheIndicatorsWeightIsThatOfTheFirstTargetToken) {
       for (auto place = static_cast<std::size_t>(row.prompt_length); place < row.tokens.size();
            ++place) {
         const double w = static_cast<std::int64_t>(place) == row.prompt_length
-                             ? weight * row.indicator_weight
+                             ? weight * row.opening_weight
                              : 1.0;
         sum -= w * logits[static_cast<std::int64_t>(place) - 1][row.tokens[place]].item<double>();
         total += w;

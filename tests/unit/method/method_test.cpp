@@ -1,0 +1,94 @@
+#include "baton/method/method.hpp"
+
+#include <gmock/gmock.h>
+
+#include "baton/base/error.hpp"
+
+namespace baton::method {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+config::Config config_with(const std::string& lines) {
+  return config::parse_config(
+      "[model]\nmodel_name_or_path = m\n[data]\ndataset_dir = d\ntasks = a, b, c\n[method]\n" +
+          lines + "[output]\noutput_dir = r\n",
+      "test.cfg", {}, config::Purpose::kTrain);
+}
+
+std::vector<data::Example> rows_of(const std::string& task, std::size_t count) {
+  std::vector<data::Example> rows;
+  for (std::size_t i = 0; i < count; ++i) {
+    rows.push_back({.id = task + std::to_string(i),
+                    .conversation = {{"user", task + " question " + std::to_string(i)}},
+                    .references = {"answer"},
+                    .origin = task});
+  }
+  return rows;
+}
+
+TEST(MethodTest, AnUnknownNameIsRefusedWithTheNearest) {
+  config::Config config = config_with("");
+  config.method.method = "se";
+  try {
+    make_method(config);
+    ADD_FAILURE() << "no error";
+  } catch (const base::Error& error) {
+    EXPECT_EQ(error.kind(), base::ErrorKind::kUsage);
+    EXPECT_THAT(error.what(), HasSubstr("\"see\""));
+  }
+}
+
+TEST(SeeTest, AnExpertATaskRehearsesWhatCameBefore) {
+  const auto see = make_method(config_with(""));
+  const std::vector<LearnerPlan> learners = see->learners(3);
+  ASSERT_EQ(learners.size(), 3U);
+  EXPECT_THAT(learners[2].own_tasks, ElementsAre(2));
+  EXPECT_THAT(learners[2].buffers, ElementsAre(0, 1));
+  EXPECT_TRUE(learners[0].takes_general);
+  EXPECT_FALSE(learners[2].begins_from.has_value());
+  EXPECT_TRUE(see->has_experts());
+  EXPECT_TRUE(see->finds_threshold());
+  EXPECT_FALSE(make_method(config_with("accept_threshold = 0.5\n"))->finds_threshold());
+  EXPECT_EQ(make_method(config_with("accept_threshold = 0.5\n"))->threshold(), 0.5);
+}
+
+TEST(SeeTest, OwnRowsAnswerAndOthersPass) {
+  const auto see = make_method(config_with("accept_threshold = 0\n"));
+  const std::vector<data::Example> own = rows_of("b", 8);
+  const std::vector<data::Example> before = rows_of("a", 8);
+  const std::vector<data::Example> general = rows_of("g", 4);
+  const std::vector<data::RehearsalBuffer> buffers{*see->make_buffer({"a", before})};
+  const TrainingSet set = see->training_set({.name = "b",
+                                             .indicators = {.accept = 7, .pass = 9},
+                                             .own = {{"b", own}},
+                                             .buffers = buffers,
+                                             .general = general});
+  ASSERT_EQ(set.training.size(), 20U);
+  for (const data::SelectedRow& row : set.training) {
+    const bool is_own = row.role == data::RowRole::kPositive;
+    EXPECT_EQ(row.has_answer, is_own);
+    EXPECT_THAT(row.opening, ElementsAre(is_own ? 7 : 9));
+  }
+}
+
+// Own and foreign openings together weigh as much as unweighted ones.
+TEST(SeeTest, OpeningsAreBalanced) {
+  std::vector<data::TrainingRow> rows(4);
+  rows[3].role = data::RowRole::kGeneral;
+  make_method(config_with("indicator_balance = false\n"))->weigh_openings(rows);
+  EXPECT_EQ(rows[3].opening_weight, 1);
+  make_method(config_with(""))->weigh_openings(rows);
+  EXPECT_DOUBLE_EQ(rows[0].opening_weight, 2.0 / 3);
+  EXPECT_DOUBLE_EQ(rows[3].opening_weight, 2);
+}
+
+TEST(SeeTest, SmallTasksCostTwoMoreHalfTrainings) {
+  const auto see = make_method(config_with(""));
+  EXPECT_EQ(see->cost_factor(20), 2);
+  EXPECT_EQ(see->cost_factor(200), 1);
+}
+
+}  // namespace
+}  // namespace baton::method
