@@ -12,6 +12,7 @@
 #include "baton/checkpoint/file_parts.hpp"
 #include "baton/checkpoint/h5_file.hpp"
 #include "content_digest.hpp"
+#include "fact_codecs.hpp"
 
 namespace baton::checkpoint {
 
@@ -23,34 +24,8 @@ using expert::NamedArray;
 constexpr const char* kGroup = "adapter";
 
 void add_facts(ContentDigest& digest, const ExpertState& state) {
-  digest.add_int("format_version", kExpertFormatVersion).add("task", state.task);
-  for (const auto& [name, value] : state.identity.facts()) {
-    digest.add("identity " + name, value);
-  }
-  digest.add("base_fingerprint", state.base_fingerprint)
-      .add_int("lora_rank", state.lora_rank)
-      .add_real("lora_alpha", state.lora_alpha)
-      .add_real("lora_dropout", state.lora_dropout);
-  for (const std::string& target : state.lora_target) {
-    digest.add("lora_target", target);
-  }
-  digest.add("lora_activation", state.lora_activation);
-  for (const std::int64_t id : state.invocation_ids) {
-    digest.add_int("invocation_ids", id);
-  }
-  digest.add_int("accept_token_id", state.accept_token_id)
-      .add_int("pass_token_id", state.pass_token_id)
-      .add_real("accept_threshold", state.accept_threshold);
-  for (const expert::RocPoint& point : state.roc) {
-    digest.add_real("roc", point.threshold)
-        .add_real("roc", point.true_positive_rate)
-        .add_real("roc", point.false_positive_rate);
-  }
-  digest.add("template", state.prompt_template)
-      .add_unsigned("seed", state.seed)
-      .add_int("steps", state.steps)
-      .add_int("num_positive", state.num_positive)
-      .add_int("num_negative", state.num_negative);
+  digest.add_int("format_version", kExpertFormatVersion);
+  ExpertState::fields(state, FactDigest(digest));
 }
 
 std::string facts_digest(const ExpertState& state) {
@@ -76,51 +51,12 @@ std::string content_digest(const ExpertState& state) {
   return digest.hex();
 }
 
-std::vector<double> flatten(const std::vector<expert::RocPoint>& points) {
-  std::vector<double> values;
-  for (const expert::RocPoint& point : points) {
-    values.insert(values.end(),
-                  {point.threshold, point.true_positive_rate, point.false_positive_rate});
-  }
-  return values;
-}
-
 void write_facts(H5File& file, const ExpertState& state) {
   file.set_text("kind", kExpertKind);
   file.set_int("format_version", kExpertFormatVersion);
-  file.set_text("task", state.task);
-  write_identity(file, state.identity);
-  file.set_text("base_fingerprint", state.base_fingerprint);
-  file.set_int("lora_rank", state.lora_rank);
-  file.set_real("lora_alpha", state.lora_alpha);
-  file.set_real("lora_dropout", state.lora_dropout);
-  file.set_texts("lora_target", state.lora_target);
-  file.set_text("lora_activation", state.lora_activation);
-  file.set_ints("invocation_ids", state.invocation_ids);
-  file.set_int("accept_token_id", state.accept_token_id);
-  file.set_int("pass_token_id", state.pass_token_id);
-  file.set_real("accept_threshold", state.accept_threshold);
-  file.set_reals("roc", flatten(state.roc));
-  file.set_text("template", state.prompt_template);
-  file.set_unsigned("seed", state.seed);
-  file.set_int("steps", state.steps);
-  file.set_int("num_positive", state.num_positive);
-  file.set_int("num_negative", state.num_negative);
+  ExpertState::fields(state, FactWriter(file));
   file.set_text("facts_sha256", facts_digest(state));
   file.set_text("content_sha256", content_digest(state));
-}
-
-std::vector<expert::RocPoint> read_roc(const H5File& file) {
-  const std::vector<double> values = file.reals("roc");
-  if (values.size() % 3 != 0) {
-    refuse_content(file.path(), "attribute roc", "three numbers a point",
-                   std::to_string(values.size()) + " numbers");
-  }
-  std::vector<expert::RocPoint> points;
-  for (std::size_t i = 0; i < values.size(); i += 3) {
-    points.push_back({values[i], values[i + 1], values[i + 2]});
-  }
-  return points;
 }
 
 // Reads and checks everything but the arrays.
@@ -137,24 +73,7 @@ ExpertState read_facts(const H5File& file) {
                 "the program that wrote it"});
   }
   ExpertState state;
-  state.task = file.text("task");
-  state.identity = read_identity(file);
-  state.base_fingerprint = file.text("base_fingerprint");
-  state.lora_rank = file.integer("lora_rank");
-  state.lora_alpha = file.real("lora_alpha");
-  state.lora_dropout = file.real("lora_dropout");
-  state.lora_target = file.texts("lora_target");
-  state.lora_activation = file.text("lora_activation");
-  state.invocation_ids = file.integers("invocation_ids");
-  state.accept_token_id = file.integer("accept_token_id");
-  state.pass_token_id = file.integer("pass_token_id");
-  state.accept_threshold = file.real("accept_threshold");
-  state.roc = read_roc(file);
-  state.prompt_template = file.text("template");
-  state.seed = file.unsigned_integer("seed");
-  state.steps = file.integer("steps");
-  state.num_positive = file.integer("num_positive");
-  state.num_negative = file.integer("num_negative");
+  ExpertState::fields(state, FactReader(file));
   check_digest(file, "facts_sha256", facts_digest(state));
   return state;
 }

@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <array>
+#include <concepts>
 #include <span>
 
 #include "baton/base/error.hpp"
 #include "baton/checkpoint/file_parts.hpp"
 #include "baton/checkpoint/generation.hpp"
+#include "fact_codecs.hpp"
 
 namespace baton::checkpoint {
 
@@ -41,16 +43,40 @@ void require(const H5File& file,
   }
 }
 
-std::vector<std::int64_t> read_skipped(const H5File& file) {
-  const std::string name = "skipped_updates";
-  std::vector<std::int64_t> skipped = file.read_ints(name);
-  for (const std::int64_t update : skipped) {
+std::vector<std::int64_t> read_updates(const H5File& file, const std::string& name) {
+  std::vector<std::int64_t> updates = file.read_ints(name);
+  for (const std::int64_t update : updates) {
     if (update < 0) {
       refuse_content(file.path(), "dataset " + name, "0 or more", std::to_string(update));
     }
   }
-  return skipped;
+  return updates;
 }
+
+// A list of updates may be long: a dataset and no attribute.
+struct TrainingFactWriter {
+  H5File& file;
+  template <typename Value>
+  void operator()(const char* name, const Value& value) const {
+    if constexpr (std::same_as<Value, std::vector<std::int64_t>>) {
+      file.write_ints(name, value);
+    } else {
+      FactWriter{file}(name, value);
+    }
+  }
+};
+
+struct TrainingFactReader {
+  const H5File& file;
+  template <typename Value>
+  void operator()(const char* name, Value& value) const {
+    if constexpr (std::same_as<Value, std::vector<std::int64_t>>) {
+      value = read_updates(file, name);
+    } else {
+      FactReader{file}(name, value);
+    }
+  }
+};
 
 }  // namespace
 
@@ -68,21 +94,11 @@ H5File build_training_state(const std::filesystem::path& path, const TrainingSta
   H5File file = H5File::create(path);
   file.set_text("kind", kTrainingStateKind);
   file.set_int("format_version", kTrainingStateFormatVersion);
-  file.set_text("task", state.task);
-  write_identity(file, state.identity);
-  file.set_unsigned("seed", state.seed);
-  file.set_int("step", state.step);
-  file.set_int("num_updates", state.num_updates);
+  TrainingState::fields(state, TrainingFactWriter{file});
   file.set_int("num_parameters", static_cast<std::int64_t>(state.parameters.size()));
-  file.set_real("first_loss", state.first_loss);
-  file.set_real("last_loss", state.last_loss);
-  file.set_real("seconds", state.seconds);
-  file.set_int("num_tokens", state.num_tokens);
-  file.set_int("threads_per_rank", state.threads_per_rank);
   write_flat(file, "parameters", state.parameters);
   write_flat(file, "first_moment", state.first_moment);
   write_flat(file, "second_moment", state.second_moment);
-  file.write_ints("skipped_updates", state.skipped_updates);
   return file;
 }
 
@@ -90,16 +106,7 @@ TrainingState read_training_state(const std::filesystem::path& path) {
   const H5File file = H5File::open(path);
   check_kind(file, kTrainingStateKind, kTrainingStateFormatVersion);
   TrainingState state;
-  state.task = file.text("task");
-  state.identity = read_identity(file);
-  state.seed = file.unsigned_integer("seed");
-  state.step = file.integer("step");
-  state.num_updates = file.integer("num_updates");
-  state.first_loss = file.real("first_loss");
-  state.last_loss = file.real("last_loss");
-  state.seconds = file.real("seconds");
-  state.num_tokens = file.integer("num_tokens");
-  state.threads_per_rank = file.integer("threads_per_rank");
+  TrainingState::fields(state, TrainingFactReader{file});
   const std::int64_t size = file.integer("num_parameters");
   require(file, state.num_updates >= 0, "num_updates", state.num_updates, "0 or more");
   require(file, state.step >= 0 && state.step <= state.num_updates, "step", state.step,
@@ -107,7 +114,6 @@ TrainingState read_training_state(const std::filesystem::path& path) {
   state.parameters = read_flat(file, "parameters", size);
   state.first_moment = read_flat(file, "first_moment", size);
   state.second_moment = read_flat(file, "second_moment", size);
-  state.skipped_updates = read_skipped(file);
   return state;
 }
 

@@ -24,6 +24,13 @@ struct RocPoint {
   double threshold = 0;            // an expert accepts where margin > threshold
   double true_positive_rate = 0;   // own held-out rows accepted
   double false_positive_rate = 0;  // foreign held-out rows accepted
+
+  template <typename Self, typename Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("threshold", self.threshold);
+    visit("true_positive_rate", self.true_positive_rate);
+    visit("false_positive_rate", self.false_positive_rate);
+  }
 };
 
 /// What determines an expert: ordered name -> value. Two experts are the same experiment exactly
@@ -34,6 +41,11 @@ class Identity {
   const std::map<std::string, std::string>& facts() const { return facts_; }
   /// SHA-256 over all names and values.
   std::string fingerprint() const;
+
+  template <typename Self, typename Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("facts", self.facts_);
+  }
 
  private:
   std::map<std::string, std::string> facts_;
@@ -62,6 +74,30 @@ struct ExpertState {
   std::int64_t num_positive = 0;
   std::int64_t num_negative = 0;
   std::vector<NamedArray> arrays;  // in a fixed order: layer, module, A then B
+
+  /// The facts, everything but the arrays: the one list of them (base/wire.hpp), in the order and
+  /// under the names of an expert's file.
+  template <typename Self, typename Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("task", self.task);
+    visit("identity", self.identity);
+    visit("base_fingerprint", self.base_fingerprint);
+    visit("lora_rank", self.lora_rank);
+    visit("lora_alpha", self.lora_alpha);
+    visit("lora_dropout", self.lora_dropout);
+    visit("lora_target", self.lora_target);
+    visit("lora_activation", self.lora_activation);
+    visit("invocation_ids", self.invocation_ids);
+    visit("accept_token_id", self.accept_token_id);
+    visit("pass_token_id", self.pass_token_id);
+    visit("accept_threshold", self.accept_threshold);
+    visit("roc", self.roc);
+    visit("template", self.prompt_template);
+    visit("seed", self.seed);
+    visit("steps", self.steps);
+    visit("num_positive", self.num_positive);
+    visit("num_negative", self.num_negative);
+  }
 };
 
 /// Nothing for an expert of a method without them, whose two ids are -1.

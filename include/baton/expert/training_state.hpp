@@ -26,6 +26,22 @@ struct TrainingState {
   double seconds = 0;  // of training so far, over all attempts
   std::int64_t num_tokens = 0;
   std::int64_t threads_per_rank = 0;  // another number may change last bits
+
+  /// The facts, everything but the vectors of floats: the one list of them (base/wire.hpp).
+  template <typename Self, typename Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("task", self.task);
+    visit("identity", self.identity);
+    visit("seed", self.seed);
+    visit("step", self.step);
+    visit("num_updates", self.num_updates);
+    visit("first_loss", self.first_loss);
+    visit("last_loss", self.last_loss);
+    visit("seconds", self.seconds);
+    visit("num_tokens", self.num_tokens);
+    visit("threads_per_rank", self.threads_per_rank);
+    visit("skipped_updates", self.skipped_updates);
+  }
 };
 
 }  // namespace baton::expert
