@@ -378,7 +378,7 @@ class EvalRun {
     }
     partial_->remove();
     std::cout << eval::matrix_table(result) << '\n'
-              << eval::routing_table(result) << '\n'
+              << (result.has_experts ? eval::routing_table(result) + '\n' : std::string())
               << eval::score_table(result) << "\nfiles: " << folder.string() << '\n'
               << std::flush;
     session_.end("done", 0);

@@ -154,22 +154,18 @@ class TrainRun {
       if (!leads()) {
         facts_ = experiment::run_facts_from(bytes);
       }
+      identities_ = experiment::identities_of(config_, *workspace_, *method_, facts_);
     });
     session_.stop_point();
   }
 
-  expert::Identity identity_of(std::size_t position) const {
-    return experiment::identity_of(config_, *workspace_, facts_, position);
+  const expert::Identity& identity_of(std::size_t position) const {
+    return identities_.at(position);
   }
 
   experiment::RowMaking row_making() const {
     return {*method_, workspace_->indicators.value_or(expert::Indicators{}), *encoder_,
             config_.data.cutoff_len};
-  }
-
-  const method::LearnerPlan& learner_at(std::size_t position) const {
-    return *std::find_if(learners_.begin(), learners_.end(),
-                         [position](const auto& plan) { return plan.position == position; });
   }
 
   void say_start() {
@@ -220,7 +216,7 @@ class TrainRun {
   void plan() {
     for (const std::size_t index : missing_) {
       plan_request_.experts.push_back(
-          experiment::cost_of(config_, facts_, learner_at(index), *method_));
+          experiment::cost_of(config_, facts_, method::plan_at(learners_, index), *method_));
     }
     plan_request_.node_of_rank = world_.node_of_rank();
     experiment::fill_plan_request(config_, plan_request_);
@@ -238,8 +234,9 @@ class TrainRun {
 
   // As the rows were metered: rows to leave out are known when they are encoded.
   std::int64_t updates_of(std::size_t index) const {
-    return data::Sampler(facts_.sums_of(learner_at(index)).num_rows, config_.train.train_batch_size,
-                         config_.train.micro_batch_size, config_.train.num_train_epochs, 0)
+    return data::Sampler(facts_.sums_of(method::plan_at(learners_, index)).num_rows,
+                         config_.train.train_batch_size, config_.train.micro_batch_size,
+                         config_.train.num_train_epochs, 0)
         .num_updates();
   }
 
@@ -251,7 +248,9 @@ class TrainRun {
     std::int64_t total_steps = 0;
     for (std::size_t i = 0; i < missing_.size(); ++i) {
       const coordinator::ExpertCost& cost = plan_request_.experts[i];
-      request.items.push_back({cost.name, cost.token_steps, cost.max_useful_ranks, {}});
+      request.items.push_back(
+          {cost.name, cost.token_steps, cost.max_useful_ranks,
+           experiment::items_before(method::plan_at(learners_, missing_[i]), missing_)});
       names.push_back(cost.name);
       total_steps += updates_of(missing_[i]);
     }
@@ -301,7 +300,7 @@ class TrainRun {
   experiment::PreparedExpert prepare(std::size_t index, comm::Communicator& group) {
     const work::Heartbeat::Section section(heartbeat_, "prepare");
     const experiment::ExpertRows rows =
-        experiment::share_expert_rows(config_, facts_, learner_at(index), group);
+        experiment::share_expert_rows(config_, facts_, method::plan_at(learners_, index), group);
     experiment::PreparedExpert prepared;
     comm::together(
         group, [&] { prepared = experiment::prepare_expert(row_making(), rows, facts_.general); });
@@ -482,7 +481,8 @@ class TrainRun {
   std::optional<experiment::Workspace> workspace_;
   std::optional<data::RowEncoder> encoder_;
   experiment::RunFacts facts_;
-  std::vector<std::size_t> missing_;  // positions of tasks
+  std::map<std::size_t, expert::Identity> identities_;  // by position
+  std::vector<std::size_t> missing_;                    // positions of tasks
   coordinator::PlanRequest plan_request_;
   coordinator::GroupPlan plan_;
   int group_index_ = -1;

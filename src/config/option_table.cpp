@@ -233,7 +233,11 @@ void add_data(Table& table) {
 
 void add_method(Table& table) {
   table.push_back(choice_option(
-      identity(info("method", "method", "see", "Sequential ensemble of experts.")), {"see"}, {},
+      identity(info("method", "method", "see",
+                    "How tasks are learnt: sequential ensemble of experts, or one of those it is "
+                    "compared with.")),
+      {"see", "sequential", "replay", "multitask", "single", "o_lora", "base"},
+      {"cmoe", "moe_lora", "shared_router_moe", "seed"},
       [](auto& c) -> auto& { return c.method.method; }));
   table.push_back(router_option(info("method", "router", "sequential",
                                      "Who answers: the newest expert that accepts, or (in an "
@@ -283,6 +287,13 @@ void add_method(Table& table) {
       identity(info("method", "indicator_balance", "true",
                     "Own and foreign rows weigh alike in the indicator's part of the loss.")),
       [](auto& c) -> auto& { return c.method.indicator_balance; }));
+}
+
+void add_other_methods(Table& table) {
+  table.push_back(number_option(
+      identity(info("method", "lambda", "0.5",
+                    "o_lora: weight in the loss of |A_old A_new^T|, summed.")),
+      {0, false, 1e6, false}, [](auto& c) -> auto& { return c.method.lambda; }));
 }
 
 void add_lora(Table& table) {
@@ -393,6 +404,7 @@ Table make_table() {
   add_model(table);
   add_data(table);
   add_method(table);
+  add_other_methods(table);
   add_lora(table);
   add_batches(table);
   add_schedule(table);

@@ -25,7 +25,7 @@ std::string answer_text(const tokenizer::Tokenizer& tokenizer, const Prompt& tok
 Voice::Voice(const Answering& answering, const ChainExpert* expert)
     : answering_(answering), expert_(expert), options_(answering.base_decoding) {
   if (expert_ != nullptr) {
-    adapters_ = model::AdapterUses(*expert_->adapter);
+    adapters_ = expert_->adapters;
   }
   if (has_margins()) {
     options_.forced_first_token = expert_->indicators->accept;

@@ -21,6 +21,7 @@
 #include "baton/comm/agree.hpp"
 #include "baton/train/new_adapter.hpp"
 #include "baton/train/trainer.hpp"
+#include "earlier_factors.hpp"
 #include "threshold_fit.hpp"
 #include "training_saves.hpp"
 
@@ -41,6 +42,7 @@ train::TrainerOptions trainer_options(const config::Config& config,
   options.weight_decay = config.train.weight_decay;
   options.max_grad_norm = config.train.max_grad_norm;
   options.opening_loss_weight = method.opening_loss_weight();
+  options.orthogonality = method.orthogonality();
   options.deterministic = config.cluster.deterministic;
   options.seed = seed;
   return options;
@@ -139,6 +141,8 @@ class ExpertTraining {
     hooks_.heartbeat.set_place("set up", task_, 0, true);
     {
       const work::Heartbeat::Section section(hooks_.heartbeat, "set up", false);
+      comm::together(group_, [this] { state_ = new_state(job_, seed()); });
+      read_earlier_experts();
       comm::together(group_, [this] { set_up(); });
       go_on_from_saved_state();
       comm::together(group_, [this] { open_files(); });
@@ -161,12 +165,30 @@ class ExpertTraining {
  private:
   bool leads() const { return group_.rank() == 0; }
 
+  std::uint64_t seed() const { return base::seed_for(job_.config.train.seed, {"expert", task_}); }
+
+  model::Adapter adapter_of(const expert::ExpertState& state) const {
+    return model::adapter_from_state(state, job_.workspace.model->config().num_hidden_layers,
+                                     job_.workspace.model->device());
+  }
+
+  // What it goes on from, and what acts beside it.
+  void read_earlier_experts() {
+    if (job_.prepared.plan.begins_from) {
+      read_factors(job_.paths, *job_.prepared.plan.begins_from, group_, state_.arrays);
+    }
+    for (const std::size_t position : job_.prepared.plan.beside) {
+      expert::ExpertState earlier = state_;
+      read_factors(job_.paths, position, group_, earlier.arrays);
+      beside_.push_back(adapter_of(earlier));
+      beside_.back().dropout = 0;  // it is frozen
+    }
+  }
+
   void set_up() {
-    const std::uint64_t seed = base::seed_for(job_.config.train.seed, {"expert", task_});
-    state_ = new_state(job_, seed);
-    initial_ = model::adapter_from_state(state_, job_.workspace.model->config().num_hidden_layers,
-                                         job_.workspace.model->device());
-    options_ = trainer_options(job_.config, job_.method, seed);
+    initial_ = adapter_of(state_);
+    options_ = trainer_options(job_.config, job_.method, seed());
+    options_.beside = beside_;
     train::TrainerOptions options = options_;
     options.before_slot = [this] { return before_slot(); };
     if (!hooks_.faults.empty()) {
@@ -439,6 +461,7 @@ class ExpertTraining {
   expert::TrainingState anchor_;  // what a rollback goes back to
   train::TrainerOptions options_;
   model::Adapter initial_;
+  std::vector<model::Adapter> beside_;
   std::optional<method::Calibration> calibration_;
   std::optional<train::Trainer> trainer_;
   std::optional<StepLog> log_;  // leader

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
 #include <memory>
 
 #include "baton/base/error.hpp"
@@ -21,6 +20,25 @@ constexpr const char* kTemplatePrefix = "template ";
 std::string part_text(const tokenizer::TemplatePart& part, const tokenizer::Tokenizer& tokenizer) {
   return fmt::format("{} {}", fmt::join(part.ids, " "),
                      base::Json(tokenizer.decode(part.ids, false)).dump());
+}
+
+void add_rows(const method::LearnerPlan& learner, const RunFacts& run, expert::Identity& identity) {
+  for (const std::size_t task : learner.own_tasks) {
+    const TaskFacts& facts = run.tasks[task];
+    if (!facts.rows_fingerprint.empty()) {
+      identity.set(task == learner.position
+                       ? "task_rows"
+                       : fmt::format("task_rows {:02d} {}", task + 1, facts.name),
+                   facts.rows_fingerprint);
+    }
+  }
+  for (const std::size_t task : learner.buffers) {
+    identity.set(fmt::format("buffer {:02d} {}", task + 1, run.tasks[task].name),
+                 run.tasks[task].buffer_fingerprint);
+  }
+  if (learner.takes_general && !run.general_fingerprint.empty()) {
+    identity.set("general_rows", run.general_fingerprint);
+  }
 }
 
 }  // namespace
@@ -46,42 +64,30 @@ expert::Identity common_identity(const config::Config& config, const Workspace& 
   return identity;
 }
 
-expert::Identity identity_of(const config::Config& config,
-                             const Workspace& workspace,
-                             const RunFacts& run,
-                             std::size_t position) {
-  const std::unique_ptr<method::Method> method = method::make_method(config);
-  const std::vector<method::LearnerPlan> learners = method->learners(run.tasks.size());
-  const auto learner = std::find_if(learners.begin(), learners.end(), [position](const auto& plan) {
-    return plan.position == position;
-  });
-  BATON_ASSERT(learner != learners.end(), fmt::format("no learner at {}", position));
-  expert::Identity identity = common_identity(config, workspace);
-  if (workspace.indicators) {
-    identity.set("accept_token_id", std::to_string(workspace.indicators->accept));
-    identity.set("pass_token_id", std::to_string(workspace.indicators->pass));
-  }
-  identity.set("task", run.tasks[position].name);
-  for (const std::size_t task : learner->own_tasks) {
-    const TaskFacts& facts = run.tasks[task];
-    if (!facts.rows_fingerprint.empty()) {
-      identity.set(
-          task == position ? "task_rows" : fmt::format("task_rows {:02d} {}", task + 1, facts.name),
-          facts.rows_fingerprint);
+std::map<std::size_t, expert::Identity> identities_of(const config::Config& config,
+                                                      const Workspace& workspace,
+                                                      const method::Method& method,
+                                                      const RunFacts& run) {
+  const expert::Identity common = common_identity(config, workspace);
+  std::map<std::size_t, expert::Identity> all;
+  for (const method::LearnerPlan& learner : method.learners(run.tasks.size())) {
+    expert::Identity& identity = all[learner.position];
+    identity = common;
+    if (workspace.indicators) {
+      identity.set("accept_token_id", std::to_string(workspace.indicators->accept));
+      identity.set("pass_token_id", std::to_string(workspace.indicators->pass));
+    }
+    identity.set("task", run.tasks[learner.position].name);
+    add_rows(learner, run, identity);
+    if (learner.begins_from) {
+      identity.set("begins_from", all.at(*learner.begins_from).fingerprint());
+    }
+    for (const std::size_t earlier : learner.beside) {
+      identity.set(fmt::format("beside {:02d} {}", earlier + 1, run.tasks[earlier].name),
+                   all.at(earlier).fingerprint());
     }
   }
-  for (const std::size_t task : learner->buffers) {
-    identity.set(fmt::format("buffer {:02d} {}", task + 1, run.tasks[task].name),
-                 run.tasks[task].buffer_fingerprint);
-  }
-  if (learner->takes_general && !run.general_fingerprint.empty()) {
-    identity.set("general_rows", run.general_fingerprint);
-  }
-  if (learner->begins_from) {
-    identity.set("begins_from",
-                 identity_of(config, workspace, run, *learner->begins_from).fingerprint());
-  }
-  return identity;
+  return all;
 }
 
 void check_common_identity(const expert::ExpertState& expert,

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "baton/base/error.hpp"
 #include "baton/base/log.hpp"
 #include "baton/base/sha256.hpp"
@@ -103,7 +106,15 @@ LoadedExperts load_experts(const run::RunFolder& folder,
   }
   for (std::size_t i = 0; i < experts.states.size(); ++i) {
     const expert::ExpertState& state = experts.states[i];
-    experts.chain.push_back({state.task, &experts.adapters[i], learners[i].position,
+    model::AdapterUses uses;
+    for (std::size_t other = 0; other < i; ++other) {
+      const std::vector<std::size_t>& beside = learners[i].beside;
+      if (std::find(beside.begin(), beside.end(), learners[other].position) != beside.end()) {
+        uses.uses.push_back({.adapter = &experts.adapters[other]});
+      }
+    }
+    uses.uses.push_back({.adapter = &experts.adapters[i]});
+    experts.chain.push_back({state.task, std::move(uses), learners[i].position,
                              expert::indicators_of(state), state.accept_threshold});
   }
   return experts;

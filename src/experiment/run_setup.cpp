@@ -85,6 +85,21 @@ coordinator::ExpertCost cost_of(const config::Config& config,
   return cost;
 }
 
+std::vector<int> items_before(const method::LearnerPlan& learner,
+                              const std::vector<std::size_t>& missing) {
+  std::vector<std::size_t> needed = learner.beside;
+  if (learner.begins_from) {
+    needed.push_back(*learner.begins_from);
+  }
+  std::vector<int> items;
+  for (std::size_t item = 0; item < missing.size(); ++item) {
+    if (std::find(needed.begin(), needed.end(), missing[item]) != needed.end()) {
+      items.push_back(static_cast<int>(item));
+    }
+  }
+  return items;
+}
+
 std::int64_t lora_parameters_of(const config::Config& config, const weights::DecoderConfig& base) {
   return static_cast<std::int64_t>(coordinator::lora_parameters(
       base, static_cast<int>(config.lora.lora_rank), config.lora.lora_target));

@@ -1,5 +1,6 @@
 #include "baton/method/method.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include "baton/base/error.hpp"
@@ -14,9 +15,32 @@ struct Entry {
   const char* name;
   std::unique_ptr<Method> (*make)(const config::Config&);
 };
-constexpr std::array kMethods = {Entry{"see", make_see}};
+constexpr std::array kMethods = {
+    Entry{"see", make_see},         Entry{"sequential", make_sequential},
+    Entry{"replay", make_replay},   Entry{"multitask", make_multitask},
+    Entry{"single", make_single},   Entry{"o_lora", make_o_lora},
+    Entry{"base", make_base_alone},
+};
+
+// Keys that some methods read and others do not.
+bool is_for_some(const std::string& key) {
+  return (key.starts_with("method.") && key != "method.method") || key.starts_with("data.general");
+}
 
 }  // namespace
+
+const LearnerPlan& plan_at(std::span<const LearnerPlan> learners, std::size_t position) {
+  const auto found =
+      std::find_if(learners.begin(), learners.end(),
+                   [position](const LearnerPlan& plan) { return plan.position == position; });
+  BATON_ASSERT(found != learners.end(), "no learner at position " + std::to_string(position));
+  return *found;
+}
+
+bool Method::reads(const std::string& key) const {
+  const std::vector<std::string> own = own_keys();
+  return !is_for_some(key) || std::find(own.begin(), own.end(), key) != own.end();
+}
 
 std::optional<data::RehearsalBuffer> Method::make_buffer(const TaskRows& /*task*/) const {
   return std::nullopt;

@@ -48,7 +48,22 @@ class See final : public Method {
     return plans;
   }
 
-  bool reads(const std::string& /*key*/) const override { return true; }
+  std::vector<std::string> own_keys() const override {
+    return {"method.negative_ratio",
+            "method.negative_floor",
+            "method.buffer_ratio",
+            "method.buffer_floor",
+            "method.buffer_selection",
+            "method.accept_indicator",
+            "method.pass_indicator",
+            "method.accept_threshold",
+            "method.calibration_ratio",
+            "method.calibration_batch_size",
+            "method.indicator_loss_weight",
+            "method.indicator_balance",
+            "data.general",
+            "data.general_samples"};
+  }
 
   std::optional<data::RehearsalBuffer> make_buffer(const TaskRows& task) const override {
     return method::make_buffer(task.task, task.rows, buffer_size_, options_.run_seed);

@@ -28,13 +28,14 @@ LrSchedule make_schedule(const LearnerOptions& options, std::int64_t num_updates
           options.warmup_ratio, num_updates};
 }
 
-/// Calls use(layer, factors) for every linear that the adapter touches, in the adapter's order.
+/// Calls use(layer, linear, factors) for every linear that the adapter touches, in its order.
 template <typename Adapter, typename Use>
 void for_each_linear(Adapter& adapter, Use use) {
   for (std::size_t layer = 0; layer < adapter.layers.size(); ++layer) {
-    for (auto& factors : adapter.layers[layer]) {
+    for (std::size_t linear = 0; linear < adapter.layers[layer].size(); ++linear) {
+      auto& factors = adapter.layers[layer][linear];
       if (factors.a.defined()) {
-        use(layer, factors);
+        use(layer, linear, factors);
       }
     }
   }
@@ -46,7 +47,7 @@ at::Tensor flatten(model::Adapter& adapter, std::int64_t num_more) {
   const at::NoGradGuard frozen;
   std::int64_t count = num_more;
   at::TensorOptions options = at::TensorOptions().dtype(at::kFloat);
-  for_each_linear(adapter, [&](std::size_t, const model::LoraFactors& factors) {
+  for_each_linear(adapter, [&](std::size_t, std::size_t, const model::LoraFactors& factors) {
     count += factors.a.numel() + factors.b.numel();
     options = factors.a.options();
   });
@@ -58,7 +59,7 @@ at::Tensor flatten(model::Adapter& adapter, std::int64_t num_more) {
     begin += factor.numel();
     factor = view;
   };
-  for_each_linear(adapter, [&](std::size_t, model::LoraFactors& factors) {
+  for_each_linear(adapter, [&](std::size_t, std::size_t, model::LoraFactors& factors) {
     move_in(factors.a);
     move_in(factors.b);
   });
@@ -67,7 +68,7 @@ at::Tensor flatten(model::Adapter& adapter, std::int64_t num_more) {
 
 std::vector<std::int64_t> begins_of_layers(const model::Adapter& adapter) {
   std::vector<std::int64_t> sizes(adapter.layers.size(), 0);
-  for_each_linear(adapter, [&](std::size_t layer, const model::LoraFactors& factors) {
+  for_each_linear(adapter, [&](std::size_t layer, std::size_t, const model::LoraFactors& factors) {
     sizes[layer] += factors.a.numel() + factors.b.numel();
   });
   std::vector<std::int64_t> begins;
@@ -139,6 +140,35 @@ double ExpertLearner::total_weight_of(const data::Update& update) const {
     }
   }
   return weight;
+}
+
+model::AdapterUses ExpertLearner::uses() const {
+  model::AdapterUses all;
+  for (const model::Adapter& adapter : options_.beside) {
+    all.uses.push_back({.adapter = &adapter});
+  }
+  all.uses.push_back({.adapter = &adapter_});
+  return all;
+}
+
+// d/dA of sum |A_old A^T| is sign(A_old A^T)^T A_old.
+void ExpertLearner::add_penalty() {
+  if (options_.orthogonality == 0 || options_.beside.empty()) {
+    return;
+  }
+  const at::NoGradGuard frozen;
+  at::Tensor loss = gradient_[num_parameters()];
+  for_each_linear(adapter_, [&](std::size_t layer, std::size_t linear, const auto& factors) {
+    for (const model::Adapter& adapter : options_.beside) {
+      const at::Tensor& old = adapter.layers[layer][linear].a;
+      if (old.defined()) {
+        const at::Tensor products = at::matmul(old, factors.a.t());  // [R_old, R]
+        loss.add_(products.abs().sum(), options_.orthogonality);
+        gradients_.layers[layer][linear].a.add_(at::matmul(products.sign().t(), old),
+                                                options_.orthogonality);
+      }
+    }
+  });
 }
 
 StepRecord ExpertLearner::facts_of(const data::Update& update) const {

@@ -128,6 +128,7 @@ std::optional<StepRecord> Trainer::train_step(std::size_t index) {
     return std::nullopt;
   }
   lane.reducer->finish();
+  learner.add_penalty();
   read_loss_and_norm(learner, record);
   check_finite(record, update, learner);
   learner.step(record);
@@ -165,7 +166,7 @@ bool Trainer::compute_round(Lane& lane,
       const model::TrainingSlot slot =
           lane.learner.slot(update.slots[static_cast<std::size_t>(slot_index)], lane.total_weight);
       SlotSink sink(lane.learner, *lane.reducer);
-      pass_->loss_and_gradients(slot, model::AdapterUses(lane.learner.adapter()), sink);
+      pass_->loss_and_gradients(slot, lane.learner.uses(), sink);
       show_gradient(lane.learner);
       lane.reducer->after_slot();
       record.compute_seconds +=

@@ -76,7 +76,7 @@ int run(const std::string& folder, const std::string& file) {
 
   // A chain of one: what was learnt is answered by the expert, the rest by the base.
   const std::vector<eval::ChainExpert> chain{
-      {loaded.task, &adapter, 0, expert::indicators_of(loaded), 0}};
+      {loaded.task, model::AdapterUses(adapter), 0, expert::indicators_of(loaded), 0}};
   const eval::Answering answering{*model, *tokenizer, {8, {prompt_template->end_of_answer_id()}}};
   const auto router = method::make_router("sequential");
   for (const std::string& text : {question, std::string("Add 17 and 25.")}) {

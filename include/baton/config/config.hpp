@@ -43,7 +43,7 @@ struct AcceptThreshold {
 };
 
 struct MethodConfig {
-  std::string method;         // "see"
+  std::string method;         // a name that method::make_method knows
   std::string router;         // who answers a query: a name that method::make_router knows
   double negative_ratio = 0;  // rows of every earlier task, as a share of that task's rows; >= 0
   std::int64_t negative_floor = 0;  // at least so many rows of it, as far as its buffer has them
@@ -56,6 +56,7 @@ struct MethodConfig {
   double calibration_ratio = 0;             // share of rows held out for accept_threshold = auto
   std::int64_t calibration_batch_size = 0;  // prompts read together for their margins
   double indicator_loss_weight = 0;         // weight of the indicator among the target tokens; > 0
+  double lambda = 0;              // weight of o_lora's orthogonality; >= 0
   bool indicator_balance = true;  // own and foreign rows weigh alike in the indicators' loss
 };
 

@@ -16,10 +16,10 @@
 
 namespace baton::eval {
 
-/// One expert of a chain, ready to be asked. The adapter must outlive it.
+/// One expert of a chain, ready to be asked. Its adapters must outlive it.
 struct ChainExpert {
   std::string name;
-  const model::Adapter* adapter = nullptr;
+  model::AdapterUses adapters = {};
   std::size_t position = 0;  // in the task order: it is there from stage position + 1 on
   /// Of one that can be asked whether a query is its own; else it answers without.
   std::optional<expert::Indicators> indicators = {};

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <map>
 
 #include "baton/config/config.hpp"
 #include "baton/experiment/expert_rows.hpp"
@@ -18,13 +19,13 @@ namespace baton::experiment {
 /// in the workspace "model.dtype" is left out.
 expert::Identity common_identity(const config::Config& config, const Workspace& workspace);
 
-/// What determines the expert of the learner at `position`: the common facts, the indicators, its
-/// rows and buffers, and the expert it begins from. Without train rows the fact "task_rows" is left
-/// out.
-expert::Identity identity_of(const config::Config& config,
-                             const Workspace& workspace,
-                             const RunFacts& run,
-                             std::size_t position);
+/// What determines each learner's expert, by its position: the common facts, the indicators, its rows
+/// and buffers, the experts it goes on from or learns beside. Without train rows the fact "task_rows"
+/// is left out.
+std::map<std::size_t, expert::Identity> identities_of(const config::Config& config,
+                                                      const Workspace& workspace,
+                                                      const method::Method& method,
+                                                      const RunFacts& run);
 
 /// kModel, with a line for each fact, unless the expert was trained with the common facts `now`;
 /// `path` is its file.

@@ -38,6 +38,10 @@ coordinator::ExpertCost cost_of(const config::Config& config,
                                 const method::LearnerPlan& learner,
                                 const method::Method& method);
 
+/// Places in `missing` (positions, in the order of the queue) that a learner has to wait for.
+std::vector<int> items_before(const method::LearnerPlan& learner,
+                              const std::vector<std::size_t>& missing);
+
 /// Numbers of one adapter of this config on this base.
 std::int64_t lora_parameters_of(const config::Config& config, const weights::DecoderConfig& base);
 

@@ -28,7 +28,11 @@ struct LearnerPlan {
   std::vector<std::size_t> buffers = {};        // whose rehearsal buffers it is given
   bool takes_general = false;                   // rows of the config's general tasks as well
   std::optional<std::size_t> begins_from = {};  // the learner whose factors it carries on
+  std::vector<std::size_t> beside = {};         // learners whose adapters act with its own, frozen
 };
+
+/// The plan of the learner at a position, which is there.
+const LearnerPlan& plan_at(std::span<const LearnerPlan> learners, std::size_t position);
 
 /// Train rows of one task.
 struct TaskRows {
@@ -63,8 +67,10 @@ class Method {
 
   /// In the order of learning; positions ascend.
   virtual std::vector<LearnerPlan> learners(std::size_t num_tasks) const = 0;
-  /// Whether a key of the section `method` changes a learner; the others stay out of its identity.
-  virtual bool reads(const std::string& key) const = 0;
+  /// The keys of the section `method`, and of the general rows, that change its learners.
+  virtual std::vector<std::string> own_keys() const { return {}; }
+  /// Whether a key changes a learner; the others stay out of its identity.
+  bool reads(const std::string& key) const;
 
   // ---- their rows
 
@@ -81,6 +87,9 @@ class Method {
   virtual void weigh_openings(std::span<data::TrainingRow> rows) const;
   /// Weight of an opening beside the other target tokens, which weigh 1.
   virtual double opening_loss_weight() const { return 1; }
+
+  /// Weight in the loss of sum |A_beside A^T| over the linears and the adapters beside.
+  virtual double orthogonality() const { return 0; }
 
   // ---- after training
 

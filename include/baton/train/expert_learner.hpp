@@ -38,8 +38,12 @@ struct LearnerOptions {
   double warmup_ratio = 0;
   double weight_decay = 0;
   double max_grad_norm = 1.0;
-  double opening_loss_weight = 1.0;  // weight of a target's first token
-  std::uint64_t seed = 0;            // of this expert: order and dropout
+  double opening_loss_weight = 1.0;         // weight of a target's first token
+  std::vector<model::Adapter> beside = {};  // frozen ones that act with the learner's own
+  /// Weight in the loss of sum |A_beside A^T| over linears and the adapters beside (O-LoRA, arXiv
+  /// 2310.14152, equation 8).
+  double orthogonality = 0;
+  std::uint64_t seed = 0;  // of this expert: order and dropout
   /// Instead of data::Sampler's order (batch sizes and epochs are then unused): for comparisons
   /// with other programs on the same batches.
   std::optional<UpdateSource> updates = {};
@@ -74,6 +78,8 @@ class ExpertLearner {
   double total_weight_of(const data::Update& update) const;
   /// A slot of the next update as the model reads it.
   model::TrainingSlot slot(const std::vector<std::int64_t>& rows, double total_weight) const;
+  /// What acts in a pass: the adapters beside, then its own.
+  model::AdapterUses uses() const;
   /// Counts of rows and tokens; the rest is left at 0.
   StepRecord facts_of(const data::Update& update) const;
 
@@ -84,6 +90,9 @@ class ExpertLearner {
   /// [L]: where each layer's factors begin in the flat buffers.
   const std::vector<std::int64_t>& layer_begins() const { return layer_begins_; }
 
+  /// Adds what depends on the factors alone to the gradient and the loss of all slots: the same on
+  /// every rank.
+  void add_penalty();
   /// One update with the gradient, clipped to max_grad_norm: `record` has loss and norm, and gets
   /// step and learning rate.
   void step(StepRecord& record);

@@ -54,7 +54,7 @@ class EvaluatorTest : public ::testing::Test {
       std::vector<double> values = margins_in_batches(*model_, adapter, prompts, 4);
       std::sort(values.begin(), values.end());
       const std::size_t middle = values.size() / 2;
-      input_.experts.push_back({adapter.name, &adapter, input_.experts.size(), kIndicators,
+      input_.experts.push_back({adapter.name, model::AdapterUses(adapter), input_.experts.size(), kIndicators,
                                 (values[middle - 1] + values[middle]) / 2});
     }
   }
@@ -303,7 +303,7 @@ struct HandMade {
   EvaluationInput input{
       .tasks = {{"x", {{"x0", {1}, {"right"}}}},
                 {"y", {{"y0", {1}, {"right"}}, {"y1", {1}, {"right"}}}}},
-      .experts = {{"x", nullptr, 0, kIndicators, 0.5}, {"y", nullptr, 1, kIndicators, -1.0}},
+      .experts = {{"x", {}, 0, kIndicators, 0.5}, {"y", {}, 1, kIndicators, -1.0}},
       .router = kSequential.get()};
   std::vector<QueryRecord> records{
       // x accepts (0.6 > 0.5), y takes it over at stage 2 (-0.5 > -1) and is wrong.

@@ -145,7 +145,7 @@ class AskTest : public GenerateTest {
       adapters_.push_back(make_random_adapter("e" + std::to_string(i), i + 1));
     }
     for (const model::Adapter& adapter : adapters_) {
-      experts_.push_back({adapter.name, &adapter, experts_.size(), kIndicators, 1e9});
+      experts_.push_back({adapter.name, model::AdapterUses(adapter), experts_.size(), kIndicators, 1e9});
     }
   }
   Answering answering() const { return {*model_, tokenizer_, base_decoding()}; }

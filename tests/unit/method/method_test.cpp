@@ -90,5 +90,71 @@ TEST(SeeTest, SmallTasksCostTwoMoreHalfTrainings) {
   EXPECT_EQ(see->cost_factor(200), 1);
 }
 
+std::vector<std::size_t> positions_of(const std::vector<LearnerPlan>& learners) {
+  std::vector<std::size_t> positions;
+  for (const LearnerPlan& learner : learners) {
+    positions.push_back(learner.position);
+  }
+  return positions;
+}
+
+TEST(OtherMethodsTest, EachHasItsLearners) {
+  const auto learners = [](const std::string& name) {
+    return make_method(config_with("method = " + name + "\n"))->learners(3);
+  };
+  EXPECT_THAT(positions_of(learners("sequential")), ElementsAre(0, 1, 2));
+  EXPECT_EQ(learners("sequential")[2].begins_from, 1U);
+  EXPECT_FALSE(learners("sequential")[0].begins_from.has_value());
+  EXPECT_THAT(learners("sequential")[2].buffers, ElementsAre());
+  EXPECT_THAT(learners("replay")[2].buffers, ElementsAre(0, 1));
+  EXPECT_EQ(learners("replay")[2].begins_from, 1U);
+  EXPECT_THAT(positions_of(learners("multitask")), ElementsAre(2));
+  EXPECT_THAT(learners("multitask")[0].own_tasks, ElementsAre(0, 1, 2));
+  EXPECT_THAT(learners("single")[2].beside, ElementsAre());
+  EXPECT_THAT(learners("o_lora")[2].beside, ElementsAre(0, 1));
+  EXPECT_FALSE(learners("o_lora")[2].begins_from.has_value());
+  EXPECT_TRUE(learners("base").empty());
+}
+
+TEST(OtherMethodsTest, EveryRowIsLearntWithItsAnswer) {
+  const auto replay = make_method(config_with("method = replay\n"));
+  const std::vector<data::Example> own = rows_of("b", 5);
+  const std::vector<data::Example> before = rows_of("a", 4);
+  const std::vector<data::RehearsalBuffer> buffers{*replay->make_buffer({"a", before})};
+  const TrainingSet set =
+      replay->training_set({.name = "b", .own = {{"b", own}}, .buffers = buffers});
+  ASSERT_EQ(set.training.size(), 9U);
+  EXPECT_TRUE(set.held_out.empty());
+  for (std::size_t i = 0; i < set.training.size(); ++i) {
+    EXPECT_TRUE(set.training[i].has_answer);
+    EXPECT_TRUE(set.training[i].opening.empty());
+    EXPECT_EQ(set.training[i].task, i < 5 ? "b" : "a");
+  }
+  EXPECT_FALSE(make_method(config_with("method = multitask\n"))->make_buffer({"a", before}));
+}
+
+TEST(OtherMethodsTest, OnlyTheKeysThatAMethodReadsAreItsOwn) {
+  const auto reads = [](const std::string& name, const std::string& key) {
+    return make_method(config_with("method = " + name + "\n"))->reads(key);
+  };
+  for (const std::string& name : method_names()) {
+    EXPECT_TRUE(reads(name, "method.method")) << name;
+    EXPECT_TRUE(reads(name, "lora.lora_rank")) << name;
+    EXPECT_EQ(reads(name, "method.lambda"), name == "o_lora") << name;
+    EXPECT_EQ(reads(name, "method.accept_indicator"), name == "see") << name;
+    EXPECT_EQ(reads(name, "data.general"), name == "see") << name;
+    EXPECT_EQ(reads(name, "method.buffer_ratio"), name == "see" || name == "replay") << name;
+  }
+}
+
+TEST(OtherMethodsTest, WhatWasLearntLastAnswers) {
+  const auto router = make_method(config_with("method = sequential\n"))->make_router();
+  const std::vector<PanelExpert> experts(2);
+  EXPECT_EQ(route(*router, {}, experts, {}).answerers.front().expert, 1);
+  EXPECT_EQ(route(*router, {}, {}, {}).answerers.front().expert, kBase);
+  EXPECT_TRUE(make_method(config_with("method = single\n"))->make_router()->needs_true_task());
+  EXPECT_THROW(make_method(config_with("method = replay\nrouter = oracle\n")), base::Error);
+}
+
 }  // namespace
 }  // namespace baton::method

@@ -5,6 +5,8 @@
 #include <ATen/Parallel.h>
 #include <gmock/gmock.h>
 
+#include <array>
+#include <cmath>
 #include <limits>
 #include <mutex>
 
@@ -220,6 +222,79 @@ TEST_F(TrainerTest, TheIndicatorsWeightIsThatOfTheFirstTargetToken) {
     EXPECT_EQ(record.num_rows, 5);
     EXPECT_EQ(record.num_target_tokens, 16);
   }
+}
+
+// Loss and gradient of the penalty against sums over all pairs of rows, and differences of them.
+TEST_F(TrainerTest, ThePenaltyIsTheSumOfTheProductsOfRows) {
+  const auto penalty_of = [](const model::Adapter& old, const model::Adapter& own) {
+    double sum = 0;
+    for (std::size_t layer = 0; layer < own.layers.size(); ++layer) {
+      for (std::size_t linear = 0; linear < own.layers[layer].size(); ++linear) {
+        const at::Tensor& a = own.layers[layer][linear].a;
+        for (std::int64_t i = 0; a.defined() && i < a.size(0); ++i) {
+          for (std::int64_t j = 0; j < a.size(0); ++j) {
+            const at::Tensor b = old.layers[layer][linear].a;
+            sum += std::abs((a[i].to(at::kDouble) * b[j].to(at::kDouble)).sum().item<double>());
+          }
+        }
+      }
+    }
+    return sum;
+  };
+  adapter_.dropout = 0;
+  model::Adapter old = adapter_;
+  for (auto& layer : old.layers) {
+    for (model::LoraFactors& factors : layer) {
+      if (factors.a.defined()) {
+        factors = {at::flip(factors.a, {0, 1}) + 0.01, factors.b * 0};
+      }
+    }
+  }
+  options_.orthogonality = 0.25;
+  options_.beside = {old};
+  train::ExpertLearner learner(rows(), adapter_, options_);
+  learner.gradient().zero_();
+  learner.add_penalty();
+  EXPECT_NEAR(learner.gradient()[learner.num_parameters()].item<double>(),
+              0.25 * penalty_of(old, adapter_), 1e-4 * penalty_of(old, adapter_));
+  const at::Tensor& gradient = learner.gradients_of(0, 0).a;
+  for (const auto& [row, column] : {std::pair(0, 0), std::pair(1, 3), std::pair(2, 5)}) {
+    constexpr double kStep = 1e-3;
+    std::array<double, 2> ends{};
+    for (const int side : {0, 1}) {
+      model::Adapter moved = adapter_;
+      moved.layers[0][0].a = moved.layers[0][0].a.clone();
+      moved.layers[0][0].a[row][column] += side == 0 ? -kStep : kStep;
+      ends[static_cast<std::size_t>(side)] = penalty_of(old, moved);
+    }
+    EXPECT_NEAR(gradient[row][column].item<double>(), 0.25 * (ends[1] - ends[0]) / (2 * kStep),
+                1e-4);
+  }
+}
+
+// A frozen adapter beside counts in the loss as if it were part of the base, and does not move.
+TEST_F(TrainerTest, WhatIsBesideActsAndStays) {
+  adapter_.dropout = 0;
+  options_.updates = stored_updates(golden_, 2);
+  model::Adapter fresh = adapter_;
+  for (auto& layer : fresh.layers) {
+    for (model::LoraFactors& factors : layer) {
+      if (factors.b.defined()) {
+        factors.b = at::zeros_like(factors.b);  // adds nothing yet
+      }
+    }
+  }
+  Trainer alone(*model_, *group_, rows(), adapter_, options_);
+  const double expected = alone.train_step().value().loss;
+  options_.beside = {adapter_};
+  const std::vector<expert::NamedArray> before = arrays_of(adapter_);
+  Trainer trainer(*model_, *group_, rows(), fresh, options_);
+  EXPECT_NEAR(trainer.train_step().value().loss, expected, 1e-6 * expected);
+  const std::vector<expert::NamedArray> after = arrays_of(adapter_);
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    EXPECT_EQ(before[i].values, after[i].values);
+  }
+  EXPECT_GT(trainer.learner().gradients_of(0, 0).b.abs().max().item<double>(), 0);
 }
 
 TEST_F(TrainerTest, ALossThatIsNotFiniteStopsBeforeTheUpdate) {
