@@ -145,6 +145,11 @@ class EvalRun {
       metrics::make_metric(config_.eval.metric);
       method_ = method::make_method(config_);
       router_ = method_->make_router();
+      for (const std::string& name : config_.eval.routers) {
+        if (name != router_->name()) {
+          more_routers_.push_back(method_->make_router(name));
+        }
+      }
       session_.begin(command_.run, std::move(lock));
     });
   }
@@ -182,11 +187,14 @@ class EvalRun {
       experts_ = experiment::load_experts(*folder_, config_, *method_, *workspace_);
       input_ = read_queries(config_, *workspace_, experts_);
       input_.router = router_.get();
+      for (const auto& router : more_routers_) {
+        input_.more_routers.push_back(router.get());
+      }
       input_.has_experts = method_->has_experts();
       chunks_ =
           eval::plan_chunks(input_, config_.eval.eval_batch_size, config_.data.max_new_tokens);
       partial_.emplace(folder_->paths().eval_folder(), input_,
-                       facts_of(config_, *workspace_, experts_, router_->name(), num_threads_));
+                       facts_of(config_, *workspace_, experts_, routers_text(), num_threads_));
     });
     work::together(world_, [this] {
       if (leads()) {
@@ -195,6 +203,15 @@ class EvalRun {
         partial_->open();
       }
     });
+  }
+
+  // Who of them may answer decides what is decoded.
+  std::string routers_text() const {
+    std::string text = router_->name();
+    for (const auto& router : more_routers_) {
+      text += "," + router->name();
+    }
+    return text;
   }
 
   void say_start() const {
@@ -379,6 +396,7 @@ class EvalRun {
     partial_->remove();
     std::cout << eval::matrix_table(result) << '\n'
               << (result.has_experts ? eval::routing_table(result) + '\n' : std::string())
+              << (result.more.empty() ? std::string() : eval::router_table(result) + '\n')
               << eval::score_table(result) << "\nfiles: " << folder.string() << '\n'
               << std::flush;
     session_.end("done", 0);
@@ -397,6 +415,7 @@ class EvalRun {
   experiment::LoadedExperts experts_;
   std::unique_ptr<method::Method> method_;
   std::unique_ptr<method::Router> router_;
+  std::vector<std::unique_ptr<method::Router>> more_routers_;
   eval::EvaluationInput input_;
   std::vector<eval::EvaluationChunk> chunks_;
   std::optional<experiment::PartialEvaluation> partial_;

@@ -111,11 +111,17 @@ std::vector<std::string> read_linears(const std::string& text) {
   return ordered;
 }
 
+std::vector<std::string> read_routers(const std::string& text) {
+  auto names = base::split_list(text);
+  refuse_duplicates(names);
+  return names;
+}
+
 // The default is the first of the routers; what is not there yet is refused by name.
 Option router_option(OptionInfo made) {
   const std::string first = made.default_text;
   return choice_option(
-      std::move(made), {first, "oracle"}, {"parallel", "analytic", "gates"},
+      std::move(made), {first, "oracle", "parallel"}, {"analytic", "gates"},
       [](auto& c) -> auto& { return c.method.router; });
 }
 
@@ -240,8 +246,8 @@ void add_method(Table& table) {
       {"cmoe", "moe_lora", "shared_router_moe", "seed"},
       [](auto& c) -> auto& { return c.method.method; }));
   table.push_back(router_option(info("method", "router", "sequential",
-                                     "Who answers: the newest expert that accepts, or (in an "
-                                     "evaluation) the true task's.")));
+                                     "Who answers: the newest expert that accepts, the surest of "
+                                     "all, or (in an evaluation) the true task's.")));
   table.push_back(number_option(
       identity(info("method", "negative_ratio", "0.25",
                     "Rows of each earlier task learnt as \"pass\", as a share of its rows.")),
@@ -370,6 +376,11 @@ void add_eval_and_cluster(Table& table) {
   table.push_back(integer_option(
       info("eval", "eval_batch_size", "16", "Queries at a time."), {1, 1'000'000},
       [](auto& c) -> auto& { return c.eval.eval_batch_size; }));
+  table.push_back(list_option(
+      info("eval", "routers", "",
+           "More routers to score in the same pass, each with its own rows."),
+      "names as in method.router, comma-separated", read_routers,
+      [](auto& c) -> auto& { return c.eval.routers; }));
   table.push_back(choice_option(
       info("eval", "metric", "rouge_l", "The score of an answer."), {"rouge_l", "exact_match"}, {},
       [](auto& c) -> auto& { return c.eval.metric; }));

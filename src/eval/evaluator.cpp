@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -86,8 +87,14 @@ class ChunkPass {
   bool is_decoded(const QueryPlace& place, double margin) const {
     const std::string& task = input_.tasks[place.task].name;
     return expert_ == nullptr || (input_.has_experts && task == expert_->name) ||
-           input_.router->may_answer({.id = query_at(place).id, .true_task = task},
-                                     {expert_->name, expert_->threshold}, margin);
+           may_answer(*input_.router, place, margin) ||
+           std::any_of(input_.more_routers.begin(), input_.more_routers.end(),
+                       [&](const auto* router) { return may_answer(*router, place, margin); });
+  }
+
+  bool may_answer(const method::Router& router, const QueryPlace& place, double margin) const {
+    return router.may_answer({.id = query_at(place).id, .true_task = input_.tasks[place.task].name},
+                             {expert_->name, expert_->threshold}, margin);
   }
 
   const Stopwatch total_;

@@ -26,12 +26,13 @@ constexpr std::array<Summary, 4> kSummaries = {{
     {"forgetting", "mean over j < T of (max over j <= i < T of a[i][j], minus a[T][j])"},
 }};
 
-std::array<std::optional<double>, 4> summary_values(const EvaluationResult& result) {
-  if (!result.has_stages) {
-    return {result.matrix.average()};
+std::array<std::optional<double>, 4> summary_values(const metrics::ScoreMatrix& matrix,
+                                                    bool has_stages) {
+  if (!has_stages) {
+    return {matrix.average()};
   }
-  return {result.matrix.average(), result.matrix.backward_transfer(),
-          result.matrix.forward_transfer(), result.matrix.forgetting()};
+  return {matrix.average(), matrix.backward_transfer(), matrix.forward_transfer(),
+          matrix.forgetting()};
 }
 
 OrderedJson number_or_null(const std::optional<double>& value) {
@@ -66,6 +67,19 @@ OrderedJson cost_json(const ChainCost& cost) {
   return json;
 }
 
+OrderedJson router_json(const RouterResult& result, bool has_stages) {
+  OrderedJson json;
+  json["matrix"] = matrix_json(result.matrix);
+  const std::array<std::optional<double>, 4> values = summary_values(result.matrix, has_stages);
+  for (std::size_t i = 0; i < kSummaries.size(); ++i) {
+    json[kSummaries[i].key] = number_or_null(values[i]);
+  }
+  json["routing"] = result.routing;
+  json["routing_accuracy"] = result.routing_accuracy;
+  json["cost"] = cost_json(result.cost);
+  return json;
+}
+
 std::string answerer_name(const EvaluationInput& input, int answerer) {
   return answerer == method::kBase ? "base"
                                    : input.experts[static_cast<std::size_t>(answerer)].name;
@@ -97,7 +111,8 @@ std::string results_json(const EvaluationResult& result, const RunFacts& facts) 
   json["metric"] = result.metric;
   json["tasks"] = result.tasks();
   json["matrix"] = matrix_json(result.matrix);
-  const std::array<std::optional<double>, 4> values = summary_values(result);
+  const std::array<std::optional<double>, 4> values =
+      summary_values(result.matrix, result.has_stages);
   OrderedJson formulas;
   for (std::size_t i = 0; i < kSummaries.size(); ++i) {
     json[kSummaries[i].key] = number_or_null(values[i]);
@@ -115,6 +130,12 @@ std::string results_json(const EvaluationResult& result, const RunFacts& facts) 
     json["routing_accuracy"] = result.routing_accuracy;
   }
   json["cost"] = cost_json(result.cost);
+  if (result.has_experts) {
+    json["routers"][result.router] = router_json(result, result.has_stages);
+    for (const RouterResult& other : result.more) {
+      json["routers"][other.router] = router_json(other, result.has_stages);
+    }
+  }
   json["eval_prompts_in_train"] = OrderedJson::object();
   for (std::size_t task = 0; task < result.num_leaked.size(); ++task) {
     json["eval_prompts_in_train"][result.tasks()[task]] = result.num_leaked[task];
@@ -206,7 +227,8 @@ std::string score_table(const EvaluationResult& result) {
                   result.has_experts ? fmt::format("{:.3f}", result.routing_accuracy) : "-"});
   std::string text =
       base::format_table({"task", "base", "chain", "oracle", "routing accuracy"}, rows);
-  const std::array<std::optional<double>, 4> values = summary_values(result);
+  const std::array<std::optional<double>, 4> values =
+      summary_values(result.matrix, result.has_stages);
   std::vector<std::vector<std::string>> summary_rows;
   for (std::size_t i = 0; i < kSummaries.size(); ++i) {
     summary_rows.push_back({kSummaries[i].key, short_number(values[i]), kSummaries[i].formula});
@@ -220,6 +242,22 @@ std::string score_table(const EvaluationResult& result) {
           static_cast<double>(result.cost.num_queries),
       static_cast<double>(result.cost.new_tokens) / static_cast<double>(result.cost.num_queries));
   return text;
+}
+
+std::string router_table(const EvaluationResult& result) {
+  std::vector<std::vector<std::string>> rows;
+  const auto add = [&](const RouterResult& router) {
+    const auto values = summary_values(router.matrix, result.has_stages);
+    rows.push_back({router.router, short_number(values[0]), short_number(values[1]),
+                    short_number(values[2]), fmt::format("{:.3f}", router.routing_accuracy),
+                    fmt::format("{:.2f}", router.cost.experts_asked_mean)});
+  };
+  add(result);
+  for (const RouterResult& router : result.more) {
+    add(router);
+  }
+  return base::format_table({"router", "AR", "BWT", "FWT", "routing accuracy", "experts asked"},
+                            rows);
 }
 
 std::string matrix_table(const EvaluationResult& result) {

@@ -24,107 +24,157 @@ ScoredRecord score_record(const EvaluationInput& input,
   return scored;
 }
 
-/// The score of what the chain answers at a stage.
-double chain_score(const ScoredRecord& scored, std::size_t stage) {
-  const int answerer = scored.answered_by[stage];
-  if (answerer == method::kBase) {
-    return scored.base_score;
-  }
-  const std::optional<double>& score = scored.scores[static_cast<std::size_t>(answerer)];
-  BATON_ASSERT(score.has_value(),
-               fmt::format("task {}, query {}, expert {}", scored.record.task_index,
-                           scored.record.query_index, answerer));
-  return *score;
-}
-
-/// Fills answered_by; the last stage's questions go into the cost.
-void route_stages(const EvaluationInput& input,
-                  std::span<const method::PanelExpert> experts,
-                  ScoredRecord& scored,
-                  ChainCost& cost) {
-  const std::size_t num_experts = input.experts.size();
-  const EvalTask& task = input.tasks[static_cast<std::size_t>(scored.record.task_index)];
-  const std::string& id = task.queries[static_cast<std::size_t>(scored.record.query_index)].id;
-  method::Route route;
-  std::size_t num_there = 0;
-  for (std::size_t stage = 0; stage <= input.tasks.size(); ++stage) {
-    while (num_there < num_experts && input.experts[num_there].position < stage) {
-      ++num_there;
+/// All records through one router: its answerer of every stage, scores, routes and cost.
+class RouterScores {
+ public:
+  RouterScores(const EvaluationInput& input, const method::Router& router)
+      : input_(input),
+        router_(router),
+        panel_(panel_of(input.experts)),
+        num_tasks_(input.tasks.size()),
+        counts_(num_tasks_, 0),
+        stage_sums_(num_tasks_ + 1, std::vector<double>(num_tasks_, 0.0)),
+        result_{.router = router.name(), .matrix = metrics::ScoreMatrix(names_of(input))} {
+    if (input.has_experts) {
+      result_.routing.assign(num_tasks_, std::vector<std::int64_t>(num_tasks_ + 1, 0));
     }
-    route = method::route(
-        *input.router, {.id = id, .true_task = task.name}, experts.first(num_there),
-        [&](int expert) { return scored.record.margins[static_cast<std::size_t>(expert)]; });
+  }
+
+  /// Returns who answers at stage 0, 1, ... T.
+  std::vector<int> add(const ScoredRecord& scored) {
+    const auto task = static_cast<std::size_t>(scored.record.task_index);
+    ++counts_[task];
+    std::vector<int> answered_by;
+    method::Route route;
+    std::size_t num_there = 0;
+    for (std::size_t stage = 0; stage <= num_tasks_; ++stage) {
+      while (num_there < input_.experts.size() && input_.experts[num_there].position < stage) {
+        ++num_there;
+      }
+      route = route_of(scored.record, num_there);
+      answered_by.push_back(route.answerers.front().expert);
+      stage_sums_[stage][task] += score_of(scored, answered_by.back());
+    }
+    if (input_.has_experts) {
+      const int answerer = answered_by.back();
+      ++result_.routing[task][answerer == method::kBase ? num_tasks_
+                                                        : static_cast<std::size_t>(answerer)];
+      num_right_ += answerer == static_cast<int>(task) ? 1 : 0;
+    }
+    add_cost(scored.record, route);
+    return answered_by;
+  }
+
+  /// Sums over queries in their order, divided last.
+  RouterResult finish() {
+    for (std::size_t task = 0; task < num_tasks_; ++task) {
+      for (std::size_t stage = 0; stage <= num_tasks_; ++stage) {
+        result_.matrix.set(static_cast<int>(stage), static_cast<int>(task),
+                           stage_sums_[stage][task] / static_cast<double>(counts_[task]));
+      }
+    }
+    const auto num_queries = static_cast<double>(result_.cost.num_queries);
+    result_.routing_accuracy = static_cast<double>(num_right_) / num_queries;
+    result_.cost.experts_asked_mean /= num_queries;
+    return std::move(result_);
+  }
+
+ private:
+  static std::vector<std::string> names_of(const EvaluationInput& input) {
+    std::vector<std::string> names;
+    for (const EvalTask& task : input.tasks) {
+      names.push_back(task.name);
+    }
+    return names;
+  }
+
+  method::Route route_of(const QueryRecord& record, std::size_t num_there) const {
+    const EvalTask& task = input_.tasks[static_cast<std::size_t>(record.task_index)];
+    const EvalQuery& query = task.queries[static_cast<std::size_t>(record.query_index)];
+    method::Route route = method::route(
+        router_, {.id = query.id, .true_task = task.name}, std::span(panel_).first(num_there),
+        [&](int expert) { return record.margins[static_cast<std::size_t>(expert)]; });
     BATON_ASSERT(route.answerers.size() == 1, fmt::format("{} answerers", route.answerers.size()));
-    scored.answered_by.push_back(route.answerers.front().expert);
+    return route;
   }
-  const int answerer = scored.answered_by.back();
-  const std::size_t num_asked = route.asked.size();
-  const bool was_asked =
-      std::any_of(route.asked.begin(), route.asked.end(),
-                  [answerer](const method::Asked& asked) { return asked.expert == answerer; });
-  const auto reads = static_cast<std::int64_t>(num_asked) + (was_asked ? 0 : 1);
-  const QueryRecord& record = scored.record;
-  ++cost.num_queries;
-  cost.experts_asked_mean += static_cast<double>(num_asked);  // a sum until the end
-  cost.prompt_tokens += record.prompt_tokens;
-  cost.prompt_tokens_prefixed += reads * record.prompt_tokens;
-  cost.new_tokens += answerer == method::kBase
-                         ? record.base.new_tokens
-                         : record.answers[static_cast<std::size_t>(answerer)]->new_tokens;
-  cost.pass_prompt_tokens += static_cast<std::int64_t>(num_experts + 1) * record.prompt_tokens;
-  cost.pass_new_tokens += record.base.new_tokens;
-  for (const std::optional<Answer>& answer : record.answers) {
-    cost.pass_new_tokens += answer ? answer->new_tokens : 0;
+
+  static double score_of(const ScoredRecord& scored, int answerer) {
+    if (answerer == method::kBase) {
+      return scored.base_score;
+    }
+    const std::optional<double>& score = scored.scores[static_cast<std::size_t>(answerer)];
+    BATON_ASSERT(score.has_value(),
+                 fmt::format("task {}, query {}, expert {}", scored.record.task_index,
+                             scored.record.query_index, answerer));
+    return *score;
   }
+
+  // Of the last stage's route. Who was asked has read the prompt.
+  void add_cost(const QueryRecord& record, const method::Route& route) {
+    ChainCost& cost = result_.cost;
+    const int answerer = route.answerers.front().expert;
+    const std::size_t num_asked = route.asked.size();
+    const bool was_asked =
+        std::any_of(route.asked.begin(), route.asked.end(),
+                    [answerer](const method::Asked& asked) { return asked.expert == answerer; });
+    const auto reads = static_cast<std::int64_t>(num_asked) + (was_asked ? 0 : 1);
+    ++cost.num_queries;
+    cost.experts_asked_mean += static_cast<double>(num_asked);  // a sum until the end
+    cost.prompt_tokens += record.prompt_tokens;
+    cost.prompt_tokens_prefixed += reads * record.prompt_tokens;
+    cost.new_tokens += answerer == method::kBase
+                           ? record.base.new_tokens
+                           : record.answers[static_cast<std::size_t>(answerer)]->new_tokens;
+    cost.pass_prompt_tokens +=
+        static_cast<std::int64_t>(input_.experts.size() + 1) * record.prompt_tokens;
+    cost.pass_new_tokens += record.base.new_tokens;
+    for (const std::optional<Answer>& answer : record.answers) {
+      cost.pass_new_tokens += answer ? answer->new_tokens : 0;
+    }
+  }
+
+  const EvaluationInput& input_;
+  const method::Router& router_;
+  std::vector<method::PanelExpert> panel_;
+  std::size_t num_tasks_;
+  std::vector<std::int64_t> counts_;             // [T] queries
+  std::vector<std::vector<double>> stage_sums_;  // [T + 1][T]
+  std::int64_t num_right_ = 0;
+  RouterResult result_;
+};
+
+RouterResult scores_of(const EvaluationInput& input,
+                       const method::Router& router,
+                       std::span<const ScoredRecord> records) {
+  RouterScores scores(input, router);
+  for (const ScoredRecord& record : records) {
+    scores.add(record);
+  }
+  return scores.finish();
 }
 
-/// Sums over queries in their order, divided last.
-void average_scores(EvaluationResult& result) {
+/// What the base scores, and the true task's expert where there are such.
+void average_bounds(EvaluationResult& result) {
   const std::size_t num_tasks = result.tasks().size();
-  std::vector<std::int64_t> counts(num_tasks, 0);
-  std::vector<std::vector<double>> stage_sums(num_tasks + 1, std::vector<double>(num_tasks, 0.0));
+  std::vector<double> counts(num_tasks, 0);
   result.base.assign(num_tasks, 0.0);
+  result.oracle.assign(result.has_experts ? num_tasks : 0, 0.0);
   for (const ScoredRecord& scored : result.records) {
     const auto task = static_cast<std::size_t>(scored.record.task_index);
     ++counts[task];
     result.base[task] += scored.base_score;
-    for (std::size_t stage = 0; stage <= num_tasks; ++stage) {
-      stage_sums[stage][task] += chain_score(scored, stage);
+    if (result.has_experts) {
+      BATON_ASSERT(scored.scores[task].has_value(),
+                   fmt::format("task {} without its oracle answer", task));
+      result.oracle[task] += *scored.scores[task];
     }
   }
   for (std::size_t task = 0; task < num_tasks; ++task) {
-    const auto count = static_cast<double>(counts[task]);
-    result.base[task] /= count;
-    for (std::size_t stage = 0; stage <= num_tasks; ++stage) {
-      result.matrix.set(static_cast<int>(stage), static_cast<int>(task),
-                        stage_sums[stage][task] / count);
+    result.base[task] /= counts[task];
+    if (result.has_experts) {
+      result.oracle[task] /= counts[task];
     }
   }
-}
-
-/// The true task's expert, and who answered at the last stage instead.
-void judge_routes(EvaluationResult& result) {
-  const std::size_t num_tasks = result.tasks().size();
-  std::int64_t num_right = 0;
-  result.oracle.assign(num_tasks, 0.0);
-  result.routing.assign(num_tasks, std::vector<std::int64_t>(num_tasks + 1, 0));
-  std::vector<std::int64_t> counts(num_tasks, 0);
-  for (const ScoredRecord& scored : result.records) {
-    const auto task = static_cast<std::size_t>(scored.record.task_index);
-    BATON_ASSERT(scored.scores[task].has_value(),
-                 fmt::format("task {} without its oracle answer", task));
-    ++counts[task];
-    result.oracle[task] += *scored.scores[task];
-    const int answerer = scored.answered_by.back();
-    ++result.routing[task]
-                    [answerer == method::kBase ? num_tasks : static_cast<std::size_t>(answerer)];
-    num_right += answerer == static_cast<int>(task) ? 1 : 0;
-  }
-  for (std::size_t task = 0; task < num_tasks; ++task) {
-    result.oracle[task] /= static_cast<double>(counts[task]);
-  }
-  result.routing_accuracy =
-      static_cast<double>(num_right) / static_cast<double>(result.records.size());
 }
 
 }  // namespace
@@ -141,24 +191,21 @@ EvaluationResult summarise(const EvaluationInput& input,
                            std::span<const QueryRecord> records,
                            const std::string& metric) {
   BATON_ASSERT(!records.empty(), "no records");
-  std::vector<std::string> names;
-  for (const EvalTask& task : input.tasks) {
-    names.push_back(task.name);
-  }
   const metrics::MetricFunction score = metrics::make_metric(metric);
-  const std::vector<method::PanelExpert> experts = panel_of(input.experts);
-  EvaluationResult result{
-      .metric = metric, .router = input.router->name(), .matrix = metrics::ScoreMatrix(names)};
+  std::vector<ScoredRecord> all;
+  RouterScores chain(input, *input.router);
   for (const QueryRecord& record : records) {
-    result.records.push_back(score_record(input, record, score));
-    route_stages(input, experts, result.records.back(), result.cost);
+    all.push_back(score_record(input, record, score));
+    all.back().answered_by = chain.add(all.back());
   }
-  result.cost.experts_asked_mean /= static_cast<double>(result.cost.num_queries);
-  average_scores(result);
+  EvaluationResult result(chain.finish());
+  result.metric = metric;
   result.has_experts = input.has_experts;
   result.has_stages = input.experts.size() == input.tasks.size();
-  if (result.has_experts) {
-    judge_routes(result);
+  result.records = std::move(all);
+  average_bounds(result);
+  for (const method::Router* router : input.more_routers) {
+    result.more.push_back(scores_of(input, *router, result.records));
   }
   for (const EvalTask& task : input.tasks) {
     result.num_leaked.push_back(task.num_leaked);

@@ -24,14 +24,17 @@ void append(std::span<const data::Example> rows,
 }  // namespace
 
 PlainMethod::PlainMethod(std::string name, const config::Config& config) : name_(std::move(name)) {
-  const std::string usual = router_names().front();
-  if (config.method.router != usual) {
-    throw base::Error(base::ErrorKind::kUsage, "this method leaves a router no choice",
-                      {.where = "method.router",
-                       .expected = usual + " (the default) with method.method = " + name_,
-                       .found = config.method.router,
-                       .fix = "leave the key out, or choose a method of many experts (see)"});
+  if (config.method.router != router_names().front()) {  // the default
+    refuse_router("method.router", config.method.router);
   }
+}
+
+void PlainMethod::refuse_router(const std::string& key, const std::string& router) const {
+  throw base::Error(base::ErrorKind::kUsage, "this method leaves a router no choice",
+                    {.where = key,
+                     .expected = "its default with method.method = " + name_,
+                     .found = router,
+                     .fix = "leave the key out, or choose a method of many experts (see)"});
 }
 
 TrainingSet PlainMethod::training_set(const LearnerRows& rows) const {
@@ -47,6 +50,10 @@ TrainingSet PlainMethod::training_set(const LearnerRows& rows) const {
 
 std::unique_ptr<Router> PlainMethod::make_router() const {
   return make_latest_router();
+}
+
+std::unique_ptr<Router> PlainMethod::make_router(const std::string& router) const {
+  refuse_router("eval.routers", router);
 }
 
 std::vector<LearnerPlan> one_learner_a_task(std::size_t num_tasks) {

@@ -18,8 +18,11 @@ class PlainMethod : public Method {
   const std::string& name() const override { return name_; }
   TrainingSet training_set(const LearnerRows& rows) const override;
   std::unique_ptr<Router> make_router() const override;
+  std::unique_ptr<Router> make_router(const std::string& router) const override;
 
  private:
+  [[noreturn]] void refuse_router(const std::string& key, const std::string& router) const;
+
   std::string name_;
 };
 

@@ -14,7 +14,7 @@ namespace baton::method {
 namespace {
 
 // Each under the name it gives itself.
-constexpr std::array kRouters = {make_sequential_router, make_oracle_router};
+constexpr std::array kRouters = {make_sequential_router, make_oracle_router, make_parallel_router};
 
 }  // namespace
 

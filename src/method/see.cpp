@@ -121,7 +121,10 @@ class See final : public Method {
 
   bool has_experts() const override { return true; }
 
-  std::unique_ptr<Router> make_router() const override { return method::make_router(keys_.router); }
+  std::unique_ptr<Router> make_router() const override { return make_router(keys_.router); }
+  std::unique_ptr<Router> make_router(const std::string& router) const override {
+    return method::make_router(router);
+  }
 
  private:
   std::string name_ = "see";

@@ -17,6 +17,7 @@ class Single final : public PlainMethod {
     return one_learner_a_task(num_tasks);
   }
   bool has_experts() const override { return true; }
+  using PlainMethod::make_router;
   std::unique_ptr<Router> make_router() const override { return make_oracle_router(); }
 };
 

@@ -127,6 +127,40 @@ class Methods(unittest.TestCase):
         self.assertEqual(refused.code, 2)
         self.assertIn("task", refused.err)
 
+    # Each router's stages, recomputed from the margins in predictions.jsonl and the thresholds in the experts' files.
+    def test_several_routers_in_one_pass(self):
+        folder = train("routers", ranks=2, tasks="loud, count, last")
+        plain = run_ok("eval", "--run", folder)
+        alone = read_json(folder / "eval/results.json")
+        self.assertEqual(list(alone["routers"]), ["sequential"])
+        result = run_ok("eval", "--run", folder, "--set", "eval.routers=parallel,oracle", ranks=2)
+        results = read_json(folder / "eval/results.json")
+        self.assertEqual(list(results["routers"]), ["sequential", "parallel", "oracle"])
+        for key in ("matrix", "AR", "BWT", "FWT", "forgetting", "routing", "routing_accuracy"):
+            self.assertEqual(results[key], alone[key], key)
+            self.assertEqual(results["routers"]["sequential"][key], alone[key], key)
+        self.assertAlmostEqual(results["routers"]["oracle"]["AR"], sum(results["oracle"]) / 3, 9)
+        self.assertEqual(results["routers"]["oracle"]["routing_accuracy"], 1)
+        self.assertIn("parallel", result.out)
+        self.assertNotIn("parallel", plain.out)
+        threshold = {task: float(facts(folder / f"experts/0{i}-{task}.h5")["accept_threshold"])
+                     for i, task in enumerate(TASKS, 1)}
+        sums = [[0.0] * 3 for _ in range(4)]
+        for line in read_lines(folder / "eval/predictions.jsonl"):
+            for stage in range(4):
+                surplus = {task: line["margins"][task] - threshold[task] for task in TASKS[:stage]}
+                accepting = [task for task in surplus if surplus[task] > 0]
+                who = max(reversed(accepting), key=surplus.get) if accepting else "base"
+                sums[stage][TASKS.index(line["task"])] += line["scores"][who] / 5
+        for stage in range(4):
+            for task in range(3):
+                self.assertAlmostEqual(results["routers"]["parallel"]["matrix"][stage][task], sums[stage][task], 9)
+        line = run_ok("ask", "--run", folder, "--json", "--set", "method.router=parallel", "red red cat").json_lines()[0]
+        self.assertEqual([asked["expert"] for asked in line["asked"]], ["last", "count", "loud"])
+        refused = run("eval", "--run", train_with("sequential", "no-routers"), "--set", "eval.routers=parallel")
+        self.assertEqual(refused.code, 2)
+        self.assertIn("eval.routers", refused.err)
+
     def test_a_router_where_there_is_no_choice_is_refused(self):
         result = run("train", "--config", write_config("choice", method__method="replay", method__router="oracle"))
         self.assertEqual(result.code, 2)

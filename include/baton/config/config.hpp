@@ -87,6 +87,7 @@ struct TrainConfig {
 struct EvalConfig {
   std::int64_t eval_batch_size = 0;  // queries at a time
   std::string metric;                // "rouge_l" or "exact_match"
+  std::vector<std::string> routers;  // more of them, scored in the same pass; may be empty
 };
 
 struct ClusterConfig {

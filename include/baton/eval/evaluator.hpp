@@ -15,6 +15,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "baton/eval/answering.hpp"
@@ -42,7 +43,8 @@ struct EvaluationInput {
   /// Task k belongs to expert k, among whom queries are routed. Else who answers follows from the
   /// stage, and there is neither an oracle nor a right or wrong route.
   bool has_experts = true;
-  const method::Router* router = nullptr;  // must outlive it
+  const method::Router* router = nullptr;                // must outlive it, as the others
+  std::vector<const method::Router*> more_routers = {};  // scored in the same pass
 };
 
 struct QueryPlace {
@@ -137,27 +139,35 @@ struct ChainCost {
   std::int64_t pass_new_tokens = 0;     // and decoded
 };
 
-struct EvaluationResult {
-  std::string metric;
+/// What comes of the records with one router.
+struct RouterResult {
   std::string router;
   metrics::ScoreMatrix matrix;
-  bool has_experts = true;          // else oracle and routing are empty
-  bool has_stages = true;           // something is learnt at each; else BWT, FWT say nothing
-  std::vector<double> oracle = {};  // [T]
-  std::vector<double> base = {};    // [T]
-  std::vector<std::vector<std::int64_t>> routing =
-      {};                       // [T][T + 1]: true task, answered by (last: base), last stage
+  /// [T][T + 1]: true task, answered by (last: base), last stage; empty without experts
+  std::vector<std::vector<std::int64_t>> routing = {};
   double routing_accuracy = 0;  // share of all queries that their own expert answers, 0-1
   ChainCost cost = {};
-  std::vector<std::int64_t> num_leaked = {};  // [T]
-  std::vector<ScoredRecord> records = {};
+};
+
+/// The records with their scores, and what comes of them with the input's router.
+struct EvaluationResult : RouterResult {
+  explicit EvaluationResult(RouterResult result) : RouterResult(std::move(result)) {}
+
+  std::string metric;
+  bool has_experts = true;               // else oracle and routing are empty
+  bool has_stages = true;                // something is learnt at each; else BWT, FWT say nothing
+  std::vector<double> oracle;            // [T]
+  std::vector<double> base;              // [T]
+  std::vector<std::int64_t> num_leaked;  // [T]
+  std::vector<ScoredRecord> records;
+  std::vector<RouterResult> more;  // by the input's other routers
 
   const std::vector<std::string>& tasks() const { return matrix.tasks(); }
   double routing_accuracy_of(std::size_t task) const;
 };
 
 /// Scores every answer once (metric by name: metrics::make_metric), recomputes each stage's
-/// decisions with the input's router over the recorded margins, and averages.
+/// decisions with each of the input's routers over the recorded margins, and averages.
 EvaluationResult summarise(const EvaluationInput& input,
                            std::span<const QueryRecord> records,
                            const std::string& metric);

@@ -39,6 +39,8 @@ std::string timings_json(const CallTimings& call);
 /// Per task: base, chain, oracle, routing accuracy; then AR, BWT, FWT and forgetting with their
 /// formulas.
 std::string score_table(const EvaluationResult& result);
+/// Every router of the pass: a line each. Of an evaluation with experts.
+std::string router_table(const EvaluationResult& result);
 /// The score matrix, a line a stage.
 std::string matrix_table(const EvaluationResult& result);
 /// Who answered, per true task.

@@ -105,6 +105,8 @@ class Method {
   /// follows from the stage alone.
   virtual bool has_experts() const { return false; }
   virtual std::unique_ptr<Router> make_router() const = 0;
+  /// One of the others that could answer (key eval.routers). kUsage where there is no choice.
+  virtual std::unique_ptr<Router> make_router(const std::string& name) const = 0;
 };
 
 /// The method of the config (key method.method). An unknown name: kUsage, with the nearest.

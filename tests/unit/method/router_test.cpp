@@ -74,6 +74,17 @@ TEST(OracleRouter, TrueTaskAnswersWithoutAsking) {
   EXPECT_TRUE(router->needs_true_task());
 }
 
+TEST(ParallelRouter, TheSurestOfThoseThatAcceptAnswers) {
+  // Surplus over one's own threshold: 2, 3 and 1.
+  const Route route = go("parallel", {"1", "a"}, {{"a", 0, 2}, {"b", -1, 2}, {"c", 4, 5}});
+  EXPECT_EQ(route.answerers.at(0).expert, 1);
+  ASSERT_EQ(route.asked.size(), 3U);
+  EXPECT_EQ(route.asked[0].expert, 2);  // newest first
+  EXPECT_EQ(go("parallel", {"1", "a"}, {{"a", 0, 1}, {"b", 0, 1}}).answerers.at(0).expert, 1);
+  EXPECT_EQ(go("parallel", {"1", "a"}, {{"a", 0, 0}, {"b", 3, 2}}).answerers.at(0).expert, kBase);
+  EXPECT_EQ(go("parallel", {"1", "a"}, {}).answerers.at(0).expert, kBase);
+}
+
 TEST(MakeRouter, UnknownNameSuggestsTheNearest) {
   try {
     make_router("sequental");
