@@ -12,6 +12,7 @@
 #include "baton/config/cli.hpp"
 #include "baton/doctor/doctor.hpp"
 #include "baton/work/stop_signal.hpp"
+#include "calibrate_command.hpp"
 #include "commands.hpp"
 #include "export_command.hpp"
 #include "inspect_command.hpp"
@@ -38,6 +39,8 @@ int run_alone(const Command& command) {
       return baton::app::run_inspect(command.path, command.as_json, std::cout);
     case Verb::kExport:
       return baton::app::run_export(command.run, command.expert, command.out);
+    case Verb::kCalibrate:
+      return baton::app::run_calibrate(command.run, command.target);
     case Verb::kTokenize:
       return baton::app::run_tokenize(command.model, std::cin, std::cout);
     case Verb::kTrain:

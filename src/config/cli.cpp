@@ -235,6 +235,7 @@ Command make_command(const CommandSpec& spec, const ParsedLine& line) {
   command.path = value("dir");
   command.out = value("out");
   command.expert = value("expert");
+  command.target = line.flags.contains("target") ? value("target") : "balanced";
   command.overrides = line.overrides;
   command.as_json = line.flags.contains("json");
   command.shows_all_keys = line.flags.contains("all-keys");

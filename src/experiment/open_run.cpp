@@ -12,6 +12,7 @@
 #include "baton/checkpoint/expert_file.hpp"
 #include "baton/config/options.hpp"
 #include "baton/experiment/identity.hpp"
+#include "baton/run/thresholds_file.hpp"
 
 namespace baton::experiment {
 
@@ -75,6 +76,26 @@ void require_experts(const run::RunFolder& folder,
   }
 }
 
+// Those that `baton calibrate` set, where the expert is still the one they were set for.
+void take_set_thresholds(const run::RunFolder& folder, LoadedExperts& experts) {
+  const std::optional<run::Thresholds> set = run::load_thresholds(folder);
+  if (!set) {
+    return;
+  }
+  for (std::size_t i = 0; i < experts.chain.size(); ++i) {
+    eval::ChainExpert& expert = experts.chain[i];
+    const auto found = set->by_task.find(expert.name);
+    if (found != set->by_task.end() && found->second.expert_sha256 == experts.digests[i]) {
+      expert.threshold = found->second.threshold;
+    } else {
+      base::log_warning("run", fmt::format("{} was trained after the thresholds were set: its own "
+                                           "counts (`baton calibrate` sets all anew)",
+                                           expert.name));
+    }
+  }
+  base::log_info("run", "thresholds as set for the target " + set->target);
+}
+
 }  // namespace
 
 LoadedExperts load_experts(const run::RunFolder& folder,
@@ -117,6 +138,7 @@ LoadedExperts load_experts(const run::RunFolder& folder,
     experts.chain.push_back({state.task, std::move(uses), learners[i].position,
                              expert::indicators_of(state), state.accept_threshold});
   }
+  take_set_thresholds(folder, experts);
   return experts;
 }
 

@@ -23,6 +23,7 @@ enum class Verb {
   kInspect,
   kExport,
   kTokenize,
+  kCalibrate,
   kDoctor
 };
 
@@ -31,11 +32,12 @@ struct Command {
   Verb verb = Verb::kHelp;
   std::string text;                                // help, version: what to print on stdout
   std::filesystem::path config_file;               // train, plan
-  std::filesystem::path run;                       // eval, ask, export, doctor
+  std::filesystem::path run;                       // eval, ask, export, calibrate, doctor
   std::filesystem::path model;                     // ask (instead of run), tokenize
   std::filesystem::path path;                      // inspect: a run folder or one file; doctor
   std::filesystem::path out;                       // export
   std::string expert;                              // export: the task's name
+  std::string target;                              // calibrate
   std::vector<std::string> replace;                // train: experts to train anew
   bool shows_all_keys = false;                     // train: the whole config at start
   std::vector<Override> overrides;                 // train, plan, eval, ask
