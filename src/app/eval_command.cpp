@@ -385,8 +385,9 @@ class EvalRun {
              static_cast<std::int64_t>(records.size()) - queries_of(num_replies_done_)}));
     base::write_file_atomically(
         folder / "results.json",
-        eval::results_json(result, {config_.method.method, config_.train.seed,
-                                    describe_base(config_, *workspace_)}));
+        eval::results_json(
+            result, {config_.method.method, config_.train.seed, describe_base(config_, *workspace_),
+                     config::evaluation_settings(config_)}));
     std::vector<int> everyone(ranks_.size());
     std::iota(everyone.begin(), everyone.end(), 0);
     const run::MadeBy made = experiment::made_by_ranks(ranks_, everyone);

@@ -16,6 +16,7 @@
 #include "commands.hpp"
 #include "export_command.hpp"
 #include "inspect_command.hpp"
+#include "sweep_command.hpp"
 #include "tokenize_command.hpp"
 
 namespace {
@@ -45,6 +46,7 @@ int run_alone(const Command& command) {
       return baton::app::run_tokenize(command.model, std::cin, std::cout);
     case Verb::kTrain:
     case Verb::kEval:
+    case Verb::kSweep:
     case Verb::kDoctor:
       break;
   }
@@ -58,8 +60,10 @@ int report(const Error& error) {
 
 int run_in_world(const Command& command, baton::comm::ProcessWorld& world) {
   try {
-    const int code = command.verb == Verb::kTrain ? baton::app::run_train(command, world)
-                                                  : baton::app::run_eval(command, world);
+    const auto run = command.verb == Verb::kTrain   ? baton::app::run_train
+                     : command.verb == Verb::kSweep ? baton::app::run_sweep
+                                                    : baton::app::run_eval;
+    const int code = run(command, world);
     world.close();
     return code;
   } catch (const baton::work::AgreedError& error) {
@@ -100,7 +104,8 @@ int run(int argc, char** argv) {
   if (command->verb == Verb::kDoctor) {
     return baton::doctor::run_doctor(*command, &argc, &argv);
   }
-  if (command->verb != Verb::kTrain && command->verb != Verb::kEval) {
+  if (command->verb != Verb::kTrain && command->verb != Verb::kEval &&
+      command->verb != Verb::kSweep) {
     return run_alone(*command);
   }
   baton::work::install_stop_signals();  // a signal while the world meets is seen, too

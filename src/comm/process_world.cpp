@@ -78,9 +78,20 @@ struct ProcessWorld::State {
   std::vector<int> node_of_rank{0};
   ControlPlane control;
   std::unique_ptr<MpiCommunicator> agreement;  // never used for data
+  MpiCommHandle part;                          // of a world that is a part of another
 
+  MPI_Comm all() const { return part ? part.get() : MPI_COMM_WORLD; }
+  void meet();
   void find_nodes();
+  MpiCommHandle part_of(const std::vector<std::vector<int>>& members);
 };
+
+void ProcessWorld::State::meet() {
+  BATON_MPI(MPI_Comm_rank(all(), &rank));
+  BATON_MPI(MPI_Comm_size(all(), &size));
+  control.open(duplicate(all()), rank);
+  agreement = std::make_unique<MpiCommunicator>(duplicate(all()));
+}
 
 void ProcessWorld::State::find_nodes() {
   const std::vector<std::string> hosts = agreement->all_gather_bytes(host);
@@ -90,9 +101,6 @@ void ProcessWorld::State::find_nodes() {
     const auto next = static_cast<int>(numbers.size());
     node_of_rank.push_back(numbers.try_emplace(name, next).first->second);
   }
-  const auto me = node_of_rank.begin() + rank;
-  local_rank = static_cast<int>(std::count(node_of_rank.begin(), me, *me));
-  local_size = static_cast<int>(std::count(node_of_rank.begin(), node_of_rank.end(), *me));
 }
 
 ProcessWorld::ProcessWorld(int* argc, char*** argv) : state_(std::make_unique<State>()) {
@@ -107,13 +115,18 @@ ProcessWorld::ProcessWorld(int* argc, char*** argv) : state_(std::make_unique<St
   start_mpi(facts, argc, argv);
   State& state = *state_;
   state.uses_mpi = true;
-  BATON_MPI(MPI_Comm_rank(MPI_COMM_WORLD, &state.rank));
-  BATON_MPI(MPI_Comm_size(MPI_COMM_WORLD, &state.size));
-  check_size(facts, state.size);
-  state.control.open(duplicate(MPI_COMM_WORLD), state.rank);
-  state.agreement = std::make_unique<MpiCommunicator>(duplicate(MPI_COMM_WORLD));
+  int size = 0;
+  BATON_MPI(MPI_Comm_size(MPI_COMM_WORLD, &size));
+  check_size(facts, size);
+  state.meet();
   state.find_nodes();
+  const auto me = state.node_of_rank.begin() + state.rank;
+  state.local_rank = static_cast<int>(std::count(state.node_of_rank.begin(), me, *me));
+  state.local_size =
+      static_cast<int>(std::count(state.node_of_rank.begin(), state.node_of_rank.end(), *me));
 }
+
+ProcessWorld::ProcessWorld(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 ProcessWorld::~ProcessWorld() {
   State& state = *state_;
@@ -158,16 +171,12 @@ std::unique_ptr<Communicator> ProcessWorld::make_world_group() {
   if (!state_->uses_mpi) {
     return make_single_communicator();
   }
-  return std::make_unique<MpiCommunicator>(duplicate(MPI_COMM_WORLD));
+  return std::make_unique<MpiCommunicator>(duplicate(state_->all()));
 }
 
-std::unique_ptr<Communicator> ProcessWorld::split(const std::vector<std::vector<int>>& members) {
-  State& state = *state_;
-  BATON_ASSERT(!state.ended, std::string("the world was closed"));
-  const GroupPlace place = find_place(members, state.rank, state.size);
-  if (!state.uses_mpi) {
-    return place.group_index < 0 ? nullptr : make_single_communicator();
-  }
+// Nothing for a rank in none of the groups.
+MpiCommHandle ProcessWorld::State::part_of(const std::vector<std::vector<int>>& members) {
+  const GroupPlace place = find_place(members, rank, size);
   // Ranks with different lists would wait for one another for ever.
   base::Sha256 digest;
   for (const std::vector<int>& group : members) {
@@ -177,20 +186,50 @@ std::unique_ptr<Communicator> ProcessWorld::split(const std::vector<std::vector<
     digest.add_field("/");
   }
   const std::string mine = digest.hex();
-  const std::vector<std::string> all = state.agreement->all_gather_bytes(mine);
-  for (std::size_t r = 0; r < all.size(); ++r) {
-    BATON_ASSERT(all[r] == all[0], fmt::format("ranks 0 and {} ask for different groups", r));
+  const std::vector<std::string> lists = agreement->all_gather_bytes(mine);
+  for (std::size_t r = 0; r < lists.size(); ++r) {
+    BATON_ASSERT(lists[r] == lists[0], fmt::format("ranks 0 and {} ask for different groups", r));
   }
   MPI_Comm group = MPI_COMM_NULL;
-  BATON_MPI(MPI_Comm_split(MPI_COMM_WORLD,
-                           place.group_index < 0 ? MPI_UNDEFINED : place.group_index,
+  BATON_MPI(MPI_Comm_split(all(), place.group_index < 0 ? MPI_UNDEFINED : place.group_index,
                            place.position, &group));
   if (group == MPI_COMM_NULL) {
-    return nullptr;
+    return {};
   }
   MpiCommHandle handle(group);
   BATON_MPI(MPI_Comm_set_errhandler(group, MPI_ERRORS_RETURN));
-  return std::make_unique<MpiCommunicator>(std::move(handle));
+  return handle;
+}
+
+std::unique_ptr<Communicator> ProcessWorld::split(const std::vector<std::vector<int>>& members) {
+  BATON_ASSERT(!state_->ended, std::string("the world was closed"));
+  if (!state_->uses_mpi) {
+    return find_place(members, 0, 1).group_index < 0 ? nullptr : make_single_communicator();
+  }
+  MpiCommHandle group = state_->part_of(members);
+  return group ? std::make_unique<MpiCommunicator>(std::move(group)) : nullptr;
+}
+
+std::unique_ptr<ProcessWorld> ProcessWorld::split_world(
+    const std::vector<std::vector<int>>& members) {
+  const State& whole = *state_;
+  BATON_ASSERT(!whole.ended, std::string("the world was closed"));
+  auto state = std::make_unique<State>();
+  state->uses_mpi = whole.uses_mpi;
+  state->local_rank = whole.local_rank;
+  state->local_size = whole.local_size;
+  if (!whole.uses_mpi) {
+    return find_place(members, 0, 1).group_index < 0
+               ? nullptr
+               : std::unique_ptr<ProcessWorld>(new ProcessWorld(std::move(state)));
+  }
+  state->part = state_->part_of(members);
+  if (!state->part) {
+    return nullptr;
+  }
+  state->meet();
+  state->find_nodes();
+  return std::unique_ptr<ProcessWorld>(new ProcessWorld(std::move(state)));
 }
 
 void ProcessWorld::send_control(int to_rank, Mailbox box, const std::string& bytes) {
@@ -272,7 +311,10 @@ void ProcessWorld::close() {
   state.control.close();
   if (state.uses_mpi) {
     state.agreement->close();
-    BATON_MPI(MPI_Finalize());
+    if (!state.part) {
+      BATON_MPI(MPI_Finalize());
+    }
+    state.part.reset();
   }
   state.ended = true;
 }

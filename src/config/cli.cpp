@@ -235,6 +235,9 @@ Command make_command(const CommandSpec& spec, const ParsedLine& line) {
   command.path = value("dir");
   command.out = value("out");
   command.expert = value("expert");
+  command.methods = value("methods");
+  command.orders = line.flags.contains("orders") ? value("orders") : "1";
+  command.seeds = line.flags.contains("seeds") ? value("seeds") : "1";
   command.target = line.flags.contains("target") ? value("target") : "balanced";
   command.overrides = line.overrides;
   command.as_json = line.flags.contains("json");

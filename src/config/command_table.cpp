@@ -34,6 +34,22 @@ CommandSpec train_command() {
            "mpirun -n 2 baton train --config configs/quickstart.cfg --set train.seed=7"}};
 }
 
+CommandSpec sweep_command() {
+  return {
+      "sweep",
+      Verb::kSweep,
+      "Trains and evaluates one config by several methods, seeds and task orders.",
+      "",
+      {kConfig,
+       {"methods", FlagKind::kValue, "A,B", "values of method.method", true},
+       {"seeds", FlagKind::kValue, "N", "how many, counted up from train.seed; default 1", false},
+       {"orders", FlagKind::kValue, "1,2",
+        "task orders: 1 is data.tasks as it stands, others are drawn; default 1", false}},
+      Purpose::kTrain,
+      {"mpirun -n 2 baton sweep --config configs/quickstart.cfg --methods see,replay,multitask "
+       "--seeds 3"}};
+}
+
 CommandSpec eval_command() {
   return {"eval",
           Verb::kEval,
@@ -75,6 +91,7 @@ std::vector<CommandSpec> make_table() {
   return {
       train_command(),
       eval_command(),
+      sweep_command(),
       ask_command(),
       plan_command(),
       {"inspect",

@@ -259,6 +259,16 @@ std::vector<std::string> identity_keys() {
   return keys;
 }
 
+std::map<std::string, std::string> evaluation_settings(const Config& config) {
+  std::map<std::string, std::string> settings = resolved(config);
+  std::erase_if(settings, [](const auto& entry) {
+    const std::string& key = entry.first;
+    return !key.starts_with("eval.") && key != "data.max_new_tokens" &&
+           key != "data.max_eval_samples" && key != "method.router";
+  });
+  return settings;
+}
+
 std::map<std::string, std::string> identity_facts(const Config& config) {
   const auto values = resolved(config);
   std::map<std::string, std::string> facts;

@@ -142,6 +142,7 @@ std::string results_json(const EvaluationResult& result, const RunFacts& facts) 
   }
   json["formulas"] = formulas;
   json["base_description"] = facts.base_description;
+  json["settings"] = facts.settings;
   return json.dump(1) + "\n";
 }
 

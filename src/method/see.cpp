@@ -120,6 +120,7 @@ class See final : public Method {
   }
 
   bool has_experts() const override { return true; }
+  bool lets_routers_choose() const override { return true; }
 
   std::unique_ptr<Router> make_router() const override { return make_router(keys_.router); }
   std::unique_ptr<Router> make_router(const std::string& router) const override {

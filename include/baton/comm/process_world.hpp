@@ -54,6 +54,11 @@ class ProcessWorld {
   /// position in the list.
   std::unique_ptr<Communicator> split(const std::vector<std::vector<int>>& members);
 
+  /// Collective, `members` as in split(): the group this rank is in as a world of its own, with ranks
+  /// of its own, for a command that is run by a part of the processes. It ends before this one does;
+  /// local_rank() and local_size() stay those of the machine. Nothing for a rank in none.
+  std::unique_ptr<ProcessWorld> split_world(const std::vector<std::vector<int>>& members);
+
   /// Control plane: small byte messages on a communicator of their own. Any thread, at any time
   /// until close(), also while others wait in collectives; neither call waits for another rank.
   /// Messages between two ranks for one mailbox arrive in order; to oneself they go through memory.
@@ -79,6 +84,7 @@ class ProcessWorld {
 
  private:
   struct State;
+  explicit ProcessWorld(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
 

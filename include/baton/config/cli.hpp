@@ -24,6 +24,7 @@ enum class Verb {
   kExport,
   kTokenize,
   kCalibrate,
+  kSweep,
   kDoctor
 };
 
@@ -31,12 +32,15 @@ enum class Verb {
 struct Command {
   Verb verb = Verb::kHelp;
   std::string text;                                // help, version: what to print on stdout
-  std::filesystem::path config_file;               // train, plan
+  std::filesystem::path config_file;               // train, plan, sweep
   std::filesystem::path run;                       // eval, ask, export, calibrate, doctor
   std::filesystem::path model;                     // ask (instead of run), tokenize
   std::filesystem::path path;                      // inspect: a run folder or one file; doctor
   std::filesystem::path out;                       // export
   std::string expert;                              // export: the task's name
+  std::string methods;                             // sweep: lists, as typed
+  std::string orders;                              // sweep
+  std::string seeds;                               // sweep: how many
   std::string target;                              // calibrate
   std::vector<std::string> replace;                // train: experts to train anew
   bool shows_all_keys = false;                     // train: the whole config at start

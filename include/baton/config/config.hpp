@@ -56,7 +56,7 @@ struct MethodConfig {
   double calibration_ratio = 0;             // share of rows held out for accept_threshold = auto
   std::int64_t calibration_batch_size = 0;  // prompts read together for their margins
   double indicator_loss_weight = 0;         // weight of the indicator among the target tokens; > 0
-  double lambda = 0;              // weight of o_lora's orthogonality; >= 0
+  double lambda = 0;                        // weight of o_lora's orthogonality; >= 0
   bool indicator_balance = true;  // own and foreign rows weigh alike in the indicators' loss
 };
 
@@ -170,6 +170,9 @@ std::vector<std::string> identity_keys();
 /// resolved() restricted to identity_keys(), without those that have no effect here
 /// (calibration_ratio with a fixed threshold, general_samples without general tasks).
 std::map<std::string, std::string> identity_facts(const Config& config);
+
+/// The keys that change an evaluation of given experts, with their values.
+std::map<std::string, std::string> evaluation_settings(const Config& config);
 
 /// What is said of the config at the start of a run, in the order of the option table: the keys
 /// that differ from the defaults, or all of them.

@@ -3,6 +3,7 @@
 // experiment could differ in, except timings_json.
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@ struct RunFacts {
   std::string method;
   std::uint64_t seed = 0;
   std::string base_description;
+  std::map<std::string, std::string> settings = {};  // keys of the evaluation
 };
 
 /// results.json: format, method, router, seed, metric, tasks, matrix, AR, BWT, FWT, forgetting, oracle, base, routing,

@@ -104,6 +104,8 @@ class Method {
   /// Whether every task has an expert of its own, among whom queries are routed. Else who answers
   /// follows from the stage alone.
   virtual bool has_experts() const { return false; }
+  /// Whether a router is the user's choice (keys method.router and eval.routers).
+  virtual bool lets_routers_choose() const { return false; }
   virtual std::unique_ptr<Router> make_router() const = 0;
   /// One of the others that could answer (key eval.routers). kUsage where there is no choice.
   virtual std::unique_ptr<Router> make_router(const std::string& name) const = 0;
