@@ -33,8 +33,7 @@ void add_rows(const method::LearnerPlan& learner, const RunFacts& run, expert::I
     }
   }
   for (const std::size_t task : learner.buffers) {
-    identity.set(fmt::format("buffer {:02d} {}", task + 1, run.tasks[task].name),
-                 run.tasks[task].buffer_fingerprint);
+    identity.set("buffer " + run.tasks[task].name, run.tasks[task].buffer_fingerprint);
   }
   if (learner.takes_general && !run.general_fingerprint.empty()) {
     identity.set("general_rows", run.general_fingerprint);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <map>
 
 #include "baton/base/error.hpp"
 #include "baton/base/seed.hpp"
@@ -222,8 +223,13 @@ Reconstruction reconstruct(const std::string& task,
               "0 or more, below 1", options.calibration_ratio);
   Reconstruction result;
   append_own(task, train_rows, options, result);
+  // By name: the order in which the tasks came must not change the expert.
+  std::map<std::string, const data::RehearsalBuffer*> by_name;
   for (const data::RehearsalBuffer& buffer : earlier_buffers) {
-    append_rehearsal(task, buffer, options, result);
+    by_name[buffer.task] = &buffer;
+  }
+  for (const auto& [name, buffer] : by_name) {
+    append_rehearsal(task, *buffer, options, result);
   }
   append_general(task, general_rows, options, result);
   result.num_negative = static_cast<std::int64_t>(result.training.size()) - result.num_positive;

@@ -119,6 +119,13 @@ class Methods(unittest.TestCase):
         grown = train_with("replay", "grown")
         self.assertEqual(digests(grown, *KEPT), digests(train_with("replay", "whole"), *KEPT))
 
+    # An expert depends on which tasks came before it, not on their order.
+    def test_the_same_earlier_tasks_in_another_order(self):
+        one = train("order-1", tasks="loud, count, last", method__accept_threshold="auto")
+        two = train("order-2", ranks=2, tasks="count, loud, last", method__accept_threshold="auto")
+        self.assertEqual(digests(one, "experts/03-last.h5"), digests(two, "experts/03-last.h5"))
+        self.assertNotEqual(digests(one, "experts/01-loud.h5"), digests(two, "experts/02-loud.h5"))
+
     def test_asking(self):
         folder = train_with("sequential", "asked")
         line = run_ok("ask", "--run", folder, "--json", "loudly loudly loudly loudly cat").json_lines()[0]

@@ -40,7 +40,7 @@ struct ReconstructionOptions {
 
 struct Reconstruction {
   std::vector<data::SelectedRow>
-      training;  // positives in file order, then negatives by task, then general rows
+      training;  // positives in file order, negatives by name of their task, general rows
   std::vector<data::SelectedRow> held_out;  // in the same order; never among `training`
   /// Too few own rows could be held out: all train, and the threshold comes from two experts that
   /// are trained on one fold each and asked about the other.

@@ -134,7 +134,7 @@ TEST(Reconstruct, CountsByHand) {
   EXPECT_TRUE(result.warnings.empty());
 }
 
-TEST(Reconstruct, OrderIsPositivesThenTasksThenGeneral) {
+TEST(Reconstruct, OrderIsPositivesThenTasksByNameThenGeneral) {
   const std::vector<data::Example> own = rows_of("c", 5);
   const Reconstruction result =
       reconstruct("c", own, buffers_of({"b", "a"}, 20, 0.5), rows_of("g", 2),
@@ -147,7 +147,7 @@ TEST(Reconstruct, OrderIsPositivesThenTasksThenGeneral) {
       tasks.push_back(row.task);
     }
   }
-  EXPECT_THAT(tasks, testing::ElementsAre("c", "b", "a", ""));
+  EXPECT_THAT(tasks, testing::ElementsAre("c", "a", "b", ""));
 }
 
 TEST(Reconstruct, SmallBufferGivesAllItHasAndAWarning) {
