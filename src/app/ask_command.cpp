@@ -18,6 +18,7 @@
 #include "baton/data/row_encoder.hpp"
 #include "baton/device/device.hpp"
 #include "baton/eval/ask.hpp"
+#include "baton/experiment/analytic_fit.hpp"
 #include "baton/experiment/open_run.hpp"
 #include "commands.hpp"
 #include "line_reader.hpp"
@@ -80,6 +81,10 @@ class Asker {
     workspace_ = experiment::open_workspace(config_, device::choose_device(0, 1));
     if (folder_) {
       experts_ = experiment::load_experts(*folder_, config_, *method, workspace_);
+      if (router_->needs_features()) {
+        router_->take(
+            experiment::make_classifier({*folder_, config_, workspace_, experts_}, *alone_));
+      }
     }
   }
 
@@ -108,7 +113,7 @@ class Asker {
 
   std::vector<eval::AskResult> ask(std::span<const eval::Question> questions) const {
     return eval::ask(experiment::answering_of(workspace_, config_), experts_.chain, *router_,
-                     questions);
+                     with_features(questions));
   }
 
   void print(const eval::AskResult& result) const {
@@ -138,7 +143,25 @@ class Asker {
   }
 
  private:
+  std::vector<eval::Question> with_features(std::span<const eval::Question> questions) const {
+    std::vector<eval::Question> all(questions.begin(), questions.end());
+    if (!router_->needs_features() || experts_.chain.empty()) {
+      return all;
+    }
+    std::vector<eval::Prompt> prompts;
+    for (const eval::Question& question : all) {
+      prompts.push_back(question.prompt);
+    }
+    auto features = experiment::share_features(*workspace_.model, prompts,
+                                               config_.eval.eval_batch_size, *alone_);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      all[i].features = std::move(features[i]);
+    }
+    return all;
+  }
+
   bool as_json_;
+  std::unique_ptr<comm::Communicator> alone_ = comm::make_single_communicator();
   std::optional<run::RunFolder> folder_;
   config::Config config_;
   std::unique_ptr<method::Router> router_;

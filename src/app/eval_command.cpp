@@ -19,6 +19,7 @@
 #include "baton/device/host.hpp"
 #include "baton/eval/evaluator.hpp"
 #include "baton/eval/report.hpp"
+#include "baton/experiment/analytic_fit.hpp"
 #include "baton/experiment/open_run.hpp"
 #include "baton/experiment/partial_evaluation.hpp"
 #include "baton/experiment/rank_facts.hpp"
@@ -186,6 +187,9 @@ class EvalRun {
       workspace_.emplace(experiment::open_workspace(config_, device));
       experts_ = experiment::load_experts(*folder_, config_, *method_, *workspace_);
       input_ = read_queries(config_, *workspace_, experts_);
+    });
+    prepare_routers();
+    work::together(world_, [&] {
       input_.router = router_.get();
       for (const auto& router : more_routers_) {
         input_.more_routers.push_back(router.get());
@@ -212,6 +216,45 @@ class EvalRun {
       text += "," + router->name();
     }
     return text;
+  }
+
+  // What a router that looks at features needs: the queries', and a classifier of them.
+  void prepare_routers() {
+    std::vector<method::Router*> in_need;
+    for (auto* router : routers()) {
+      if (router->needs_features()) {
+        in_need.push_back(router);
+      }
+    }
+    if (in_need.empty()) {
+      return;
+    }
+    const auto everyone = world_.make_world_group();
+    const auto classifier = experiment::make_classifier(
+        {*folder_, config_, *workspace_, experts_, /*may_write=*/true}, *everyone);
+    for (method::Router* router : in_need) {
+      router->take(classifier);
+    }
+    for (eval::EvalTask& task : input_.tasks) {
+      std::vector<eval::Prompt> prompts;
+      for (const eval::EvalQuery& query : task.queries) {
+        prompts.push_back(query.prompt);
+      }
+      auto features = experiment::share_features(*workspace_->model, prompts,
+                                                 config_.eval.eval_batch_size, *everyone);
+      for (std::size_t i = 0; i < task.queries.size(); ++i) {
+        task.queries[i].features = std::move(features[i]);
+      }
+    }
+    everyone->close();
+  }
+
+  std::vector<method::Router*> routers() const {
+    std::vector<method::Router*> all{router_.get()};
+    for (const auto& router : more_routers_) {
+      all.push_back(router.get());
+    }
+    return all;
   }
 
   void say_start() const {

@@ -121,7 +121,7 @@ std::vector<std::string> read_routers(const std::string& text) {
 Option router_option(OptionInfo made) {
   const std::string first = made.default_text;
   return choice_option(
-      std::move(made), {first, "oracle", "parallel"}, {"analytic", "gates"},
+      std::move(made), {first, "oracle", "parallel", "analytic"}, {"gates"},
       [](auto& c) -> auto& { return c.method.router; });
 }
 

@@ -13,7 +13,7 @@ namespace baton::eval {
 std::vector<method::PanelExpert> panel_of(std::span<const ChainExpert> experts) {
   std::vector<method::PanelExpert> panel;
   for (const ChainExpert& expert : experts) {
-    panel.push_back({expert.name, expert.threshold});
+    panel.push_back({expert.name, expert.threshold, panel.size()});
   }
   return panel;
 }

@@ -62,9 +62,10 @@ class Asking {
   std::optional<int> consult(std::size_t question) {
     State& state = states_[question];
     if (state.to_ask.empty()) {
-      method::Decision decision = router_.decide(
-          {.id = questions_[question].name, .true_task = questions_[question].true_task},
-          {panel_, state.asked});
+      method::Decision decision = router_.decide({.id = questions_[question].name,
+                                                  .true_task = questions_[question].true_task,
+                                                  .features = questions_[question].features},
+                                                 {panel_, state.asked});
       if (decision.ask.empty()) {
         BATON_ASSERT(decision.answerers.size() == 1,
                      fmt::format("{} answerers", decision.answerers.size()));

@@ -93,8 +93,11 @@ class ChunkPass {
   }
 
   bool may_answer(const method::Router& router, const QueryPlace& place, double margin) const {
-    return router.may_answer({.id = query_at(place).id, .true_task = input_.tasks[place.task].name},
-                             {expert_->name, expert_->threshold}, margin);
+    return router.may_answer(
+        {.id = query_at(place).id,
+         .true_task = input_.tasks[place.task].name,
+         .features = query_at(place).features},
+        {expert_->name, expert_->threshold, static_cast<std::size_t>(result_.answerer)}, margin);
   }
 
   const Stopwatch total_;

@@ -91,9 +91,10 @@ class RouterScores {
   method::Route route_of(const QueryRecord& record, std::size_t num_there) const {
     const EvalTask& task = input_.tasks[static_cast<std::size_t>(record.task_index)];
     const EvalQuery& query = task.queries[static_cast<std::size_t>(record.query_index)];
-    method::Route route = method::route(
-        router_, {.id = query.id, .true_task = task.name}, std::span(panel_).first(num_there),
-        [&](int expert) { return record.margins[static_cast<std::size_t>(expert)]; });
+    method::Route route =
+        method::route(router_, {.id = query.id, .true_task = task.name, .features = query.features},
+                      std::span(panel_).first(num_there),
+                      [&](int expert) { return record.margins[static_cast<std::size_t>(expert)]; });
     BATON_ASSERT(route.answerers.size() == 1, fmt::format("{} answerers", route.answerers.size()));
     return route;
   }

@@ -14,7 +14,8 @@ namespace baton::method {
 namespace {
 
 // Each under the name it gives itself.
-constexpr std::array kRouters = {make_sequential_router, make_oracle_router, make_parallel_router};
+constexpr std::array kRouters = {make_sequential_router, make_oracle_router, make_parallel_router,
+                                 make_analytic_router};
 
 }  // namespace
 

@@ -10,6 +10,7 @@ namespace baton::method {
 std::unique_ptr<Router> make_sequential_router();
 std::unique_ptr<Router> make_oracle_router();
 std::unique_ptr<Router> make_parallel_router();
+std::unique_ptr<Router> make_analytic_router();
 /// For methods without a choice; no key names it.
 std::unique_ptr<Router> make_latest_router();
 

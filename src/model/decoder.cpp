@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -70,14 +71,25 @@ template <typename Parts, typename Attend>
 at::Tensor run_layers(const Parts& parts,
                       at::Tensor x,
                       LayerContext& context,
-                      const Attend& attend) {
-  for (const DecoderLayer& layer : parts.base.layers) {
+                      const Attend& attend,
+                      std::size_t num_layers) {
+  for (const DecoderLayer& layer : std::span(parts.base.layers).first(num_layers)) {
     x = x + attend(layer, rms_norm(x, layer.attention_norm, parts.config.rms_norm_eps));
     x = x + feed_forward(layer.feed_forward,
                          rms_norm(x, layer.feed_forward_norm, parts.config.rms_norm_eps), context);
     ++context.layer;
   }
-  return rms_norm(x, parts.base.final_norm, parts.config.rms_norm_eps);
+  return x;
+}
+
+// All layers and the last norm.
+template <typename Parts, typename Attend>
+at::Tensor run_all(const Parts& parts,
+                   const at::Tensor& x,
+                   LayerContext& context,
+                   const Attend& attend) {
+  return rms_norm(run_layers(parts, x, context, attend, parts.base.layers.size()),
+                  parts.base.final_norm, parts.config.rms_norm_eps);
 }
 
 }  // namespace
@@ -149,7 +161,7 @@ at::Tensor Decoder::forward_hidden(const at::Tensor& embedded,
       parts.rope.angles(row_positions(rows.offsets, row_caches, parts.device));
   LayerContext context{adapters, 0, dropout, &rows.offsets};
   const at::Tensor hidden =
-      run_layers(parts, embedded, context, [&](const DecoderLayer& layer, const at::Tensor& x) {
+      run_all(parts, embedded, context, [&](const DecoderLayer& layer, const at::Tensor& x) {
         return attend_rows(layer.attention, parts.sizes, x, angles, context, row_caches);
       });
   if (caches != nullptr) {
@@ -162,6 +174,23 @@ at::Tensor Decoder::forward_hidden(const at::Tensor& embedded,
   return hidden;
 }
 
+at::Tensor Decoder::hidden_after(const at::Tensor& embedded,
+                                 const PackedRows& rows,
+                                 std::int64_t num_layers) const {
+  const Parts& parts = *parts_;
+  BATON_ASSERT(num_layers >= 0 && num_layers <= parts.config.num_hidden_layers,
+               std::to_string(num_layers) + " layers");
+  RowCaches no_caches;
+  const RopeAngles angles = parts.rope.angles(row_positions(rows.offsets, no_caches, parts.device));
+  LayerContext context{nullptr, 0, nullptr, &rows.offsets};
+  return run_layers(
+      parts, embedded, context,
+      [&](const DecoderLayer& layer, const at::Tensor& x) {
+        return attend_rows(layer.attention, parts.sizes, x, angles, context, no_caches);
+      },
+      static_cast<std::size_t>(num_layers));
+}
+
 at::Tensor Decoder::forward_step(const at::Tensor& tokens,
                                  const AdapterUses* adapters,
                                  KvCache& cache) const {
@@ -170,11 +199,11 @@ at::Tensor Decoder::forward_step(const at::Tensor& tokens,
       parts.rope.angles(at::tensor(cache.lengths(), at::kLong).to(parts.device));
   const at::Tensor mask = step_mask(cache.lengths(), parts.dtype, parts.device);
   LayerContext context{adapters, 0, nullptr, nullptr};
-  const at::Tensor hidden = run_layers(parts, parts.embedder.embed({tokens, {}}), context,
-                                       [&](const DecoderLayer& layer, const at::Tensor& x) {
-                                         return attend_step(layer.attention, parts.sizes, x, angles,
-                                                            context, cache, mask);
-                                       });
+  const at::Tensor hidden =
+      run_all(parts, parts.embedder.embed({tokens, {}}), context,
+              [&](const DecoderLayer& layer, const at::Tensor& x) {
+                return attend_step(layer.attention, parts.sizes, x, angles, context, cache, mask);
+              });
   CacheAccess::advance(cache);
   return hidden;
 }

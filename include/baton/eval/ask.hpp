@@ -16,6 +16,7 @@ struct Question {
   Prompt prompt;                    // its ids, template included
   std::string true_task = {};       // for a router that needs it; empty when unknown
   std::string name = "the prompt";  // what errors call it
+  std::vector<float> features = {};  // for a router that needs them
 };
 
 struct AskedExpert {

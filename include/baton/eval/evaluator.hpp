@@ -28,6 +28,7 @@ struct EvalQuery {
   Prompt prompt;
   std::vector<std::string> references;
   std::string text = {};  // the prompt as people read it
+  std::vector<float> features = {};  // for a router that needs them
 };
 
 struct EvalTask {

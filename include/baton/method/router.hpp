@@ -13,17 +13,22 @@
 
 namespace baton::method {
 
+class FeatureClassifier;
+
 inline constexpr int kBase = -1;  // "expert" index of the base model
 
 struct Query {
-  std::string id;
-  std::string true_task;  // empty when unknown
+  std::string id = {};
+  std::string true_task = {};  // empty when unknown
+  /// [D] of the frozen base, for a router that needs them; outlive this.
+  std::span<const float> features = {};
 };
 
 /// An expert as a router knows it.
 struct PanelExpert {
   std::string name;
   double threshold = 0;
+  std::size_t position = 0;  // among the experts
 };
 
 struct Asked {
@@ -59,6 +64,9 @@ class Router {
   virtual bool may_answer(const Query& query, const PanelExpert& expert, double margin) const = 0;
   /// Whether it needs Query::true_task, which only an evaluation knows.
   virtual bool needs_true_task() const { return false; }
+  /// Whether it needs Query::features, and before the first query a classifier of them.
+  virtual bool needs_features() const { return false; }
+  virtual void take(std::shared_ptr<const FeatureClassifier> /*classifier*/) {}
 };
 
 /// The router of this name (key method.router). Unknown names: kUsage, nearest name.

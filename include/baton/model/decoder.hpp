@@ -59,6 +59,11 @@ class Decoder {
                             PassCaches* caches = nullptr,
                             const DropoutKey* dropout = nullptr) const;
 
+  /// [N, D] -> [N, D] after the first `num_layers` layers of the base alone, without the last norm.
+  at::Tensor hidden_after(const at::Tensor& embedded,
+                          const PackedRows& rows,
+                          std::int64_t num_layers) const;
+
   /// One more token for each row of the cache: tokens [B] -> hidden [B, D]; the cache grows by one
   /// position a row.
   at::Tensor forward_step(const at::Tensor& tokens,

@@ -284,7 +284,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadValue{"method.buffer_ratio", "0", "> 0 and <= 1"},
         BadValue{"method.buffer_ratio", "1.01", "> 0 and <= 1"},
         BadValue{"method.buffer_selection", "kmeans", "not available in this version"},
-        BadValue{"method.router", "analytic", "not available in this version"},
+        BadValue{"method.router", "gates", "not available in this version"},
         BadValue{"method.router", "sequental", "did you mean 'sequential'?"},
         BadValue{"method.method", "ssr", "see"},
         BadValue{"method.accept_threshold", "atuo", "auto or a number"},
