@@ -11,9 +11,9 @@
 #include "baton/base/build.hpp"
 #include "baton/base/error.hpp"
 #include "baton/base/file.hpp"
-#include "baton/base/json.hpp"
 #include "baton/base/log.hpp"
 #include "baton/base/text.hpp"
+#include "baton/base/wire.hpp"
 #include "baton/data/dataset.hpp"
 #include "baton/data/position_limit.hpp"
 #include "baton/device/host.hpp"
@@ -276,12 +276,8 @@ class EvalRun {
 
   // Rank 0 looks which chunks an earlier call left; all get the list.
   std::vector<std::size_t> chunks_to_do() {
-    std::string text;
-    work::together(world_, [&] {
-      if (!leads()) {
-        return;
-      }
-      base::Json todo = base::Json::array();
+    return work::from_leader(world_, [this] {
+      std::vector<std::size_t> todo;
       const std::vector<bool> done = partial_->finished(chunks_.size());
       for (std::size_t chunk = 0; chunk < chunks_.size(); ++chunk) {
         if (!done[chunk]) {
@@ -292,13 +288,8 @@ class EvalRun {
         base::log_info("eval", fmt::format("{} of {} chunks are there from an earlier call",
                                            chunks_.size() - todo.size(), chunks_.size()));
       }
-      text = todo.dump();
+      return todo;
     });
-    const auto everyone = world_.make_world_group();
-    text = everyone->broadcast_bytes(text, 0);
-    everyone->close();
-    return base::parse_json(text, base::ErrorKind::kInternal, "chunks to do")
-        .get<std::vector<std::size_t>>();
   }
 
   // Every rank is a group of its own, but for one that only coordinates.
@@ -343,11 +334,7 @@ class EvalRun {
           eval::evaluate_chunk(experiment::answering_of(*workspace_, config_), input_,
                                chunks_[chunk], [&context] { return context.should_stop(); });
       partial_->save(chunk, made);
-      const eval::RankTimings& timings = made.timings;
-      result.payload =
-          base::Json::array({timings.prefill_seconds, timings.decode_seconds, timings.total_seconds,
-                             timings.num_batches, timings.num_decode_batches})
-              .dump();
+      result.payload = base::to_bytes(made.timings);
     } catch (const base::Error& error) {
       if (error.kind() != base::ErrorKind::kStopped) {
         throw;
@@ -366,14 +353,8 @@ class EvalRun {
   // On rank 0 in the coordinator's thread.
   void note(const coordinator::Event& event) {
     if (const auto* finished = std::get_if<coordinator::ItemFinished>(&event)) {
-      const base::Json facts =
-          base::parse_json(finished->payload, base::ErrorKind::kInternal, "a finished chunk");
-      eval::RankTimings& timings = timings_[static_cast<std::size_t>(finished->group)];
-      timings.prefill_seconds += facts[0].get<double>();
-      timings.decode_seconds += facts[1].get<double>();
-      timings.total_seconds += facts[2].get<double>();
-      timings.num_batches += facts[3].get<std::int64_t>();
-      timings.num_decode_batches += facts[4].get<std::int64_t>();
+      timings_[static_cast<std::size_t>(finished->group)] +=
+          base::from_bytes<eval::RankTimings>(finished->payload, "a finished chunk");
       num_replies_done_ += chunks_[todo_[static_cast<std::size_t>(finished->item)]].num_queries();
       board_->show_count(queries_of(num_replies_done_), queries_of(num_replies_to_do_));
     } else if (const auto* failed = std::get_if<coordinator::ItemFailed>(&event)) {

@@ -16,7 +16,7 @@
 #include "baton/base/file.hpp"
 #include "baton/base/json.hpp"
 #include "baton/base/log.hpp"
-#include "baton/comm/agree.hpp"
+#include "baton/comm/share.hpp"
 #include "baton/method/method.hpp"
 #include "baton/run/run_record.hpp"
 #include "baton/work/run_session.hpp"
@@ -165,13 +165,7 @@ class Sweep {
 
   // By this config, after the last of its experts was made.
   bool is_evaluated(const SweepRun& run, comm::Communicator& group) const {
-    std::string answer;
-    comm::together(group, [&] {
-      if (group.rank() == 0) {
-        answer = has_fresh_results(run) ? "yes" : "no";
-      }
-    });
-    return group.broadcast_bytes(answer, 0) == "yes";
+    return comm::from_leader(group, [&run] { return has_fresh_results(run); });
   }
 
   static bool has_fresh_results(const SweepRun& run) {

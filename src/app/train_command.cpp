@@ -12,9 +12,10 @@
 
 #include "baton/base/build.hpp"
 #include "baton/base/error.hpp"
-#include "baton/base/json.hpp"
 #include "baton/base/log.hpp"
 #include "baton/base/text.hpp"
+#include "baton/base/utf8.hpp"
+#include "baton/base/wire.hpp"
 #include "baton/checkpoint/generation.hpp"
 #include "baton/comm/agree.hpp"
 #include "baton/comm/make_communicator.hpp"
@@ -53,7 +54,8 @@ class TrainRun {
     work::together(world_, [this] { read_config(); });
     meet();
     work::together(world_, [this] { open_folder(); });
-    share_dtype();
+    // Rank 0 decided when it opened the folder.
+    config_.model.dtype = work::from_leader(world_, [this] { return config_.model.dtype; });
     work::Watchdog watchdog(
         world_, heartbeat_,
         {.timeout_seconds = static_cast<double>(config_.cluster.timeout_seconds),
@@ -86,13 +88,6 @@ class TrainRun {
     });
     ranks_ =
         experiment::gather_rank_facts(world_, experiment::facts_of_this_rank(device_, faults_));
-  }
-
-  // Rank 0 decided when it opened the folder.
-  void share_dtype() {
-    const auto everyone = world_.make_world_group();
-    config_.model.dtype = everyone->broadcast_bytes(config_.model.dtype, 0);
-    everyone->close();
   }
 
   void open_folder() {
@@ -135,25 +130,18 @@ class TrainRun {
     });
     say_start();
     session_.stop_point();
-    std::string bytes;
-    work::together(world_, [&] {
+    work::together(world_, [this] {
       encoder_.emplace(
           experiment::make_row_encoder(config_, *workspace_, workspace_->model->config()));
-      if (leads()) {
-        facts_ = start_->read_rows(experiment::RowMeter(row_making(), kRowsToMeter));
-        bytes = experiment::to_bytes(facts_);
-      }
     });
-    const auto everyone = world_.make_world_group();
+    facts_ = work::from_leader(world_, [this] {
+      return start_->read_rows(experiment::RowMeter(row_making(), kRowsToMeter));
+    });
     if (config_.cluster.backend != "mpi") {
-      work::together(world_, [&] { comm::check_one_rank_per_gpu(*everyone, workspace_->device); });
+      work::together(
+          world_, [this] { comm::check_one_rank_per_gpu(world_.everyone(), workspace_->device); });
     }
-    bytes = everyone->broadcast_bytes(bytes, 0);
-    everyone->close();
-    work::together(world_, [&] {
-      if (!leads()) {
-        facts_ = experiment::run_facts_from(bytes);
-      }
+    work::together(world_, [this] {
       identities_ = experiment::identities_of(config_, *workspace_, *method_, facts_);
     });
     session_.stop_point();
@@ -189,19 +177,9 @@ class TrainRun {
   }
 
   void find_missing() {
-    std::string message;
-    work::together(world_, [&] {
-      if (leads()) {
-        const auto missing =
-            start_->find_missing([this](std::size_t index) { return identity_of(index); });
-        message = base::Json(missing).dump();
-      }
+    missing_ = work::from_leader(world_, [this] {
+      return start_->find_missing([this](std::size_t index) { return identity_of(index); });
     });
-    const auto everyone = world_.make_world_group();
-    message = everyone->broadcast_bytes(message, 0);
-    everyone->close();
-    missing_ = base::parse_json(message, base::ErrorKind::kInternal, "missing experts")
-                   .get<std::vector<std::size_t>>();
   }
 
   // Everything is read and checked: the run folder may change now.
@@ -332,12 +310,15 @@ class TrainRun {
     const experiment::ExpertOutcome outcome = experiment::train_expert(job, group, hooks);
     work::ItemResult result;
     result.stopped = outcome.stopped;
-    const base::Json threshold =  // null where it was given
-        outcome.calibration ? to_json(*outcome.calibration) : base::Json();
-    result.payload = base::Json::array({outcome.seconds, outcome.threshold, outcome.steps,
-                                        outcome.last_loss, threshold, prepared.num_positive,
-                                        prepared.num_negative, prepared.warnings})
-                         .dump(-1, ' ', false, base::Json::error_handler_t::replace);
+    result.payload = base::to_bytes(TrainedExpert{.task = facts_.tasks[index].name,
+                                                  .num_positive = prepared.num_positive,
+                                                  .num_negative = prepared.num_negative,
+                                                  .num_updates = outcome.steps,
+                                                  .last_loss = outcome.last_loss,
+                                                  .threshold = outcome.threshold,
+                                                  .seconds = outcome.seconds,
+                                                  .calibration = outcome.calibration,
+                                                  .warnings = prepared.warnings});
     return result;
   }
 
@@ -357,21 +338,18 @@ class TrainRun {
 
   // The expert's file is there: it goes into run.json, and its training state is no longer needed.
   void on(const coordinator::ItemFinished& event) {
-    const base::Json facts =
-        base::parse_json(event.payload, base::ErrorKind::kInternal, "a finished expert");
+    const auto trained = base::from_bytes<TrainedExpert>(event.payload, "a finished expert");
     const std::string& task = name_of(event.item);
-    for (const base::Json& warning : facts[7]) {
-      folder_->record().warnings.push_back(warning.get<std::string>());
+    std::vector<std::string>& noted = folder_->record().warnings;
+    for (const std::string& warning : trained.warnings) {
+      noted.push_back(base::to_valid_utf8(warning));
+    }
+    for (const std::string& doubt : table_.add(event.item, trained)) {
+      noted.push_back(doubt);
     }
     run::MadeBy made =
         experiment::made_by_ranks(ranks_, groups_[static_cast<std::size_t>(event.group)]);
-    made.seconds = facts[0].get<double>();
-    for (const std::string& doubt :
-         table_.add(event.item, {task, facts[5].get<std::int64_t>(), facts[6].get<std::int64_t>(),
-                                 facts[2].get<std::int64_t>(), facts[3].get<double>(),
-                                 facts[1].get<double>(), made.seconds, facts[4]})) {
-      folder_->record().warnings.push_back(doubt);
-    }
+    made.seconds = trained.seconds;
     folder_->record_file(folder_->expert_file(task), task,
                          identity_of(task_index(event.item)).fingerprint(), made);
     checkpoint::remove_generations(folder_->path_of(folder_->checkpoint_folder(task)));

@@ -9,32 +9,12 @@
 
 namespace baton::app {
 
-namespace {
-
-method::Calibration calibration_from(const base::Json& json) {
-  method::Calibration found;
-  found.num_own = json.at("num_own").get<std::int64_t>();
-  found.num_foreign = json.at("num_foreign").get<std::int64_t>();
-  found.own_accepted = json.at("own_accepted").get<double>();
-  found.foreign_passed = json.at("foreign_passed").get<double>();
-  return found;
-}
-
-}  // namespace
-
-base::Json to_json(const method::Calibration& found) {
-  return {{"num_own", found.num_own},
-          {"num_foreign", found.num_foreign},
-          {"own_accepted", found.own_accepted},
-          {"foreign_passed", found.foreign_passed}};
-}
-
 std::vector<std::string> TrainedTable::add(int item, const TrainedExpert& expert) {
   std::string accepted = "-";
   std::string passed = "-";
   std::vector<std::string> doubts;
-  if (!expert.calibration.is_null()) {
-    const method::Calibration found = calibration_from(expert.calibration);
+  if (expert.calibration) {
+    const method::Calibration& found = *expert.calibration;
     accepted = fmt::format("{:.3f}", found.own_accepted);
     passed = fmt::format("{:.3f}", found.foreign_passed);
     doubts = method::doubts_about(expert.task, found);

@@ -4,17 +4,15 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "baton/base/json.hpp"
 #include "baton/method/calibration.hpp"
 
 namespace baton::app {
 
-/// A threshold's counts and shares as they travel from a group's leader to rank 0.
-base::Json to_json(const method::Calibration& found);
-
+/// What a group's leader tells rank 0 of the expert that it finished.
 struct TrainedExpert {
   std::string task;
   std::int64_t num_positive = 0;
@@ -23,7 +21,21 @@ struct TrainedExpert {
   double last_loss = 0;
   double threshold = 0;
   double seconds = 0;
-  base::Json calibration;  // of to_json; null where the threshold was given as a number
+  std::optional<method::Calibration> calibration;  // none where the threshold was given
+  std::vector<std::string> warnings;               // of its rows, for run.json
+
+  template <typename Self, typename Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("task", self.task);
+    visit("num_positive", self.num_positive);
+    visit("num_negative", self.num_negative);
+    visit("num_updates", self.num_updates);
+    visit("last_loss", self.last_loss);
+    visit("threshold", self.threshold);
+    visit("seconds", self.seconds);
+    visit("calibration", self.calibration);
+    visit("warnings", self.warnings);
+  }
 };
 
 class TrainedTable {

@@ -2,43 +2,53 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
+#include "baton/base/utf8.hpp"
+#include "baton/base/wire.hpp"
 
 namespace baton::comm {
 namespace {
 
-constexpr int kErrorFormat = 1;
+struct SentError {
+  base::ErrorKind kind = base::ErrorKind::kInternal;
+  std::string summary;
+  base::ErrorDetails details;
+
+  template <typename Self, typename Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("kind", self.kind);
+    visit("summary", self.summary);
+    visit("where", self.details.where);
+    visit("expected", self.details.expected);
+    visit("found", self.details.found);
+    visit("fix", self.details.fix);
+  }
+};
 
 }  // namespace
 
 std::string error_to_bytes(const base::Error& error) {
   const base::ErrorDetails& details = error.details();
-  const nlohmann::json json{{"format", kErrorFormat},
-                            {"kind", base::kind_name(error.kind())},
-                            {"summary", error.summary()},
-                            {"where", details.where},
-                            {"expected", details.expected},
-                            {"found", details.found},
-                            {"fix", details.fix}};
-  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return base::to_bytes(SentError{error.kind(),
+                                  base::to_valid_utf8(error.summary()),
+                                  {.where = base::to_valid_utf8(details.where),
+                                   .expected = base::to_valid_utf8(details.expected),
+                                   .found = base::to_valid_utf8(details.found),
+                                   .fix = base::to_valid_utf8(details.fix)}});
 }
 
 base::Error error_from_bytes(const std::string& bytes, int found_by_rank) {
-  const nlohmann::json json = nlohmann::json::parse(bytes, nullptr, false);
   const std::string rank = fmt::format("rank {}", found_by_rank);
-  if (!json.is_object() || json.value("format", 0) != kErrorFormat) {
+  try {
+    auto sent = base::from_bytes<SentError>(bytes, "the error of a rank");
+    sent.details.where = sent.details.where.empty() ? rank : rank + ": " + sent.details.where;
+    return base::Error(sent.kind, sent.summary, sent.details);
+  } catch (const base::Error& unreadable) {
     return base::Error(base::ErrorKind::kInternal, "a rank failed and its error could not be read",
                        {.where = rank,
-                        .expected = fmt::format("error format {}", kErrorFormat),
-                        .found = bytes.substr(0, 200),
+                        .expected = unreadable.details().expected,
+                        .found = unreadable.details().found,
                         .fix = "run the same program on every rank"});
   }
-  const std::string where = json.value("where", "");
-  return base::Error(base::kind_from_name(json.value("kind", "")), json.value("summary", ""),
-                     {.where = where.empty() ? rank : rank + ": " + where,
-                      .expected = json.value("expected", ""),
-                      .found = json.value("found", ""),
-                      .fix = json.value("fix", "")});
 }
 
 GroupPlace find_place(const std::vector<std::vector<int>>& members,

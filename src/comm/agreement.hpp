@@ -8,7 +8,7 @@
 
 namespace baton::comm {
 
-/// JSON with a format number; bytes that are not UTF-8 are replaced.
+/// What is not UTF-8 is replaced.
 std::string error_to_bytes(const base::Error& error);
 
 /// The error with "rank R" put before its place.

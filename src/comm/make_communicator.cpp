@@ -5,12 +5,12 @@
 #include <algorithm>
 #include <array>
 #include <map>
-#include <sstream>
 #include <utility>
 
 #include "baton/base/log.hpp"
 #include "baton/base/text.hpp"
 #include "baton/comm/nccl_communicator.hpp"
+#include "baton/comm/share.hpp"
 #include "baton/device/host.hpp"
 
 namespace baton::comm {
@@ -34,21 +34,6 @@ std::string group_obstacle(Communicator& host, const device::Device& device) {
     }
   }
   return "";
-}
-
-/// One line a rank: its parts hold no line breaks.
-std::string to_line(const RankGpu& gpu) {
-  return fmt::format("{}\n{}\n{}\n{}", gpu.host, gpu.unique_id, gpu.description, gpu.num_visible);
-}
-
-RankGpu from_line(const std::string& line) {
-  RankGpu gpu;
-  std::istringstream parts(line);
-  std::getline(parts, gpu.host);
-  std::getline(parts, gpu.unique_id);
-  std::getline(parts, gpu.description);
-  parts >> gpu.num_visible;
-  return gpu;
 }
 
 void log_choice(const Communicator& group,
@@ -138,11 +123,7 @@ void check_one_rank_per_gpu(Communicator& ranks, const device::Device& device) {
     mine.description = fmt::format("GPU {} at {}", device.index, device.pci_address);
     mine.num_visible = device.num_visible;
   }
-  std::vector<RankGpu> all;
-  for (const std::string& line : ranks.all_gather_bytes(to_line(mine))) {
-    all.push_back(from_line(line));
-  }
-  if (const auto error = shared_gpu_error(all)) {
+  if (const auto error = shared_gpu_error(from_all(ranks, mine))) {
     throw *error;
   }
 }

@@ -77,8 +77,8 @@ struct ProcessWorld::State {
   std::string host = device::host_name();
   std::vector<int> node_of_rank{0};
   ControlPlane control;
-  std::unique_ptr<MpiCommunicator> agreement;  // never used for data
-  MpiCommHandle part;                          // of a world that is a part of another
+  std::unique_ptr<Communicator> everyone = make_single_communicator();
+  MpiCommHandle part;  // of a world that is a part of another
 
   MPI_Comm all() const { return part ? part.get() : MPI_COMM_WORLD; }
   void meet();
@@ -90,11 +90,11 @@ void ProcessWorld::State::meet() {
   BATON_MPI(MPI_Comm_rank(all(), &rank));
   BATON_MPI(MPI_Comm_size(all(), &size));
   control.open(duplicate(all()), rank);
-  agreement = std::make_unique<MpiCommunicator>(duplicate(all()));
+  everyone = std::make_unique<MpiCommunicator>(duplicate(all()));
 }
 
 void ProcessWorld::State::find_nodes() {
-  const std::vector<std::string> hosts = agreement->all_gather_bytes(host);
+  const std::vector<std::string> hosts = everyone->all_gather_bytes(host);
   std::map<std::string, int> numbers;
   node_of_rank.clear();
   for (const std::string& name : hosts) {
@@ -134,7 +134,7 @@ ProcessWorld::~ProcessWorld() {
     return;
   }
   if (std::uncaught_exceptions() > state.exceptions_at_start) {
-    state.agreement->abort("left by an exception");
+    state.everyone->abort("left by an exception");
     state.control.give_up();
     return;
   }
@@ -166,6 +166,11 @@ const std::vector<int>& ProcessWorld::node_of_rank() const {
   return state_->node_of_rank;
 }
 
+Communicator& ProcessWorld::everyone() {
+  BATON_ASSERT(!state_->ended, std::string("the world was closed"));
+  return *state_->everyone;
+}
+
 std::unique_ptr<Communicator> ProcessWorld::make_world_group() {
   BATON_ASSERT(!state_->ended, std::string("the world was closed"));
   if (!state_->uses_mpi) {
@@ -186,7 +191,7 @@ MpiCommHandle ProcessWorld::State::part_of(const std::vector<std::vector<int>>& 
     digest.add_field("/");
   }
   const std::string mine = digest.hex();
-  const std::vector<std::string> lists = agreement->all_gather_bytes(mine);
+  const std::vector<std::string> lists = everyone->all_gather_bytes(mine);
   for (std::size_t r = 0; r < lists.size(); ++r) {
     BATON_ASSERT(lists[r] == lists[0], fmt::format("ranks 0 and {} ask for different groups", r));
   }
@@ -247,8 +252,8 @@ void ProcessWorld::check_same_build(const std::string& mine) {
   if (!state.uses_mpi) {
     return;
   }
-  const std::vector<std::string> builds = state.agreement->all_gather_bytes(mine);
-  const std::vector<std::string> hosts = state.agreement->all_gather_bytes(state.host);
+  const std::vector<std::string> builds = state.everyone->all_gather_bytes(mine);
+  const std::vector<std::string> hosts = state.everyone->all_gather_bytes(state.host);
   for (std::size_t r = 1; r < builds.size(); ++r) {
     if (builds[r] != builds[0]) {
       throw base::Error(base::ErrorKind::kCommunication, "the ranks run different builds",
@@ -258,37 +263,6 @@ void ProcessWorld::check_same_build(const std::string& mine) {
                          .fix = "start every rank from the same program file"});
     }
   }
-}
-
-void ProcessWorld::agree(const std::optional<base::Error>& mine) {
-  State& state = *state_;
-  if (!state.uses_mpi) {
-    if (mine) {
-      throw *mine;
-    }
-    return;
-  }
-  if (state.agreement->all_reduce_max(mine ? 1 : 0) == 0) {
-    return;
-  }
-  const std::vector<std::string> all =
-      state.agreement->all_gather_bytes(mine ? error_to_bytes(*mine) : "");
-  for (std::size_t r = 0; r < all.size(); ++r) {
-    if (!all[r].empty()) {
-      throw error_from_bytes(all[r], static_cast<int>(r));
-    }
-  }
-  BATON_ASSERT(false, std::string("an error was announced and none was sent"));
-}
-
-void ProcessWorld::together(const std::function<void()>& work) {
-  std::optional<base::Error> mine;
-  try {
-    work();
-  } catch (...) {
-    mine = base::current_error();
-  }
-  agree(mine);
 }
 
 void ProcessWorld::abort(int code) noexcept {
@@ -310,7 +284,7 @@ void ProcessWorld::close() {
   std::fflush(nullptr);
   state.control.close();
   if (state.uses_mpi) {
-    state.agreement->close();
+    state.everyone->close();
     if (!state.part) {
       BATON_MPI(MPI_Finalize());
     }

@@ -9,6 +9,7 @@
 
 #include "baton/base/log.hpp"
 #include "baton/comm/nccl_communicator.hpp"
+#include "baton/comm/share.hpp"
 #include "baton/comm/versions.hpp"
 #include "baton/device/device.hpp"
 #include "baton/experiment/versions.hpp"
@@ -34,11 +35,7 @@ std::vector<RankFacts> gather_ranks(comm::ProcessWorld& world, comm::Communicato
   mine.node = world.node_of_rank()[static_cast<std::size_t>(world.rank())];
   group.barrier();
   mine.utc_seconds = utc_seconds();
-  std::vector<RankFacts> ranks;
-  for (const std::string& text : group.all_gather_bytes(to_json(mine).dump())) {
-    ranks.push_back(rank_facts_from_json(base::Json::parse(text)));
-  }
-  return ranks;
+  return comm::from_all(group, mine);
 }
 
 std::vector<Finding> judge_machines(const std::vector<RankFacts>& ranks) {
@@ -170,9 +167,7 @@ int run_doctor(const config::Command& command, int* argc, char*** argv) {
   base::set_log_level(base::LogLevel::kError);  // the table says it all
   Diagnosis diagnosis = examine(*world, command);
   const int code = world->rank() == 0 ? conclude(diagnosis, command, launch, std::nullopt) : 0;
-  const auto group = world->make_world_group();
-  const auto agreed = static_cast<int>(group->all_reduce_max(code));
-  group->close();
+  const auto agreed = static_cast<int>(world->everyone().all_reduce_max(code));
   world->close();
   return agreed;
 }

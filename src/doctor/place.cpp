@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "baton/base/error.hpp"
+#include "baton/comm/share.hpp"
 #include "facts.hpp"
 
 namespace baton::doctor {
@@ -167,7 +168,7 @@ PlaceFacts gather_place_facts(const fs::path& path) {
 std::vector<Finding> check_shared_folder(comm::ProcessWorld& world,
                                          comm::Communicator& group,
                                          const fs::path& path) {
-  const std::string parent = group.broadcast_bytes(nearest_existing(path).string(), 0);
+  const std::string parent = comm::value_of_leader(group, nearest_existing(path).string());
   std::optional<ProbeFolder> folder;
   std::optional<Descriptor> held;
   if (world.rank() == 0) {
@@ -177,7 +178,8 @@ std::vector<Finding> check_shared_folder(comm::ProcessWorld& world,
       held.reset();
     }
   }
-  const std::string probe = group.broadcast_bytes(held ? folder->path().string() : "", 0);
+  const std::string probe =
+      comm::value_of_leader(group, held ? folder->path().string() : std::string());
   std::string answer = "refused";
   if (!probe.empty() && world.rank() != 0) {
     const Descriptor file(fs::path(probe) / "lock", O_RDWR);

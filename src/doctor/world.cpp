@@ -9,6 +9,7 @@
 #include "baton/base/error.hpp"
 #include "baton/comm/make_communicator.hpp"
 #include "baton/comm/nccl_communicator.hpp"
+#include "baton/comm/share.hpp"
 #include "baton/device/device.hpp"
 #include "facts.hpp"
 
@@ -90,7 +91,7 @@ Finding check_control(comm::ProcessWorld& world, comm::Communicator& group) {
   } else if (wait_for_message(world, 0, Clock::now() + kLimit * world.size())) {
     world.send_control(0, kMailbox, "doctor");
   }
-  problem = group.broadcast_bytes(problem, 0);
+  problem = comm::value_of_leader(group, problem);
   return problem.empty()
              ? Finding{"messages",
                        Health::kOk,

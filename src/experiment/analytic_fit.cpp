@@ -13,7 +13,7 @@
 #include "baton/base/log.hpp"
 #include "baton/base/seed.hpp"
 #include "baton/checkpoint/statistics_file.hpp"
-#include "baton/comm/agree.hpp"
+#include "baton/comm/share.hpp"
 #include "baton/data/dataset.hpp"
 #include "baton/eval/features.hpp"
 #include "baton/eval/margins.hpp"
@@ -55,12 +55,8 @@ class AnalyticFit {
     const std::int64_t num_inputs = model_.config().hidden_size;
     std::vector<std::vector<double>> weights(tasks_.size());
     for (std::size_t stage = 0; stage < tasks_.size(); ++stage) {
-      comm::together(group_, [&] {
-        if (leads()) {
-          weights[stage] = solve_classes(std::span(tasks_).first(stage + 1));
-        }
-      });
-      share(weights[stage]);
+      weights[stage] = comm::from_leader(
+          group_, [&] { return solve_classes(std::span(tasks_).first(stage + 1)); });
     }
     return std::make_shared<method::FeatureClassifier>(
         method::FeatureMap(map_seed(), num_inputs, kWidth), std::move(weights));
@@ -69,29 +65,14 @@ class AnalyticFit {
  private:
   bool leads() const { return group_.rank() == 0; }
 
-  void share(std::vector<double>& values) const {
-    std::string bytes(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(double));
-    bytes = group_.broadcast_bytes(bytes, 0);
-    values.resize(bytes.size() / sizeof(double));
-    std::memcpy(values.data(), bytes.data(), bytes.size());
-  }
-
   std::string file_of(const expert::ExpertState& expert) const {
     return job_.folder.paths().router_file(job_.folder.paths().position_of(expert.task));
   }
 
   FeatureStatistics statistics_of(const expert::ExpertState& expert) {
     FeatureStatistics found;
-    std::string is_there;
-    comm::together(group_, [&] {
-      if (leads()) {
-        is_there = read(expert, found) ? "yes" : "no";
-      }
-    });
-    if (group_.broadcast_bytes(is_there, 0) == "yes") {
-      return found;
-    }
-    return make(expert);
+    const bool is_there = comm::from_leader(group_, [&] { return read(expert, found); });
+    return is_there ? found : make(expert);
   }
 
   bool read(const expert::ExpertState& expert, FeatureStatistics& found) const {

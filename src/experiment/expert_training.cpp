@@ -4,24 +4,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
-#include <mutex>
 #include <optional>
-#include <sstream>
 #include <utility>
 #include <vector>
 
 #include "baton/base/error.hpp"
-#include "baton/base/file.hpp"
-#include "baton/base/json.hpp"
 #include "baton/base/log.hpp"
 #include "baton/base/seed.hpp"
 #include "baton/checkpoint/expert_file.hpp"
-#include "baton/checkpoint/generation.hpp"
-#include "baton/comm/agree.hpp"
+#include "baton/comm/share.hpp"
 #include "baton/train/new_adapter.hpp"
 #include "baton/train/trainer.hpp"
 #include "earlier_factors.hpp"
+#include "resume.hpp"
+#include "step_log.hpp"
 #include "threshold_fit.hpp"
 #include "training_saves.hpp"
 
@@ -78,59 +74,6 @@ expert::ExpertState new_state(const ExpertJob& job, std::uint64_t seed) {
   return state;
 }
 
-// One line a logged update. When training goes on from saved state, what an earlier attempt wrote
-// after it is taken out.
-class StepLog {
- public:
-  StepLog(const std::filesystem::path& path, std::int64_t first_step) : path_(path) {
-    std::string kept;
-    if (first_step > 0 && std::filesystem::exists(path)) {
-      std::istringstream old(base::read_file(path, base::ErrorKind::kModel));
-      for (std::string line; std::getline(old, line);) {
-        const base::Json json = base::Json::parse(line, nullptr, false);
-        if (json.is_object() && json.value(json.contains("step") ? "step" : "saved_step",
-                                           std::int64_t{0}) <= first_step) {
-          kept += line + '\n';
-        }
-      }
-    }
-    base::write_file_atomically(path, kept);
-    file_.open(path, std::ios::app);
-  }
-
-  // By any thread: saves are noted by theirs.
-  void write(const base::OrderedJson& line) {
-    const std::lock_guard lock(mutex_);
-    file_ << line.dump() << '\n' << std::flush;
-    if (!file_) {
-      throw base::Error(base::ErrorKind::kStorage, "cannot write the training log",
-                        {.where = path_.string(),
-                         .fix = "free space or raise the quota, then run the same command again"});
-    }
-  }
-
- private:
-  std::filesystem::path path_;
-  std::mutex mutex_;
-  std::ofstream file_;
-};
-
-base::OrderedJson log_line(const train::StepRecord& record,
-                           double seconds,
-                           const std::vector<double>& rank_seconds) {
-  base::OrderedJson line;
-  line["step"] = record.step;
-  line["loss"] = record.loss;
-  line["grad_norm"] = record.gradient_norm;
-  line["learning_rate"] = record.learning_rate;
-  line["rows"] = record.num_rows;
-  line["tokens"] = record.num_tokens;
-  line["target_tokens"] = record.num_target_tokens;
-  line["seconds"] = seconds;
-  line["rank_seconds"] = rank_seconds;
-  return line;
-}
-
 // One expert in training on this rank.
 class ExpertTraining {
  public:
@@ -144,7 +87,8 @@ class ExpertTraining {
       comm::together(group_, [this] { state_ = new_state(job_, seed()); });
       read_earlier_experts();
       comm::together(group_, [this] { set_up(); });
-      go_on_from_saved_state();
+      facts_.seconds =
+          go_on_from_saved_state(job_.checkpoint_folder(), facts_, group_, trainer_->learner());
       comm::together(group_, [this] { open_files(); });
     }
     first_step_ = trainer_->learner().num_steps();
@@ -214,82 +158,6 @@ class ExpertTraining {
     return hooks_.should_stop();
   }
 
-  // The leader reads, the others get it from the leader.
-  void go_on_from_saved_state() {
-    expert::TrainingState saved;
-    comm::together(group_, [&] {
-      if (leads()) {
-        saved = load_saved_state();
-      }
-    });
-    const base::Json none;
-    const std::string header = group_.broadcast_bytes(
-        leads() ? (saved.parameters.empty() ? none : header_of(saved)).dump() : "", 0);
-    const base::Json facts = base::parse_json(header, base::ErrorKind::kInternal, "saved state");
-    if (facts.is_null()) {
-      return;
-    }
-    comm::together(group_, [&] {
-      if (!leads()) {
-        read_header(facts, static_cast<std::size_t>(trainer_->learner().num_parameters()), saved);
-      }
-    });
-    for (std::vector<float>* values :
-         {&saved.parameters, &saved.first_moment, &saved.second_moment}) {
-      group_.broadcast({values->data(), values->size(), false}, 0);
-    }
-    comm::together(group_, [&] { trainer_->learner().restore(saved); });
-    facts_.seconds = saved.seconds;
-  }
-
-  expert::TrainingState load_saved_state() {
-    checkpoint::NewestGeneration newest =
-        checkpoint::load_newest_generation(job_.checkpoint_folder());
-    for (const std::string& line : newest.passed_over) {
-      base::log_warning("save", fmt::format("{}: {}", task_, line));
-    }
-    if (!newest.state) {
-      return {};
-    }
-    base::log_info(
-        "save",
-        fmt::format("{}: goes on after update {} of {}, from {}, the newest valid state", task_,
-                    newest.state->step, newest.state->num_updates, newest.path.string()));
-    if (newest.state->threads_per_rank != facts_.threads_per_rank) {
-      base::log_warning(
-          "save",
-          fmt::format(
-              "{}: saved with {} threads a rank, goes on with {}: the last bits may differ from "
-              "those of an undisturbed training (cluster.threads_per_rank sets the number)",
-              task_, newest.state->threads_per_rank, facts_.threads_per_rank));
-    }
-    return std::move(*newest.state);
-  }
-
-  static base::Json header_of(const expert::TrainingState& saved) {
-    return {
-        saved.seed,      saved.step,    saved.num_updates, saved.skipped_updates,  saved.first_loss,
-        saved.last_loss, saved.seconds, saved.num_tokens,  saved.parameters.size()};
-  }
-
-  static void read_header(const base::Json& facts,
-                          std::size_t num_parameters,
-                          expert::TrainingState& saved) {
-    BATON_ASSERT(facts[8].get<std::size_t>() == num_parameters, facts.dump());
-    saved.seed = facts[0].get<std::uint64_t>();
-    saved.step = facts[1].get<std::int64_t>();
-    saved.num_updates = facts[2].get<std::int64_t>();
-    saved.skipped_updates = facts[3].get<std::vector<std::int64_t>>();
-    saved.first_loss = facts[4].get<double>();
-    saved.last_loss = facts[5].get<double>();
-    saved.seconds = facts[6].get<double>();
-    saved.num_tokens = facts[7].get<std::int64_t>();
-    for (std::vector<float>* values :
-         {&saved.parameters, &saved.first_moment, &saved.second_moment}) {
-      values->resize(num_parameters);
-    }
-  }
-
   void open_files() {
     if (leads()) {
       log_.emplace(job_.log_path(), trainer_->learner().num_steps());
@@ -338,14 +206,7 @@ class ExpertTraining {
   }
 
   void log_update(const train::StepRecord& record, double seconds) {
-    std::vector<double> rank_seconds{record.compute_seconds};
-    if (group_.size() > 1) {
-      rank_seconds.clear();
-      for (const std::string& bytes :
-           group_.all_gather_bytes(fmt::format("{}", record.compute_seconds))) {
-        rank_seconds.push_back(std::stod(bytes));
-      }
-    }
+    const std::vector<double> rank_seconds = comm::from_all(group_, record.compute_seconds);
     rank_seconds_.resize(rank_seconds.size());
     for (std::size_t rank = 0; rank < rank_seconds.size(); ++rank) {
       rank_seconds_[rank] += rank_seconds[rank];
@@ -353,7 +214,7 @@ class ExpertTraining {
     ++num_logged_;
     comm::together(group_, [&] {
       if (leads()) {
-        log_->write(log_line(record, seconds, rank_seconds));
+        log_->write_update(record, seconds, rank_seconds);
       }
     });
   }
@@ -412,11 +273,7 @@ class ExpertTraining {
       }
       base::log_warning("train", fmt::format("{}: {}; updates {} to {} are left out", task_,
                                              error.details().found, first + 1, error.update() + 1));
-      base::OrderedJson line;
-      line["step"] = first;
-      line["left_out"] = {first + 1, error.update() + 1};
-      line["why"] = error.details().found;
-      log_->write(line);
+      log_->write_left_out(first, error.update(), error.details().found);
     });
   }
 

@@ -6,6 +6,7 @@
 #include "baton/base/file.hpp"
 #include "baton/base/log.hpp"
 #include "baton/base/sha256.hpp"
+#include "baton/base/wire.hpp"
 
 namespace baton::experiment {
 
@@ -15,7 +16,7 @@ constexpr std::size_t kDigestLength = 64;
 
 std::string fingerprint_of(const eval::EvaluationInput& input, const std::string& facts) {
   base::Sha256 digest;
-  digest.add_field("evaluation 2");
+  digest.add_field("evaluation 3");
   digest.add_field(facts);
   for (const eval::EvalTask& task : input.tasks) {
     digest.add_field(task.name);
@@ -72,7 +73,7 @@ std::vector<bool> PartialEvaluation::finished(std::size_t num_chunks) const {
 }
 
 void PartialEvaluation::save(std::size_t chunk, const eval::ChunkResult& result) const {
-  const std::string bytes = eval::to_bytes(result);
+  const std::string bytes = base::to_bytes(result);
   base::write_file_atomically(path_of(chunk), base::sha256_hex(bytes) + bytes);
 }
 

@@ -12,8 +12,9 @@
 #include <utility>
 
 #include "baton/base/error.hpp"
-#include "baton/base/json.hpp"
 #include "baton/base/text.hpp"
+#include "baton/base/utf8.hpp"
+#include "baton/comm/share.hpp"
 #include "baton/comm/versions.hpp"
 #include "baton/device/cpu_facts.hpp"
 #include "baton/device/host.hpp"
@@ -28,29 +29,10 @@ std::string kernels_in_use() {
   std::string text = "ATen " + at::get_cpu_capability();
   for (const char* name : {"ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR"}) {
     if (const char* value = std::getenv(name)) {
-      text += fmt::format(", {}={}", name, value);
+      text += fmt::format(", {}={}", name, base::to_valid_utf8(value));
     }
   }
   return text;
-}
-
-std::string to_bytes(const RankFacts& facts) {
-  return base::Json::array({facts.host, facts.gpu, facts.instruction_set, facts.kernels,
-                            facts.num_threads, facts.libraries})
-      .dump(-1, ' ', false, base::Json::error_handler_t::replace);
-}
-
-RankFacts facts_from(const std::string& bytes) {
-  const base::Json json =
-      base::parse_json(bytes, base::ErrorKind::kCommunication, "the facts of a rank");
-  RankFacts facts;
-  json.at(0).get_to(facts.host);
-  json.at(1).get_to(facts.gpu);
-  json.at(2).get_to(facts.instruction_set);
-  json.at(3).get_to(facts.kernels);
-  json.at(4).get_to(facts.num_threads);
-  json.at(5).get_to(facts.libraries);
-  return facts;
 }
 
 // Everything that makes two ranks unlike: the host does not.
@@ -107,7 +89,7 @@ bool RankFacts::has_fast_bf16() const {
 
 RankFacts facts_of_this_rank(const device::Device& device, const FaultInjection& faults) {
   RankFacts facts;
-  facts.host = device::host_name();
+  facts.host = base::to_valid_utf8(device::host_name());
   facts.gpu = device.kind == device::DeviceKind::kCuda ? device.name : "";
   facts.instruction_set =
       faults.instruction_set().empty() ? device::instruction_set() : faults.instruction_set();
@@ -119,13 +101,7 @@ RankFacts facts_of_this_rank(const device::Device& device, const FaultInjection&
 }
 
 std::vector<RankFacts> gather_rank_facts(comm::ProcessWorld& world, const RankFacts& mine) {
-  const auto everyone = world.make_world_group();
-  std::vector<RankFacts> ranks;
-  for (const std::string& bytes : everyone->all_gather_bytes(to_bytes(mine))) {
-    ranks.push_back(facts_from(bytes));
-  }
-  everyone->close();
-  return ranks;
+  return comm::from_all(world.everyone(), mine);
 }
 
 std::string describe_unlike_ranks(const std::vector<RankFacts>& ranks) {

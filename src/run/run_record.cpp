@@ -6,6 +6,7 @@
 
 #include "baton/base/error.hpp"
 #include "baton/base/text.hpp"
+#include "baton/base/wire.hpp"
 #include "baton/checkpoint/h5_file.hpp"
 #include "baton/device/host.hpp"
 
@@ -15,28 +16,6 @@ namespace {
 
 using base::Json;
 using base::OrderedJson;
-
-OrderedJson to_json(const MadeBy& made_by) {
-  return {{"host", made_by.host},
-          {"time", made_by.time},
-          {"num_ranks", made_by.num_ranks},
-          {"threads_per_rank", made_by.threads_per_rank},
-          {"instruction_set", made_by.instruction_set},
-          {"seconds", made_by.seconds},
-          {"libraries", made_by.libraries}};
-}
-
-MadeBy made_by_from_json(const Json& json) {
-  MadeBy made_by;
-  made_by.host = json.at("host").get<std::string>();
-  made_by.time = json.at("time").get<std::string>();
-  made_by.num_ranks = json.at("num_ranks").get<std::int64_t>();
-  made_by.threads_per_rank = json.at("threads_per_rank").get<std::int64_t>();
-  made_by.instruction_set = json.at("instruction_set").get<std::string>();
-  made_by.seconds = json.at("seconds").get<double>();
-  made_by.libraries = json.at("libraries").get<std::map<std::string, std::string>>();
-  return made_by;
-}
 
 [[noreturn]] void refuse(const std::string& origin,
                          const std::string& expected,
@@ -81,19 +60,13 @@ void check_version(const Json& json, const std::string& origin) {
 
 Replacement replacement_from_json(const Json& json, const std::string& origin) {
   Replacement replacement;
-  replacement.task = json.at("task").get<std::string>();
-  replacement.time = json.at("time").get<std::string>();
   if (json.contains("from")) {  // version 1: the old file's place alone
+    replacement.task = json.at("task").get<std::string>();
+    replacement.time = json.at("time").get<std::string>();
     replacement.files.push_back(
         {json.at("from").get<std::string>(), json.at("to").get<std::string>(), ""});
   } else {
-    replacement.asked = json.at("asked").get<std::string>();
-    replacement.moved = json.at("moved").get<bool>();
-    for (const Json& file : json.at("files")) {
-      replacement.files.push_back({file.at("from").get<std::string>(),
-                                   file.at("to").get<std::string>(),
-                                   file.at("sha256").get<std::string>()});
-    }
+    base::read_json(json, replacement);
   }
   for (const ReplacedFile& file : replacement.files) {
     require_inside(file.from, origin + ", replaced");
@@ -137,24 +110,10 @@ OrderedJson to_json(const RunRecord& record) {
   json["tasks"] = record.tasks;
   json["files"] = OrderedJson::object();
   for (const auto& [path, file] : record.files) {
-    json["files"][path] = {{"state", "done"},
-                           {"sha256", file.sha256},
-                           {"fingerprint", file.fingerprint},
-                           {"task", file.task},
-                           {"made_by", to_json(file.made_by)}};
+    json["files"][path] = {{"state", "done"}};
+    json["files"][path].update(base::json_object(file));
   }
-  json["replaced"] = OrderedJson::array();
-  for (const Replacement& old : record.replaced) {
-    OrderedJson files = OrderedJson::array();
-    for (const ReplacedFile& file : old.files) {
-      files.push_back({{"from", file.from}, {"to", file.to}, {"sha256", file.sha256}});
-    }
-    json["replaced"].push_back({{"task", old.task},
-                                {"asked", old.asked},
-                                {"time", old.time},
-                                {"moved", old.moved},
-                                {"files", files}});
-  }
+  json["replaced"] = base::json_of(record.replaced);
   json["warnings"] = record.warnings;
   return json;
 }
@@ -167,9 +126,7 @@ RunRecord run_record_from_json(const Json& json, const std::string& origin) {
     record.tasks = json.at("tasks").get<std::vector<std::string>>();
     for (const auto& [path, file] : json.at("files").items()) {
       require_inside(path, origin + ", files");
-      record.files[path] = {
-          file.at("sha256").get<std::string>(), file.at("fingerprint").get<std::string>(),
-          file.at("task").get<std::string>(), made_by_from_json(file.at("made_by"))};
+      base::read_json(file, record.files[path]);
     }
     for (const Json& old : json.at("replaced")) {
       record.replaced.push_back(replacement_from_json(old, origin));

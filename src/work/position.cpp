@@ -2,73 +2,33 @@
 
 #include <fmt/format.h>
 
-#include <cstddef>
-#include <nlohmann/json.hpp>
-
-#include "baton/base/error.hpp"
+#include "baton/base/wire.hpp"
 
 namespace baton::work {
 namespace {
 
-constexpr int kReportVersion = 2;
-
-/// The one list of the fields that travel, in their order.
-template <typename P, typename Visitor>
-void visit_fields(P& position, Visitor visit) {
-  visit(position.world_rank);
-  visit(position.host);
-  visit(position.pid);
-  visit(position.group);
-  visit(position.section);
-  visit(position.item);
-  visit(position.step);
-  visit(position.is_first);
-  visit(position.num_collectives);
-  visit(position.in_collective);
-  visit(position.may_wait);
-  visit(position.has_left);
-  visit(position.seconds_in_place);
-  visit(position.seconds_since_report);
-}
-
-nlohmann::json to_json(const Position& position) {
-  nlohmann::json json = nlohmann::json::array({kReportVersion});
-  visit_fields(position, [&json](const auto& field) { json.push_back(field); });
-  return json;
-}
-
-base::Error unreadable(const std::string& found) {
-  return base::Error(base::ErrorKind::kCommunication, "a report of the watchdog could not be read",
-                     {.expected = fmt::format("version {} with {} fields", kReportVersion,
-                                              to_json(Position{}).size()),
-                      .found = found,
-                      .fix = "run the same program on every rank"});
-}
+constexpr std::uint8_t kReportVersion = 3;
 
 }  // namespace
 
 std::string to_bytes(const Position& position) {
-  std::string bytes;
-  nlohmann::json::to_msgpack(to_json(position), bytes);
-  return bytes;
+  base::ByteWriter writer;
+  writer.put(kReportVersion);
+  writer.put(position);
+  return writer.take();
 }
 
 Position position_from(const std::string& bytes) {
-  const nlohmann::json json = nlohmann::json::from_msgpack(bytes, true, false);
-  if (!json.is_array() || json.empty()) {
-    throw unreadable(fmt::format("{} bytes of something else", bytes.size()));
+  base::ByteReader reader(bytes, "a report of the watchdog");
+  std::uint8_t version = 0;
+  reader.get(version);
+  if (version != kReportVersion) {
+    reader.refuse(fmt::format("version {}", kReportVersion), fmt::format("version {}", version));
   }
-  if (json[0] != kReportVersion || json.size() != to_json(Position{}).size()) {
-    throw unreadable(fmt::format("version {} with {} fields", json[0].dump(), json.size()));
-  }
-  try {
-    Position position;
-    std::size_t place = 0;
-    visit_fields(position, [&](auto& field) { json[++place].get_to(field); });
-    return position;
-  } catch (const nlohmann::json::exception& error) {
-    throw unreadable(error.what());
-  }
+  Position position;
+  reader.get(position);
+  reader.end();
+  return position;
 }
 
 }  // namespace baton::work

@@ -10,9 +10,8 @@
 #include <thread>
 #include <utility>
 
-#include "baton/base/json.hpp"
 #include "baton/base/log.hpp"
-#include "baton/comm/agree.hpp"
+#include "baton/comm/share.hpp"
 #include "baton/work/agreed.hpp"
 #include "baton/work/stop_signal.hpp"
 
@@ -231,19 +230,14 @@ class GroupLoop : public ItemContext {
   // What the coordinator wants next, on every rank of the group; nothing at the end.
   std::optional<coordinator::Assign> next_order() {
     const Heartbeat::Section waiting(heartbeat_, "wait for work", true);
-    std::string text;
+    std::optional<coordinator::Assign> order;
     if (leads()) {
-      text = wait_for_order();
+      order = wait_for_order();
     }
-    text = group_.broadcast_bytes(text, 0);
-    if (text.empty()) {
-      return std::nullopt;
-    }
-    const base::Json order = base::parse_json(text, base::ErrorKind::kInternal, "an order");
-    return coordinator::Assign{order[0].get<int>(), order[1].get<int>()};
+    return comm::value_of_leader(group_, order);
   }
 
-  std::string wait_for_order() {
+  std::optional<coordinator::Assign> wait_for_order() {
     while (coordinator_ == nullptr || !coordinator_->is_lost()) {
       if (stop_requested() && !said_stopped_ && !worker_.told_to_stop()) {
         said_stopped_ = true;
@@ -252,16 +246,16 @@ class GroupLoop : public ItemContext {
       if (const auto message = world_.poll_control(Mailbox::kWorker)) {
         const Worker::Order order = take(message->bytes);
         if (order == Worker::Order::kLeave) {
-          return "";
+          return std::nullopt;
         }
         if (order == Worker::Order::kRun) {
-          return base::Json::array({worker_.item(), worker_.attempt()}).dump();
+          return coordinator::Assign{worker_.item(), worker_.attempt()};
         }
         continue;
       }
       std::this_thread::sleep_for(kPollPeriod);
     }
-    return "";  // run_work says why
+    return std::nullopt;  // run_work says why
   }
 
   void work_on(int item, int attempt) {
@@ -302,31 +296,6 @@ class GroupLoop : public ItemContext {
   double last_word_ = -1e9;
 };
 
-// ---- the outcome, from rank 0 to all
-
-std::string to_bytes(const WorkOutcome& outcome) {
-  base::Json failures = base::Json::array();
-  for (const ItemFailure& failure : outcome.failures) {
-    failures.push_back({failure.item, base::kind_name(failure.kind), failure.text});
-  }
-  return base::Json::array({outcome.stopped, outcome.missing, failures})
-      .dump(-1, ' ', false, base::Json::error_handler_t::replace);
-}
-
-WorkOutcome outcome_from(const std::string& bytes) {
-  const base::Json json =
-      base::parse_json(bytes, base::ErrorKind::kInternal, "the outcome of the work");
-  WorkOutcome outcome;
-  outcome.stopped = json[0].get<bool>();
-  outcome.missing = json[1].get<std::vector<int>>();
-  for (const base::Json& failure : json[2]) {
-    outcome.failures.push_back({failure[0].get<int>(),
-                                base::kind_from_name(failure[1].get<std::string>()),
-                                failure[2].get<std::string>()});
-  }
-  return outcome;
-}
-
 }  // namespace
 
 WorkOutcome run_work(comm::ProcessWorld& world,
@@ -351,16 +320,7 @@ WorkOutcome run_work(comm::ProcessWorld& world,
   if (coordinator) {
     coordinator->wait();  // not together: where it is lost, other ranks may never come
   }
-  WorkOutcome outcome;
-  together(world, [&] {
-    if (coordinator) {
-      outcome = coordinator->outcome();
-    }
-  });
-  const auto all = world.make_world_group();
-  outcome = outcome_from(all->broadcast_bytes(world.rank() == 0 ? to_bytes(outcome) : "", 0));
-  all->close();
-  return outcome;
+  return from_leader(world, [&] { return coordinator->outcome(); });
 }
 
 }  // namespace baton::work

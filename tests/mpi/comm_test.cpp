@@ -7,8 +7,10 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <map>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -17,6 +19,7 @@
 #include "baton/base/error.hpp"
 #include "baton/comm/make_communicator.hpp"
 #include "baton/comm/nccl_communicator.hpp"
+#include "baton/comm/share.hpp"
 #include "comm/mpi_communicator.hpp"
 #include "comm_fixture.hpp"
 
@@ -223,9 +226,40 @@ TEST_F(AnyRanks, FewerThreadsThanNeededAreRefusedInWords) {
 
 TEST_F(AnyRanks, AgreementWithoutErrorsPasses) {
   int calls = 0;
-  world().together([&] { ++calls; });
-  world().agree(std::nullopt);
+  baton::comm::together(world().everyone(), [&] { ++calls; });
+  baton::comm::agree(world().everyone(), std::nullopt);
   EXPECT_EQ(calls, 1);
+}
+
+TEST_F(AnyRanks, TheLeadersValueReachesAll) {
+  using Values = std::map<std::string, std::vector<double>>;
+  int calls = 0;
+  const auto made = baton::comm::from_leader(*group_, [&] {
+    ++calls;
+    return Values{{"margins", {-0.0, 1.0 / 3}}, {"none", {}}};
+  });
+  EXPECT_EQ(made, (Values{{"margins", {-0.0, 1.0 / 3}}, {"none", {}}}));
+  EXPECT_TRUE(std::signbit(made.at("margins")[0]));
+  EXPECT_EQ(calls, group_->rank() == 0 ? 1 : 0);
+  const std::optional<int> mine = group_->rank() == 0 ? std::optional<int>() : 7;
+  EXPECT_EQ(baton::comm::value_of_leader(*group_, mine), std::nullopt);
+  const std::vector<std::int64_t> ranks =
+      baton::comm::from_all(world().everyone(), std::int64_t{world().rank()});
+  for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
+    EXPECT_EQ(ranks[rank], static_cast<std::int64_t>(rank));
+  }
+  EXPECT_EQ(ranks.size(), static_cast<std::size_t>(world().size()));
+}
+
+TEST_F(AnyRanks, TheLeadersErrorReachesAll) {
+  try {
+    baton::comm::from_leader(*group_, []() -> int { throw Error(ErrorKind::kData, "no rows"); });
+    FAIL() << "no error";
+  } catch (const baton::comm::GroupError& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kData);
+    EXPECT_EQ(error.summary(), "no rows");
+  }
+  group_->barrier();  // nobody is left waiting
 }
 
 TEST_F(AnyRanks, BackendsAreChosenInOnePlace) {
@@ -264,7 +298,7 @@ TEST_F(AnyRanks, SplitIntoOneGroupOfAll) {
 TEST_F(FromTwoRanks, AnErrorOnOneRankReachesAll) {
   const int failing = world().size() - 1;  // rank 2 of three
   try {
-    world().together([&] {
+    baton::comm::together(world().everyone(), [&] {
       if (world().rank() == failing) {
         throw Error(ErrorKind::kData, "a row is cut off",
                     {.where = "qa.json line 3",
@@ -287,8 +321,9 @@ TEST_F(FromTwoRanks, AnErrorOnOneRankReachesAll) {
 
 TEST_F(FromTwoRanks, TheLowestRanksErrorIsTheOneShown) {
   try {
-    world().together(
-        [] { throw std::runtime_error("from rank " + std::to_string(world().rank())); });
+    baton::comm::together(world().everyone(), [] {
+      throw std::runtime_error("from rank " + std::to_string(world().rank()));
+    });
     FAIL() << "no error";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kInternal);
@@ -296,8 +331,10 @@ TEST_F(FromTwoRanks, TheLowestRanksErrorIsTheOneShown) {
     EXPECT_EQ(error.details().where, "rank 0");
   }
   try {
-    world().agree(world().rank() == 0 ? std::nullopt
-                                      : std::optional(Error(ErrorKind::kStopped, "asked to stop")));
+    baton::comm::agree(world().everyone(),
+                       world().rank() == 0
+                           ? std::nullopt
+                           : std::optional(Error(ErrorKind::kStopped, "asked to stop")));
     FAIL() << "no error";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kStopped);

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "baton/base/error.hpp"
+#include "baton/comm/agree.hpp"
 #include "baton/comm/process_world.hpp"
 #include "baton/run/run_status.hpp"
 #include "baton/work/heartbeat.hpp"
@@ -139,7 +140,7 @@ int main(int argc, char** argv) {
   if (world.rank() == 0) {
     baton::run::begin_status(probe.run, baton::run::status_here("train", 0));
   }
-  world.agree(std::nullopt);
+  baton::comm::agree(world.everyone(), std::nullopt);
   try {
     work(probe, world);
     world.close();

@@ -42,6 +42,14 @@ struct RankGpu {
   std::string unique_id;    // empty: it computes on the CPU
   std::string description;  // "GPU 0 at 0000:3B:00.0"
   int num_visible = 0;
+
+  template <typename Self, typename Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("host", self.host);
+    visit("unique_id", self.unique_id);
+    visit("description", self.description);
+    visit("num_visible", self.num_visible);
+  }
 };
 
 /// Pure: nothing, or the error that names two ranks on one GPU and says how to part them.

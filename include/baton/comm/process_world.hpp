@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -47,7 +46,10 @@ class ProcessWorld {
   /// World rank -> node number, numbered in order of first appearance by rank.
   const std::vector<int>& node_of_rank() const;
 
-  /// Collective. The whole world as a group (a duplicate of its own, never MPI_COMM_WORLD).
+  /// The whole world as the group in which ranks agree and tell each other small things; main
+  /// thread only, until close().
+  Communicator& everyone();
+  /// Collective. The whole world as one more group (a duplicate of its own, never MPI_COMM_WORLD).
   std::unique_ptr<Communicator> make_world_group();
   /// Collective over the whole world. `members` lists, on every rank, the same disjoint groups of
   /// world ranks; gives the group this rank is in, or nothing for a rank in none. Group rank =
@@ -68,13 +70,6 @@ class ProcessWorld {
   /// Collective: kCommunication on every rank, naming the first rank whose text differs from rank
   /// 0's, its host and both texts. `mine` is base::build_identity().
   void check_same_build(const std::string& mine);
-
-  /// Collective: if any rank brings an error, every rank throws the error of the lowest such rank
-  /// (its text says which rank found it). The way to enter a phase together after a part that may
-  /// throw.
-  void agree(const std::optional<base::Error>& mine);
-  /// Runs `work` and then agrees: an exception on any rank becomes the same exception on all.
-  void together(const std::function<void()>& work);
 
   /// Ends all processes at once with this exit code; does not return. Any thread.
   [[noreturn]] void abort(int code) noexcept;

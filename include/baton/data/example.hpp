@@ -15,6 +15,14 @@ struct Example {
   std::vector<tokenizer::Message> conversation;  // ends with a user message
   std::vector<std::string> references;           // at least one; training learns the first
   std::string origin;  // "file line 3": for errors and warnings, not part of identity
+
+  template <typename Self, typename Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("id", self.id);
+    visit("conversation", self.conversation);
+    visit("references", self.references);
+    visit("origin", self.origin);
+  }
 };
 
 struct TaskData {

@@ -24,6 +24,16 @@ struct RehearsalBuffer {
 
   /// SHA-256 over everything above that later experts can see.
   std::string fingerprint() const;
+
+  template <typename Self, typename Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("task", self.task);
+    visit("num_task_rows", self.num_task_rows);
+    visit("ratio", self.ratio);
+    visit("seed", self.seed);
+    visit("selection", self.selection);
+    visit("rows", self.rows);
+  }
 };
 
 }  // namespace baton::data

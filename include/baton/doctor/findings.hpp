@@ -51,10 +51,33 @@ struct RankFacts {
   std::uint64_t memory_bytes = 0;  // that can still be had, cgroup limits included
   double utc_seconds = 0;          // when all ranks stood at the same barrier
   double clock_jump = 0;  // seconds by which the clock of the day ran off the steady one meanwhile
-};
 
-base::OrderedJson to_json(const RankFacts& facts);
-RankFacts rank_facts_from_json(const base::Json& json);
+  template <typename Self, typename Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("rank", self.world_rank);
+    visit("host", self.host);
+    visit("node", self.node);
+    visit("local_rank", self.local_rank);
+    visit("local_size", self.local_size);
+    visit("pid", self.pid);
+    visit("build", self.build);
+    visit("device", self.device);
+    visit("device_id", self.device_id);
+    visit("device_advice", self.device_advice);
+    visit("affinity_cores", self.affinity_cores);
+    visit("usable_cores", self.usable_cores);
+    visit("machine_cores", self.machine_cores);
+    visit("limit_open_files", self.open_files);
+    visit("limit_locked_bytes", self.locked_bytes);
+    visit("limit_file_bytes", self.file_bytes);
+    visit("limit_processes", self.processes);
+    visit("has_infiniband", self.has_infiniband);
+    visit("shared_memory_bytes", self.shared_memory_bytes);
+    visit("memory_bytes", self.memory_bytes);
+    visit("utc_seconds", self.utc_seconds);
+    visit("clock_jump_seconds", self.clock_jump);
+  }
+};
 
 /// Facts of the folder that runs go to.
 struct PlaceFacts {

@@ -41,6 +41,12 @@ struct Answering {
 struct Answer {
   std::string text;             // answer_text(): stripped, without special tokens
   std::int64_t new_tokens = 0;  // chosen, the end-of-answer token included, the indicator not
+
+  template <typename Self, typename Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("text", self.text);
+    visit("new_tokens", self.new_tokens);
+  }
 };
 
 /// The answer as it is shown and scored everywhere: special tokens left out, white space around it

@@ -68,6 +68,14 @@ struct Reply {
   std::int64_t query_index = 0;       // within its task
   double margin = 0;                  // of an expert with indicators only
   std::optional<Answer> answer = {};  // none where an expert did not decode
+
+  template <typename Self, typename Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("task_index", self.task_index);
+    visit("query_index", self.query_index);
+    visit("margin", self.margin);
+    visit("answer", self.answer);
+  }
 };
 
 /// All that one query's pass gave.
@@ -87,12 +95,30 @@ struct RankTimings {
   double total_seconds = 0;
   std::int64_t num_batches = 0;         // read, by one answerer each
   std::int64_t num_decode_batches = 0;  // decoded
+
+  RankTimings& operator+=(const RankTimings& other);
+
+  template <typename Self, typename Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("prefill_seconds", self.prefill_seconds);
+    visit("decode_seconds", self.decode_seconds);
+    visit("total_seconds", self.total_seconds);
+    visit("num_batches", self.num_batches);
+    visit("num_decode_batches", self.num_decode_batches);
+  }
 };
 
 struct ChunkResult {
   int answerer = method::kBase;
   std::vector<Reply> replies;
   RankTimings timings;
+
+  template <typename Self, typename Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("answerer", self.answerer);
+    visit("replies", self.replies);
+    visit("timings", self.timings);
+  }
 };
 
 /// Cuts the queries into batches of similar length and these, for each answerer, into chunks: as many
@@ -111,9 +137,7 @@ ChunkResult evaluate_chunk(const Answering& answering,
                            const EvaluationChunk& chunk,
                            const std::function<bool()>& should_stop = {});
 
-/// A chunk's replies as bytes and back, every double with its bits. Bytes that are no such result:
-/// kModel, naming `origin`.
-std::string to_bytes(const ChunkResult& result);
+/// From base::to_bytes of a result. Bytes that are no such result: kModel, naming `origin`.
 ChunkResult chunk_result_from(const std::string& bytes, const std::string& origin);
 
 /// The records of all chunks by task and query. A query without an answerer's reply or with two is

@@ -25,6 +25,15 @@ struct RowSums {
   std::int64_t text_bytes = 0;      // before they were encoded
 
   RowSums& operator+=(const RowSums& other);
+
+  template <typename Self, typename Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("num_rows", self.num_rows);
+    visit("num_tokens", self.num_tokens);
+    visit("longest_row", self.longest_row);
+    visit("longest_target", self.longest_target);
+    visit("text_bytes", self.text_bytes);
+  }
 };
 
 /// One task without its rows.
@@ -35,6 +44,16 @@ struct TaskFacts {
   std::int64_t num_rows = 0;  // train rows; 0: the files are gone
   RowSums own;                // in the training set of a learner that has it for its own
   RowSums rehearsed;          // what its buffer gives each later learner
+
+  template <typename Self, typename Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("name", self.name);
+    visit("rows_fingerprint", self.rows_fingerprint);
+    visit("buffer_fingerprint", self.buffer_fingerprint);
+    visit("num_rows", self.num_rows);
+    visit("own", self.own);
+    visit("rehearsed", self.rehearsed);
+  }
 };
 
 /// All that is common to a run's experts; the same on every rank.
@@ -48,6 +67,14 @@ struct RunFacts {
   RowSums sums_of(const method::LearnerPlan& learner) const;
   /// What training it costs, in trainings without what follows them.
   double cost_factor_of(const method::LearnerPlan& learner, const method::Method& method) const;
+
+  template <typename Self, typename Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("tasks", self.tasks);
+    visit("general", self.general);
+    visit("general_fingerprint", self.general_fingerprint);
+    visit("general_sums", self.general_sums);
+  }
 };
 
 /// Of the rows that come with Baton and of the config's `general` tasks those that the method uses.

@@ -26,6 +26,16 @@ struct RankFacts {
 
   /// bf16 matrix products are done in hardware here.
   bool has_fast_bf16() const;
+
+  template <typename Self, typename Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("host", self.host);
+    visit("gpu", self.gpu);
+    visit("instruction_set", self.instruction_set);
+    visit("kernels", self.kernels);
+    visit("num_threads", self.num_threads);
+    visit("libraries", self.libraries);
+  }
 };
 
 /// Of this process, whose threads are set. A fault of the kind "cpu" replaces the instruction set.

@@ -1,7 +1,7 @@
 #pragma once
-// What ranks tell each other of a run's rows. World rank 0 reads every task once and tells all what
-// they need to know of it; the leader of a group reads the rows of the expert in hand and gives them
-// to its group. Nobody else touches the task files.
+// Who reads a run's rows. World rank 0 reads every task once and tells all what they need to know of
+// it (RunFacts); the leader of a group reads the rows of the expert in hand and gives them to its
+// group. Nobody else touches the task files.
 
 #include <string>
 
@@ -9,9 +9,6 @@
 #include "baton/experiment/expert_rows.hpp"
 
 namespace baton::experiment {
-
-std::string to_bytes(const RunFacts& facts);
-RunFacts run_facts_from(const std::string& bytes);
 
 /// The text rows of a learner from the tasks' files and the run's buffers. kData when a file no
 /// longer holds the rows that the run began with; kModel when a buffer is damaged.

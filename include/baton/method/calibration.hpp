@@ -19,6 +19,17 @@ struct Calibration {
   double own_accepted = 0;    // share of the own rows above it
   double foreign_passed = 0;  // share of the foreign rows not above it
   std::vector<expert::RocPoint> roc;
+
+  template <typename Self, typename Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("threshold", self.threshold);
+    visit("balanced_accuracy", self.balanced_accuracy);
+    visit("num_own", self.num_own);
+    visit("num_foreign", self.num_foreign);
+    visit("own_accepted", self.own_accepted);
+    visit("foreign_passed", self.foreign_passed);
+    visit("roc", self.roc);
+  }
 };
 
 /// Fewer margins than this on one side do not place a threshold.

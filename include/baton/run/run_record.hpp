@@ -26,6 +26,17 @@ struct MadeBy {
   std::string instruction_set;
   double seconds = 0;
   std::map<std::string, std::string> libraries;
+
+  template <typename Self, typename Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("host", self.host);
+    visit("time", self.time);
+    visit("num_ranks", self.num_ranks);
+    visit("threads_per_rank", self.threads_per_rank);
+    visit("instruction_set", self.instruction_set);
+    visit("seconds", self.seconds);
+    visit("libraries", self.libraries);
+  }
 };
 
 /// Host, time, instruction set and known libraries of this process; the rest is the caller's.
@@ -38,12 +49,27 @@ struct FileRecord {
   std::string fingerprint;  // "" for files that have none
   std::string task;         // "" for files of no task
   MadeBy made_by;
+
+  template <typename Self, typename Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("sha256", self.sha256);
+    visit("fingerprint", self.fingerprint);
+    visit("task", self.task);
+    visit("made_by", self.made_by);
+  }
 };
 
 struct ReplacedFile {
   std::string from;  // "experts/01-qa.h5"
   std::string to;    // "experts/replaced/01-qa.1.h5"
   std::string sha256;
+
+  template <typename Self, typename Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("from", self.from);
+    visit("to", self.to);
+    visit("sha256", self.sha256);
+  }
 };
 
 /// One task's expert (and buffer) that made place for another. It is done once: the same wish is
@@ -54,8 +80,18 @@ struct Replacement {
   std::string time;                 // UTC, when it was noted
   bool moved = true;                // false: noted, but not everything is moved yet
   std::vector<ReplacedFile> files;  // none where there was nothing yet
+
+  template <typename Self, typename Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("task", self.task);
+    visit("asked", self.asked);
+    visit("time", self.time);
+    visit("moved", self.moved);
+    visit("files", self.files);
+  }
 };
 
+/// run.json's content; fields() of its parts are its members there.
 struct RunRecord {
   std::map<std::string, std::string> config;  // resolved: every key with its value
   std::vector<std::string> tasks;             // in order

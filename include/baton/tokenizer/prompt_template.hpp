@@ -18,6 +18,12 @@ namespace baton::tokenizer {
 struct Message {
   std::string role;  // "system" | "user" | "assistant"
   std::string text;
+
+  template <typename Self, typename Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("role", self.role);
+    visit("text", self.text);
+  }
 };
 
 struct EncodedPrompt {

@@ -23,9 +23,27 @@ struct Position {
 
   double seconds_in_place = 0;      // since the last progress, by the rank's own clock
   double seconds_since_report = 0;  // since that was heard, by the judge's clock
+
+  template <typename Self, typename Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("world_rank", self.world_rank);
+    visit("host", self.host);
+    visit("pid", self.pid);
+    visit("group", self.group);
+    visit("section", self.section);
+    visit("item", self.item);
+    visit("step", self.step);
+    visit("is_first", self.is_first);
+    visit("num_collectives", self.num_collectives);
+    visit("in_collective", self.in_collective);
+    visit("may_wait", self.may_wait);
+    visit("has_left", self.has_left);
+    visit("seconds_in_place", self.seconds_in_place);
+    visit("seconds_since_report", self.seconds_since_report);
+  }
 };
 
-/// MessagePack of a version and the fields in their order.
+/// A version and the fields.
 std::string to_bytes(const Position& position);
 /// kCommunication for bytes that are damaged or of another version.
 Position position_from(const std::string& bytes);

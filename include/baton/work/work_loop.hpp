@@ -52,6 +52,13 @@ struct ItemFailure {
   int item = 0;
   base::ErrorKind kind = base::ErrorKind::kInternal;
   std::string text;
+
+  template <typename Self, typename Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("item", self.item);
+    visit("kind", self.kind);
+    visit("text", self.text);
+  }
 };
 
 /// The same on every rank.
@@ -59,6 +66,13 @@ struct WorkOutcome {
   bool stopped = false;
   std::vector<int> missing;           // items that are not done
   std::vector<ItemFailure> failures;  // the last one of each failed item
+
+  template <typename Self, typename Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("stopped", self.stopped);
+    visit("missing", self.missing);
+    visit("failures", self.failures);
+  }
 };
 
 /// Collective over the world. `group` is this rank's group (nothing for a rank in none),

@@ -10,6 +10,7 @@
 
 #include "../../../src/comm/agreement.hpp"
 #include "baton/base/error.hpp"
+#include "baton/comm/agree.hpp"
 #include "baton/comm/make_communicator.hpp"
 #include "baton/comm/nccl_communicator.hpp"
 #include "baton/comm/process_world.hpp"
@@ -152,9 +153,10 @@ TEST_F(LaunchFactsTest, AWorldOfOneWorksWithoutMpi) {
   EXPECT_FALSE(world.poll_control(Mailbox::kWorker));
   EXPECT_EQ(world.poll_control(Mailbox::kWatch)->bytes, "for the watch");
   world.check_same_build("any");
-  world.agree(std::nullopt);
-  EXPECT_THROW(world.together([] { throw base::Error(base::ErrorKind::kData, "cut off"); }),
-               base::Error);
+  agree(world.everyone(), std::nullopt);
+  EXPECT_THROW(
+      together(world.everyone(), [] { throw base::Error(base::ErrorKind::kData, "cut off"); }),
+      base::Error);
   world.close();
   world.close();
   EXPECT_THROW(world.make_world_group(), base::Error);

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 
+#include "baton/base/wire.hpp"
 #include "baton/doctor/findings.hpp"
 
 namespace baton::doctor {
@@ -232,8 +233,8 @@ TEST(Doctor, FactsTravelUnchanged) {
   facts.open_files = 7;
   facts.device_id = "GPU-9";
   facts.clock_jump = 0.125;
-  const RankFacts back = rank_facts_from_json(base::Json::parse(to_json(facts).dump()));
-  EXPECT_EQ(to_json(back).dump(), to_json(facts).dump());
+  const auto back = base::from_bytes<RankFacts>(base::to_bytes(facts), "facts");
+  EXPECT_EQ(base::json_object(back).dump(), base::json_object(facts).dump());
   EXPECT_EQ(back.open_files, 7U);
   EXPECT_FALSE(back.file_bytes.has_value());
 }

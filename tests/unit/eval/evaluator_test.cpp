@@ -9,6 +9,7 @@
 
 #include "baton/base/error.hpp"
 #include "baton/base/json.hpp"
+#include "baton/base/wire.hpp"
 #include "baton/eval/ask.hpp"
 #include "baton/eval/margins.hpp"
 #include "baton/eval/report.hpp"
@@ -54,8 +55,8 @@ class EvaluatorTest : public ::testing::Test {
       std::vector<double> values = margins_in_batches(*model_, adapter, prompts, 4);
       std::sort(values.begin(), values.end());
       const std::size_t middle = values.size() / 2;
-      input_.experts.push_back({adapter.name, model::AdapterUses(adapter), input_.experts.size(), kIndicators,
-                                (values[middle - 1] + values[middle]) / 2});
+      input_.experts.push_back({adapter.name, model::AdapterUses(adapter), input_.experts.size(),
+                                kIndicators, (values[middle - 1] + values[middle]) / 2});
     }
   }
 
@@ -158,7 +159,8 @@ TEST_F(EvaluatorTest, AnySharingOutGivesTheSameBytes) {
     std::vector<ChunkResult> parts;
     for (const EvaluationChunk& chunk : chunks) {
       ChunkResult part = evaluate_chunk(answering(), input_, chunk);
-      parts.push_back(parts.size() % 2 == 0 ? chunk_result_from(to_bytes(part), "memory") : part);
+      parts.push_back(parts.size() % 2 == 0 ? chunk_result_from(base::to_bytes(part), "memory")
+                                            : part);
     }
     const EvaluationResult result = summarise(input_, assemble(input_, parts), "rouge_l");
     EXPECT_EQ(results_json(result, kFacts), results);
@@ -231,7 +233,7 @@ TEST_F(EvaluatorTest, AStopIsSeenBetweenTwoBatches) {
 
 TEST_F(EvaluatorTest, BytesThatAreNoChunkAreRefused) {
   const std::string good =
-      to_bytes(evaluate_chunk(answering(), input_, plan_chunks(input_, 4, kMaxNewTokens)[0]));
+      base::to_bytes(evaluate_chunk(answering(), input_, plan_chunks(input_, 4, kMaxNewTokens)[0]));
   for (const std::string& bytes :
        {std::string(), std::string("x"), good.substr(0, good.size() / 2), good + "x"}) {
     EXPECT_THROW(chunk_result_from(bytes, "file"), base::Error);

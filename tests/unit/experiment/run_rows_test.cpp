@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "baton/base/error.hpp"
+#include "baton/base/wire.hpp"
 #include "baton/checkpoint/buffer_file.hpp"
 #include "baton/data/dataset.hpp"
 #include "baton/experiment/row_meter.hpp"
@@ -103,7 +104,7 @@ TEST_F(RunRowsTest, FactsSurviveTheWayToTheOtherRanks) {
   facts_.general_fingerprint = "g";
   facts_.general_sums = {
       .num_rows = 1, .num_tokens = 2, .longest_row = 3, .longest_target = 4, .text_bytes = 5};
-  const RunFacts found = run_facts_from(to_bytes(facts_));
+  const RunFacts found = base::from_bytes<RunFacts>(base::to_bytes(facts_), "facts");
   ASSERT_EQ(found.tasks.size(), facts_.tasks.size());
   EXPECT_EQ(found.tasks[2].buffer_fingerprint, facts_.tasks[2].buffer_fingerprint);
   EXPECT_EQ(data::rows_fingerprint(found.general), data::rows_fingerprint(facts_.general));

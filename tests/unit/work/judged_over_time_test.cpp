@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
 #include <vector>
@@ -76,14 +75,12 @@ TEST(Positions, DamageAndOtherVersionsAreRefused) {
   for (std::size_t length = 0; length < good.size(); ++length) {
     bad.push_back(good.substr(0, length));
   }
-  nlohmann::json newer = nlohmann::json::from_msgpack(good);
-  newer[0] = 3;
-  bad.emplace_back();
-  nlohmann::json::to_msgpack(newer, bad.back());
-  nlohmann::json odd = nlohmann::json::from_msgpack(good);
-  odd[2] = 5;  // a host that is no text
-  bad.emplace_back();
-  nlohmann::json::to_msgpack(odd, bad.back());
+  std::string newer = good;
+  ++newer[0];
+  bad.push_back(newer);
+  std::string odd = good;
+  odd[5] = '\x7f';  // a host that is longer than all
+  bad.push_back(odd);
   for (const std::string& bytes : bad) {
     try {
       position_from(bytes);
