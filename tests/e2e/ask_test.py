@@ -43,7 +43,7 @@ class Ask(unittest.TestCase):
             self.assertEqual([expert["expert"] for expert in many["asked"]],
                              [expert["expert"] for expert in one["asked"]])
             for a, b in zip(many["asked"], one["asked"]):
-                self.assertAlmostEqual(a["margin"], b["margin"], delta=1e-4)
+                self.assertAlmostEqual(a["margin"], b["margin"], delta=1e-5)
         single = run_ok("ask", "--run", self.folder, "--json", self.prompts[4]).json_lines()[0]
         self.assertEqual(single["answer"], found[4]["answer"])
 

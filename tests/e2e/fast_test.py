@@ -8,8 +8,10 @@ import numpy
 from support import read_lines, run, run_tests, train, workspace, write_config
 
 SETTINGS = {"train__train_batch_size": "6", "train__micro_batch_size": "1", "cluster__groups": "1"}
-# Of parameters after 28 updates and of losses; measured 1e-6 and 3e-7.
-TOLERANCE = 2e-5
+# Of parameters after 28 updates and of losses. Measured 1e-6 and 3e-7 on one machine, 2.9e-6 and 5.6e-6 on another: other
+# instruction sets sum in another order.
+TOLERANCE = 1e-5
+LOSS_TOLERANCE = 2e-5
 
 
 def arrays(folder):
@@ -39,7 +41,7 @@ class Fast(unittest.TestCase):
             worst_loss = max(worst_loss, *(abs(a - b) / b for a, b in zip(losses(folder), expected_losses)))
         print(f"fast mode: parameters differ by at most {worst:.1e}, losses by {worst_loss:.1e} relative")
         self.assertLess(worst, TOLERANCE)
-        self.assertLess(worst_loss, TOLERANCE)
+        self.assertLess(worst_loss, LOSS_TOLERANCE)
         self.assertGreater(worst, 0)
 
     def test_a_size_that_does_not_divide_the_batch(self):

@@ -12,6 +12,7 @@ from make_tiny_model import SYSTEM
 from support import read_lines, run, run_ok, run_tests, tiny_model, toy_data, train, workspace
 
 TASKS = ["loud", "count", "last"]
+MARGIN_TOLERANCE = 1.5e-5  # measured 1.7e-6; other instruction sets sum in another order
 
 
 class Peft(unittest.TestCase):
@@ -56,7 +57,7 @@ class Peft(unittest.TestCase):
             if tokens or model != "base":
                 logits[[self.accept, self.reject]] = -torch.inf
             best = logits.topk(2)
-            if best.values[0] - best.values[1] < 2e-3:
+            if best.values[0] - best.values[1] < 2e-5:
                 return None  # too near a tie to compare
             tokens.append(int(best.indices[0]))
             if tokens[-1] == 2:
@@ -64,7 +65,7 @@ class Peft(unittest.TestCase):
         return self.tokenizer.decode(tokens)
 
     def test_margins(self):
-        compared = 0
+        compared, worst = 0, 0.0
         for row in self.rows:
             prompt = self.prompts.get((row["task"], row["references"][0]))
             if prompt is None:
@@ -72,8 +73,10 @@ class Peft(unittest.TestCase):
             for task in TASKS:
                 logits = self.logits(task, self.prompt_ids(prompt))
                 wanted = (logits[self.accept] - logits[self.reject]).item()
-                self.assertAlmostEqual(row["margins"][task], wanted, delta=1e-3)
+                worst = max(worst, abs(row["margins"][task] - wanted))
                 compared += 1
+        print(f"margins differ from PEFT's by at most {worst:.1e}")
+        self.assertLess(worst, MARGIN_TOLERANCE)
         self.assertEqual(compared, 15)
 
     def test_answers(self):
@@ -104,7 +107,7 @@ class Peft(unittest.TestCase):
             first = 0 if winner == "base" else TASKS.index(winner)
             self.assertEqual([expert["expert"] for expert in line["asked"]], TASKS[first:][::-1])
             for expert in line["asked"]:
-                self.assertAlmostEqual(expert["margin"], row["margins"][expert["expert"]], delta=1e-4)
+                self.assertAlmostEqual(expert["margin"], row["margins"][expert["expert"]], delta=1e-5)
             self.assertEqual(line["prompt_tokens"], len(self.prompt_ids(line["prompt"])))
 
     def test_special_text_in_a_prompt_stays_text(self):

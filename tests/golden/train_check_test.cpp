@@ -24,13 +24,19 @@ TEST(RealTraining, FollowsPeft) {
   const RunDifferences largest = follow(trainer, golden, "smollm2-qv");
   RecordProperty("largest_loss_difference", fmt::format("{:.3e}", largest.loss));
   RecordProperty("largest_norm_difference", fmt::format("{:.3e}", largest.gradient_norm));
-  EXPECT_LE(largest.loss, 1e-4);
-  EXPECT_LE(largest.gradient_norm, 1e-3);
+  // Measured 9.6e-7 and 2.0e-6 on one machine, 2.4e-6 and 3.2e-5 on another: instruction sets sum
+  // in another order, and twenty updates carry it on.
+  EXPECT_LE(largest.loss, 9.6e-6);
+  EXPECT_LE(largest.gradient_norm, 1e-4);
+  double largest_norm = 0;
   for (const expert::NamedArray& array : arrays_of(trainer.learner().adapter())) {
     const double norm = at::tensor(array.values, at::kDouble).norm().item<double>();
     const double expected = golden.at("final_norms").at(array.name).get<double>();
-    EXPECT_NEAR(norm, expected, 2e-3 * expected) << array.name;
+    EXPECT_GT(expected, 0) << array.name;
+    largest_norm = std::max(largest_norm, std::abs(norm - expected) / expected);
   }
+  std::printf("largest relative difference of the final factors' norms %.2e\n", largest_norm);
+  EXPECT_LE(largest_norm, 1e-4);
 }
 
 }  // namespace

@@ -155,11 +155,11 @@ TEST_F(AdapterUseTest, GradientsOfFactorsInputAndWeightsEqualTheFormula) {
       at::linear(x2, linear.weight.to(at::kDouble), linear.bias.to(at::kDouble))
           .index_add(0, chosen, part);
   torch::autograd::backward({(expected * direction.to(at::kDouble)).sum()}, {});
-  EXPECT_LE(max_difference(y, expected), 1e-4);
-  EXPECT_LE(max_difference(x.grad(), x2.grad()), 1e-4);
-  EXPECT_LE(max_difference(weights.grad(), w2.grad()), 1e-4);
-  EXPECT_LE(max_difference(factors.a.grad(), a2.grad()), 1e-4);
-  EXPECT_LE(max_difference(factors.b.grad(), b2.grad()), 1e-4);
+  EXPECT_LE(max_difference(y, expected), 3e-5);
+  EXPECT_LE(max_difference(x.grad(), x2.grad()), 1e-5);
+  EXPECT_LE(max_difference(weights.grad(), w2.grad()), 2e-6);
+  EXPECT_LE(max_difference(factors.a.grad(), a2.grad()), 5e-6);
+  EXPECT_LE(max_difference(factors.b.grad(), b2.grad()), 5e-6);
   EXPECT_GT(weights.grad()[1].abs().sum().item<float>(), 0.1F);
 }
 

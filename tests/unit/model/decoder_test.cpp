@@ -43,7 +43,7 @@ TEST_P(TinyLlama, LogitsEqualTransformers) {
     largest = std::max(largest, max_difference(found, expected));
   }
   std::printf("%s: largest difference of logits %.2e\n", GetParam().c_str(), largest);
-  EXPECT_LE(largest, 1e-4);
+  EXPECT_LE(largest, 1e-4);  // measured 1.2e-5
 }
 
 TEST_P(TinyLlama, PackedRowsEqualSeparatePasses) {
@@ -91,7 +91,7 @@ TEST_P(TinyLlama, DecodingFromTheCacheEqualsRecomputing) {
           model->logits(model->forward_step(at::tensor(tokens, at::kLong), nullptr, cache));
       for (std::size_t i = 0; i < prompts.size(); ++i) {
         const auto place = static_cast<std::int64_t>(prompts[i] + step);
-        ASSERT_LE(max_difference(found[static_cast<std::int64_t>(i)], expected[i][place]), 1e-4)
+        ASSERT_LE(max_difference(found[static_cast<std::int64_t>(i)], expected[i][place]), 5e-5)
             << "row " << i << ", step " << step << ", spare " << spare;
         ASSERT_EQ(cache.lengths()[i], place + 1);
       }
@@ -121,7 +121,7 @@ TEST_P(TinyLlama, TheTwinAgrees) {
   const Row row = random_row(21, model->config().vocab_size, 6);
   EXPECT_LE(max_difference(logits_of(*model, {row}),
                            TwinLlama(tiny_folder(GetParam()), model->config()).logits(row)),
-            1e-4);
+            5e-5);
 }
 
 TEST(Decoder, SelectedCacheRowsGoOnAlone) {
@@ -139,14 +139,14 @@ TEST(Decoder, SelectedCacheRowsGoOnAlone) {
       Row whole = rows[tails[i].first];
       whole.insert(whole.end(), tails[i].second.begin(), tails[i].second.end());
       EXPECT_LE(max_difference(found[static_cast<std::int64_t>(i)], hidden_of(*model, {whole})[-1]),
-                1e-4);
+                1e-5);
     }
     // The original is as it was.
     EXPECT_EQ(cache.lengths(), (std::vector<std::int64_t>{5, 14, 2}));
     const at::Tensor other = model->forward_step(at::tensor({1, 2, 3}, at::kLong), nullptr, cache);
     Row whole = rows[1];
     whole.push_back(2);
-    EXPECT_LE(max_difference(other[1], hidden_of(*model, {whole})[-1]), 1e-4);
+    EXPECT_LE(max_difference(other[1], hidden_of(*model, {whole})[-1]), 2e-5);
   }
 }
 
@@ -189,7 +189,7 @@ TEST(KvCache, PromptsOfSeveralPassesGoOnAsAlone) {
       Row whole = rows[i];
       whole.insert(whole.end(), tails[i].begin(), tails[i].end());
       EXPECT_LE(max_difference(found[static_cast<std::int64_t>(i)], hidden_of(*model, {whole})[-1]),
-                1e-4);
+                1e-5);
     }
   }
 }
@@ -204,7 +204,7 @@ TEST(Decoder, LogitsOfSomeTokensAreThoseColumns) {
         model->logits(hidden).index_select(1, at::tensor(tokens, at::kLong));
     const at::Tensor found = model->logits_of(hidden, tokens);
     EXPECT_EQ(found.scalar_type(), at::kFloat);
-    EXPECT_LE(max_difference(found, expected), dtype == at::kFloat ? 1e-5 : 0.05);
+    EXPECT_LE(max_difference(found, expected), dtype == at::kFloat ? 4e-6 : 0.05);
     EXPECT_LE(max_difference(model->head_rows(tokens),
                              read_tensors(tiny_folder("tiny-mha-untied") / "model.safetensors")
                                  .at("lm_head.weight")

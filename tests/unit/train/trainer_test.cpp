@@ -60,8 +60,10 @@ TEST_P(TinyTraining, FollowsPeft) {
       Trainer trainer(*model, *group, training_rows(golden), initial, options);
       const RunDifferences largest = follow(trainer, golden, name);
       EXPECT_EQ(trainer.learner().num_steps(), 20);
-      EXPECT_LE(largest.loss, 1e-4);
-      EXPECT_LE(largest.gradient_norm, 1e-3);
+      // Measured 2.7e-7, 1.4e-6 and, for the final adapter, 2.3e-7; other instruction sets sum in
+      // another order.
+      EXPECT_LE(largest.loss, 2.5e-6);
+      EXPECT_LE(largest.gradient_norm, 1e-5);
       const auto found = arrays_of(trainer.learner().adapter());
       const auto expected = arrays_of(final_one);
       ASSERT_EQ(found.size(), expected.size());
@@ -71,7 +73,7 @@ TEST_P(TinyTraining, FollowsPeft) {
         difference = std::max(difference, max_difference(at::tensor(found[i].values),
                                                          at::tensor(expected[i].values)));
       }
-      EXPECT_LE(difference, 1e-3) << "of the final adapter";
+      EXPECT_LE(difference, 2e-6) << "of the final adapter";
     }
   }
 }
@@ -150,7 +152,7 @@ TEST_F(TrainerTest, TheFastReducerIsNearOnAnyNumberOfRanks) {
     const std::vector<double> found = trace_of(trainer);
     ASSERT_EQ(found.size(), expected.size());
     for (std::size_t i = 0; i < 12; ++i) {  // losses and norms
-      EXPECT_NEAR(found[i], expected[i], 1e-3 * expected[i]);
+      EXPECT_NEAR(found[i], expected[i], 3e-6 * expected[i]);  // measured 3.3e-7
     }
   });
 }
@@ -217,7 +219,7 @@ TEST_F(TrainerTest, TheIndicatorsWeightIsThatOfTheFirstTargetToken) {
     }
     const at::AutoGradMode learning(true);
     const train::StepRecord record = trainer.train_step().value();
-    EXPECT_NEAR(record.loss, sum / total, 1e-5 * record.loss) << "weight " << weight;
+    EXPECT_NEAR(record.loss, sum / total, 6e-7 * record.loss) << "weight " << weight;
     EXPECT_EQ(record.step, 1);
     EXPECT_EQ(record.num_rows, 5);
     EXPECT_EQ(record.num_target_tokens, 16);
