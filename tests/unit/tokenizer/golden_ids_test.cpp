@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <ctime>
 
+#include "support/benchmark_rows.hpp"
 #include "tokenizer_fixture.hpp"
 
 namespace baton::tokenizer {
@@ -120,15 +121,15 @@ TEST(BenchmarkIds, EveryRowOfEveryFile) {
   if (!std::filesystem::exists(model_folder() / "tokenizer.json")) {
     GTEST_SKIP() << "no model folder at " << model_folder();
   }
-  if (!std::filesystem::exists(benchmark_folder())) {
-    GTEST_SKIP() << "no benchmark rows at " << benchmark_folder()
-                 << " (BATON_BENCHMARK_DATA names another folder)";
+  const std::filesystem::path folder = test::benchmark_folder();
+  if (!std::filesystem::exists(folder)) {
+    GTEST_SKIP() << test::kNoBenchmarkRows << folder;
   }
   const auto tokenizer = load_tokenizer(model_folder());
   const auto golden = read_golden("real/benchmark.json");
   ASSERT_GT(golden["files"].size(), 20U);
   for (const auto& [name, expected] : golden["files"].items()) {
-    const std::string content = base::read_file(benchmark_folder() / name, base::ErrorKind::kData);
+    const std::string content = base::read_file(folder / name, base::ErrorKind::kData);
     ASSERT_EQ(base::sha256_hex(content), expected["file_sha256"].get<std::string>()) << name;
     base::Sha256 digest;
     int num_texts = 0;

@@ -30,12 +30,6 @@ inline std::filesystem::path model_folder() {
                           : source_folder() / ".deps/models/smollm2-135m-instruct";
 }
 
-inline std::filesystem::path benchmark_folder() {
-  const char* given = std::getenv("BATON_BENCHMARK_DATA");
-  return given != nullptr ? std::filesystem::path(given)
-                          : source_folder() / "../shared/data/superni";
-}
-
 inline base::Json read_golden(const std::filesystem::path& name) {
   return base::read_json_file(golden_folder() / name, base::ErrorKind::kData);
 }
