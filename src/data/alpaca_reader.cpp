@@ -55,6 +55,10 @@ std::vector<Example> read_alpaca(const ReadRequest& request) {
     }
     example.conversation.push_back({"user", std::move(prompt)});
     example.references = require_texts(row, request.columns.at("response"));
+    const std::string& options = request.columns.at("options");
+    if (row.value.contains(options) && !row.value[options].is_null()) {
+      example.options = require_texts(row, options);
+    }
     example.origin = row.origin;
     examples.push_back(std::move(example));
   }

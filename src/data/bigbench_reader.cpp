@@ -126,6 +126,11 @@ std::vector<Example> read_bigbench(const ReadRequest& request) {
     example.conversation = {{"user", user_text(row, frame, scores)}};
     example.references =
         has_target || scores == nullptr ? require_texts(row, "target") : best_choices(*scores);
+    if (scores != nullptr) {
+      for (const auto& item : scores->items()) {
+        example.options.push_back(item.key());
+      }
+    }
     example.origin = row.origin;
     examples.push_back(std::move(example));
   }

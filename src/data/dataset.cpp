@@ -14,19 +14,44 @@
 #include "baton/base/text.hpp"
 #include "baton/data/layout.hpp"
 #include "baton/data/row_file.hpp"
+#include "baton/metrics/metric.hpp"
 
 namespace baton::data {
 
 namespace {
 
 constexpr std::string_view kArea = "data";
-constexpr std::uint64_t kSplitSeed = 42;  // fixed: a file splits alike in every run
+constexpr std::uint64_t kSplitSeed = 42;  // usual one, fixed: a file splits alike in every run
 constexpr std::int64_t kMaxUsualEvalRows = 500;
 
 enum class Split { kTrain, kEval };
 
 bool is_blank(const std::string& text) {
   return base::trim(text).empty();
+}
+
+std::vector<std::string> layouts_with_instruction() {
+  std::vector<std::string> names;
+  for (const Layout& layout : layouts()) {
+    if (layout.reads_instruction) {
+      names.push_back(layout.name);
+    }
+  }
+  return names;
+}
+
+void check_scorer(const DatasetEntry& entry) {
+  const std::vector<std::string> names = metrics::metric_names();
+  if (!entry.metric.empty() && std::find(names.begin(), names.end(), entry.metric) == names.end()) {
+    const std::optional<std::string> nearest = base::nearest_name(entry.metric, names);
+    refuse_row(entry.origin + ", key \"metric\"", "there is no scorer of this name",
+               base::join(names, ", "), "\"" + entry.metric + "\"",
+               nearest ? "did you mean \"" + *nearest + "\"?" : "use one of these names");
+  }
+  if (!entry.labels.empty() && !entry.metric.empty() && entry.metric != "accuracy") {
+    refuse_row(entry.origin, "\"labels\" have no effect on this scorer", "metric \"accuracy\"",
+               "\"" + entry.metric + "\"", "remove them, or score by accuracy");
+  }
 }
 
 void check_entry(const DatasetEntry& entry, const Layout& layout) {
@@ -36,8 +61,10 @@ void check_entry(const DatasetEntry& entry, const Layout& layout) {
                "fetch the rows into the folder and name their files");
   }
   if (!entry.unknown_keys.empty()) {
-    const std::vector<std::string> keys{"file_name", "train_file", "eval_file", "formatting",
-                                        "columns",   "train_rows", "eval_rows", "instruction"};
+    const std::vector<std::string> keys{
+        "file_name",  "train_file",       "eval_file",       "formatting",  "columns",
+        "train_rows", "eval_rows",        "split_seed",      "instruction", "metric",
+        "labels",     "max_prompt_words", "max_answer_words"};
     const std::optional<std::string> nearest = base::nearest_name(entry.unknown_keys.front(), keys);
     refuse_row(entry.origin, "a task has a key that is not known", base::join(keys, ", "),
                "\"" + entry.unknown_keys.front() + "\"",
@@ -50,15 +77,18 @@ void check_entry(const DatasetEntry& entry, const Layout& layout) {
                entry.file_name.empty() ? "no file of train rows" : "more than one kind",
                "name the files as data/README.md shows");
   }
-  if (entry.file_name.empty() && (entry.train_rows || entry.eval_rows)) {
-    refuse_row(entry.origin, "\"train_rows\" and \"eval_rows\" say how one file is split",
+  if (entry.file_name.empty() && (entry.train_rows || entry.eval_rows || entry.split_seed)) {
+    refuse_row(entry.origin,
+               "\"train_rows\", \"eval_rows\" and \"split_seed\" say how one file is split",
                "\"file_name\" beside them", "\"train_file\"",
                "limit separate files by data.max_train_samples and data.max_eval_samples");
   }
   if (entry.instruction && !layout.reads_instruction) {
     refuse_row(entry.origin, "\"instruction\" has no effect on this layout",
-               "formatting \"bigbench\"", "\"" + layout.name + "\"", "remove it");
+               "one of " + base::join(layouts_with_instruction(), ", "), "\"" + layout.name + "\"",
+               "remove it");
   }
+  check_scorer(entry);
   std::vector<std::string> names;
   for (const auto& [column, field] : layout.columns) {
     names.push_back(column);
@@ -129,6 +159,41 @@ void check_rows(std::vector<Example>& examples, Split split) {
   }
 }
 
+std::int64_t count_words(const std::string& text) {
+  std::int64_t num_words = 0;
+  bool in_word = false;
+  for (const char c : text) {
+    const bool is_space = c == ' ' || (c >= '\t' && c <= '\r');
+    num_words += !is_space && !in_word ? 1 : 0;
+    in_word = !is_space;
+  }
+  return num_words;
+}
+
+// After the rows got their numbers: a row keeps its name whatever is left out.
+void leave_out_long_rows(const DatasetEntry& entry,
+                         const std::string& path,
+                         std::vector<Example>& examples) {
+  const std::size_t num_all = examples.size();
+  std::erase_if(examples, [&entry](const Example& example) {
+    const bool long_prompt =
+        entry.max_prompt_words &&
+        count_words(example.conversation.back().text) > *entry.max_prompt_words;
+    return long_prompt || (entry.max_answer_words &&
+                           count_words(example.references.front()) > *entry.max_answer_words);
+  });
+  if (examples.empty()) {
+    refuse_row(entry.origin, "\"max_prompt_words\" and \"max_answer_words\" leave no row",
+               "limits that some rows keep", fmt::format("{} longer rows in {}", num_all, path),
+               "raise them");
+  }
+  if (examples.size() < num_all) {
+    base::log_info(kArea, fmt::format("{}: {} of {} rows are longer than max_prompt_words or "
+                                      "max_answer_words and left out",
+                                      path, num_all - examples.size(), num_all));
+  }
+}
+
 struct SplitSizes {
   std::size_t num_train = 0;
   std::size_t num_eval = 0;
@@ -157,7 +222,7 @@ void split_rows(const DatasetEntry& entry, std::vector<Example> examples, TaskDa
   for (std::size_t i = 0; i < examples.size(); ++i) {
     order.push_back(i);
   }
-  base::Random random(base::seed_for(kSplitSeed, {"data", "split"}));
+  base::Random random(base::seed_for(entry.split_seed.value_or(kSplitSeed), {"data", "split"}));
   random.shuffle(std::span<std::size_t>(order));
   for (std::size_t i = 0; i < sizes.num_eval + sizes.num_train; ++i) {
     (i < sizes.num_eval ? task.eval : task.train).push_back(std::move(examples[order[i]]));
@@ -242,6 +307,8 @@ class Dataset::Source {
   TaskData read_splits(bool with_eval) {
     TaskData task;
     task.name = entry_.name;
+    task.metric = entry_.metric;
+    task.labels = entry_.labels;
     if (!entry_.file_name.empty()) {
       split_rows(entry_, read_file(entry_.file_name, Split::kTrain), task);
     } else {
@@ -258,6 +325,7 @@ class Dataset::Source {
     request_.path = folder_ / file;
     std::vector<Example> examples = read_(request_);
     check_rows(examples, split);
+    leave_out_long_rows(entry_, request_.path.string(), examples);
     return examples;
   }
 

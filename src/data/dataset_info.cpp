@@ -10,14 +10,13 @@
 
 #include "baton/base/error.hpp"
 #include "baton/base/json.hpp"
+#include "baton/data/layout.hpp"
 #include "baton/data/row_file.hpp"
 
 namespace baton::data {
 
 namespace {
 
-constexpr std::string_view kTrainSuffix = ".train.json";
-constexpr std::string_view kTrainSampleSuffix = ".train.smp01.json";
 constexpr std::string_view kEvalSuffix = ".eval.json";
 
 // Keys of LLaMA-Factory entries that change nothing here.
@@ -59,6 +58,16 @@ class EntryReader {
       entry_.train_rows = count(key, value, 1);
     } else if (key == "eval_rows") {
       entry_.eval_rows = count(key, value, 0);
+    } else if (key == "split_seed") {
+      entry_.split_seed = static_cast<std::uint64_t>(count(key, value, 0));
+    } else if (key == "max_prompt_words") {
+      entry_.max_prompt_words = count(key, value, 1);
+    } else if (key == "max_answer_words") {
+      entry_.max_answer_words = count(key, value, 1);
+    } else if (key == "metric") {
+      entry_.metric = text(key, value);
+    } else if (key == "labels") {
+      read_labels(value);
     } else {
       read_foreign(key, value);
     }
@@ -91,6 +100,15 @@ class EntryReader {
                    "a number of rows is too small", expected, std::to_string(number), "correct it");
     }
     return number;
+  }
+
+  void read_labels(const base::Json& value) {
+    if (!value.is_array() || value.empty()) {
+      refuse_type("labels", "a list of texts that is not empty", value);
+    }
+    for (const base::Json& label : value) {
+      entry_.labels.push_back(text("labels", label));
+    }
   }
 
   void read_columns(const base::Json& value) {
@@ -133,19 +151,20 @@ std::set<std::string> list_files(const std::filesystem::path& folder) {
   return names;
 }
 
-// SSR's names: NAME.train.json (or its 10 % sample) and NAME.eval.json.
-void set_usual_files(DatasetEntry& entry, const std::set<std::string>& files) {
-  entry.train_file = entry.name + std::string(kTrainSuffix);
-  entry.eval_file = entry.name + std::string(kEvalSuffix);
-  const std::string sample = entry.name + std::string(kTrainSampleSuffix);
-  if (!files.contains(entry.train_file) && files.contains(sample)) {
-    entry.note = fmt::format("{} is not there; the sample {} is used", entry.train_file, sample);
-    entry.train_file = sample;
+void set_usual_files(DatasetEntry& entry, const std::filesystem::path& dataset_dir) {
+  const Layout* layout = known_layout(entry.formatting);
+  if (layout == nullptr || layout->find_files == nullptr) {
+    return;
+  }
+  if (const std::optional<TaskFiles> files = layout->find_files(dataset_dir, entry.name)) {
+    entry.train_file = files->train_file;
+    entry.eval_file = files->eval_file;
+    entry.note = files->note;
   }
 }
 
 std::vector<DatasetEntry> read_table(const std::filesystem::path& path,
-                                     const std::set<std::string>& files) {
+                                     const std::filesystem::path& dataset_dir) {
   const base::Json table =
       base::parse_json(read_text_file(path), base::ErrorKind::kData, path.string());
   if (!table.is_object()) {
@@ -164,9 +183,8 @@ std::vector<DatasetEntry> read_table(const std::filesystem::path& path,
     for (const auto& [key, content] : value.items()) {
       EntryReader(entry).read(key, content);
     }
-    if (entry.formatting == "ssr" && entry.file_name.empty() && entry.train_file.empty() &&
-        entry.eval_file.empty()) {
-      set_usual_files(entry, files);
+    if (entry.file_name.empty() && entry.train_file.empty() && entry.eval_file.empty()) {
+      set_usual_files(entry, dataset_dir);
     }
     entries.push_back(std::move(entry));
   }
@@ -189,7 +207,7 @@ void add_unlisted_pairs(const std::filesystem::path& dataset_dir,
     entry.origin =
         fmt::format("{}, task \"{}\" found by its file names", dataset_dir.string(), entry.name);
     entry.formatting = "ssr";
-    set_usual_files(entry, files);
+    set_usual_files(entry, dataset_dir);
     const bool is_pair = files.contains(entry.train_file);
     if (is_pair && !taken.contains(entry.name) && !taken.contains(entry.train_file) &&
         !taken.contains(entry.eval_file)) {
@@ -204,7 +222,7 @@ std::vector<DatasetEntry> read_dataset_info(const std::filesystem::path& dataset
   const std::set<std::string> files = list_files(dataset_dir);
   std::vector<DatasetEntry> entries;
   if (files.contains("dataset_info.json")) {
-    entries = read_table(dataset_dir / "dataset_info.json", files);
+    entries = read_table(dataset_dir / "dataset_info.json", dataset_dir);
   }
   add_unlisted_pairs(dataset_dir, files, entries);
   if (entries.empty()) {

@@ -1,5 +1,6 @@
 #include "baton/data/layout.hpp"
 
+#include <algorithm>
 #include <optional>
 
 #include "baton/base/error.hpp"
@@ -15,22 +16,56 @@ const std::vector<Layout>& layouts() {
                    {"query", "input"},
                    {"response", "output"},
                    {"system", "system"},
-                   {"history", "history"}},
+                   {"history", "history"},
+                   {"options", "options"}},
        .read = read_alpaca},
       {.name = "ssr",
        .columns = {{"id", "id"}, {"prompt", "full_prompt"}, {"response", "output"}},
-       .read = read_ssr},
+       .read = read_ssr,
+       .find_files = find_ssr_files},
       {.name = "bigbench", .columns = {}, .reads_instruction = true, .read = read_bigbench},
+      {.name = "natural_instructions",
+       .columns = {},
+       .reads_instruction = true,
+       .read = read_natural_instructions},
+      {.name = "olora",
+       .columns = {{"id", "id"}, {"prompt", "sentence"}, {"response", "label"}},
+       .reads_instruction = true,
+       .read = read_olora,
+       .find_files = find_olora_files},
+      {.name = "trace",
+       .columns = {{"id", "id"}, {"prompt", "prompt"}, {"response", "answer"}},
+       .read = read_trace,
+       .find_files = find_trace_files},
+      {.name = "sharegpt",
+       .columns = {{"id", "id"}, {"messages", "conversations"}, {"system", "system"}},
+       .read = read_sharegpt},
+      {.name = "messages",
+       .columns = {{"id", "id"}, {"messages", "messages"}, {"system", "system"}},
+       .read = read_sharegpt},
+      {.name = "mmlu",
+       .columns =
+           {{"id", "id"}, {"prompt", "question"}, {"options", "choices"}, {"response", "answer"}},
+       .reads_instruction = true,
+       .read = read_mmlu,
+       .find_files = find_mmlu_files},
   };
   return kLayouts;
 }
 
+const Layout* known_layout(const std::string& name) {
+  const std::vector<Layout>& all = layouts();
+  const auto place = std::find_if(all.begin(), all.end(),
+                                  [&name](const Layout& layout) { return layout.name == name; });
+  return place == all.end() ? nullptr : &*place;
+}
+
 const Layout& find_layout(const std::string& name, const std::string& origin) {
+  if (const Layout* layout = known_layout(name)) {
+    return *layout;
+  }
   std::vector<std::string> names;
   for (const Layout& layout : layouts()) {
-    if (layout.name == name) {
-      return layout;
-    }
     names.push_back(layout.name);
   }
   const std::optional<std::string> nearest = base::nearest_name(name, names);

@@ -37,7 +37,7 @@ const std::map<std::string, Room>& rooms() {
       {"tokenizer", {2, {"base"}}},
       {"comm", {2, {"base", "device"}}},
       {"model", {2, {"base", "expert", "weights"}}},
-      {"data", {3, {"base", "tokenizer"}}},
+      {"data", {3, {"base", "metrics", "tokenizer"}}},
       {"checkpoint", {4, {"base", "data", "expert"}}},
       {"train", {4, {"base", "comm", "data", "expert", "model"}}},
       {"method", {4, {"base", "config", "data", "expert"}}},

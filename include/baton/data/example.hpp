@@ -15,6 +15,7 @@ struct Example {
   std::vector<tokenizer::Message> conversation;  // ends with a user message
   std::vector<std::string> references;           // at least one; training learns the first
   std::string origin;  // "file line 3": for errors and warnings, not part of identity
+  std::vector<std::string> options = {};  // what may be answered, where the row says so
 
   template <typename Self, typename Visit>
   static void fields(Self& self, Visit&& visit) {
@@ -22,6 +23,7 @@ struct Example {
     visit("conversation", self.conversation);
     visit("references", self.references);
     visit("origin", self.origin);
+    visit("options", self.options);
   }
 };
 
@@ -30,6 +32,8 @@ struct TaskData {
   std::vector<Example> train;
   std::vector<Example> eval;
   std::int64_t num_leaked = 0;  // of these eval rows: their prompt is also that of a train row
+  std::string metric = {};      // its scorer, where its entry names one
+  std::vector<std::string> labels = {};  // all answers there are, where its entry lists them
 };
 
 }  // namespace baton::data

@@ -19,15 +19,27 @@ struct ReadRequest {
   std::optional<std::string> instruction;
 };
 
+/// The files of a task, relative to the dataset folder.
+struct TaskFiles {
+  std::string train_file;
+  std::string eval_file;
+  std::string note = {};  // a warning to give when the task is read, or empty
+};
+
 struct Layout {
   std::string name;
   std::map<std::string, std::string> columns;  // the columns it knows and their usual fields
   bool reads_instruction = false;
   std::vector<Example> (*read)(const ReadRequest& request);
+  /// Where the rows of a task lie when its entry names no files; null where there is no custom.
+  std::optional<TaskFiles> (*find_files)(const std::filesystem::path& dataset_dir,
+                                         const std::string& task) = nullptr;
 };
 
 const std::vector<Layout>& layouts();
 
+/// Null when no layout has this name.
+const Layout* known_layout(const std::string& name);
 /// An unknown name is a kData error with the known ones and the nearest.
 const Layout& find_layout(const std::string& name, const std::string& origin);
 
@@ -35,5 +47,20 @@ const Layout& find_layout(const std::string& name, const std::string& origin);
 std::vector<Example> read_ssr(const ReadRequest& request);
 std::vector<Example> read_alpaca(const ReadRequest& request);
 std::vector<Example> read_bigbench(const ReadRequest& request);
+std::vector<Example> read_natural_instructions(const ReadRequest& request);
+std::vector<Example> read_olora(const ReadRequest& request);
+std::vector<Example> read_trace(const ReadRequest& request);
+std::vector<Example> read_sharegpt(const ReadRequest& request);
+std::vector<Example> read_mmlu(const ReadRequest& request);
+
+/// Their usual files, where a task's entry names none.
+std::optional<TaskFiles> find_ssr_files(const std::filesystem::path& dataset_dir,
+                                        const std::string& task);
+std::optional<TaskFiles> find_olora_files(const std::filesystem::path& dataset_dir,
+                                          const std::string& task);
+std::optional<TaskFiles> find_trace_files(const std::filesystem::path& dataset_dir,
+                                          const std::string& task);
+std::optional<TaskFiles> find_mmlu_files(const std::filesystem::path& dataset_dir,
+                                         const std::string& task);
 
 }  // namespace baton::data

@@ -9,6 +9,8 @@
 #include <set>
 
 #include "baton/base/error.hpp"
+#include "dataset_fixture.hpp"
+#include "support/benchmark_rows.hpp"
 
 namespace baton::data {
 namespace {
@@ -16,57 +18,6 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
-
-constexpr const char* kSamples = BATON_SOURCE_DIR "/data/samples";
-
-// A dataset folder of its own for every test.
-class DatasetTest : public testing::Test {
- protected:
-  void SetUp() override {
-    const auto* info = testing::UnitTest::GetInstance()->current_test_info();
-    folder_ = std::filesystem::temp_directory_path() /
-              ("baton_dataset_" + std::string(info->name()) + "_" + std::to_string(::getpid()));
-    std::filesystem::remove_all(folder_);
-    std::filesystem::create_directories(folder_);
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
-  void write(const std::string& name, const std::string& content) const {
-    std::ofstream(folder_ / name, std::ios::binary) << content;
-  }
-
-  TaskData read(const std::string& task, ReadLimits limits = {}) const {
-    return Dataset(folder_).read_task(task, limits);
-  }
-
-  // A task "t" of one train file with this content.
-  TaskData read_as(const std::string& formatting, const std::string& content) const {
-    write("rows.json", content);
-    write("dataset_info.json",
-          R"({"t": {"train_file": "rows.json", "formatting": ")" + formatting + "\"}}");
-    return read("t");
-  }
-
-  // The text of the error; the row's own text ("SECRET") must never be in it.
-  template <typename Function>
-  std::string error_of(base::ErrorKind kind, Function function) const {
-    try {
-      function();
-    } catch (const base::Error& error) {
-      EXPECT_EQ(error.kind(), kind) << error.what();
-      EXPECT_FALSE(error.details().fix.empty()) << error.what();
-      EXPECT_THAT(error.what(), Not(HasSubstr("SECRET")));
-      return error.what();
-    }
-    ADD_FAILURE() << "no error";
-    return "";
-  }
-  std::string data_error_of(const std::string& formatting, const std::string& content) const {
-    return error_of(base::ErrorKind::kData, [&] { read_as(formatting, content); });
-  }
-
-  std::filesystem::path folder_;
-};
 
 std::string ssr_row(const std::string& id,
                     const std::string& prompt = "SECRET prompt",
@@ -77,7 +28,9 @@ std::string ssr_row(const std::string& id,
 
 TEST(Samples, AllTasksRead) {
   const Dataset dataset(kSamples);
-  EXPECT_THAT(dataset.task_names(), ElementsAre("colours", "general", "letters", "reverse"));
+  EXPECT_THAT(dataset.task_names(),
+              ElementsAre("animals", "chat", "colours", "effects", "general", "letters", "moods",
+                          "plants", "reverse", "stance", "talk"));
   for (const std::string name : {"colours", "letters", "reverse"}) {
     const TaskData task = dataset.read_task(name, {});
     EXPECT_EQ(task.name, name);
@@ -485,8 +438,8 @@ TEST_F(DatasetTest, TableErrors) {
   };
   EXPECT_THAT(table_error(R"({"train_file": "rows.json", "formatting": "srr"})"),
               HasSubstr("did you mean \"ssr\"?"));
-  EXPECT_THAT(table_error(R"({"train_file": "rows.json", "formatting": "sharegpt"})"),
-              HasSubstr("alpaca, ssr, bigbench"));
+  EXPECT_THAT(table_error(R"({"train_file": "rows.json", "formatting": "parquet"})"),
+              HasSubstr("alpaca, ssr, bigbench, natural_instructions"));
   EXPECT_THAT(table_error(R"({"train_flie": "rows.json"})"),
               HasSubstr("did you mean \"train_file\"?"));
   EXPECT_THAT(table_error(R"({"train_file": "rows.json", "columns": {"promt": "x"}})"),
@@ -552,13 +505,9 @@ TEST_F(DatasetTest, MissingFolderOrTaskIsSaid) {
 }
 
 TEST(BenchmarkData, EveryTaskReads) {
-  const char* other = std::getenv("BATON_BENCHMARK_DATA");
-  const std::filesystem::path folder =
-      other != nullptr ? std::filesystem::path(other)
-                       : std::filesystem::path(BATON_SOURCE_DIR) / "../shared/data/superni";
+  const std::filesystem::path folder = test::benchmark_folder();
   if (!std::filesystem::is_directory(folder)) {
-    GTEST_SKIP() << "no benchmark data at " << folder
-                 << "; BATON_BENCHMARK_DATA names another folder";
+    GTEST_SKIP() << test::kNoBenchmarkRows << folder;
   }
   const Dataset dataset(folder);
   EXPECT_THAT(dataset.task_names(),
