@@ -19,6 +19,7 @@
 #include "baton/device/host.hpp"
 #include "baton/eval/evaluator.hpp"
 #include "baton/eval/report.hpp"
+#include "baton/eval/task_scorer.hpp"
 #include "baton/experiment/analytic_fit.hpp"
 #include "baton/experiment/open_run.hpp"
 #include "baton/experiment/partial_evaluation.hpp"
@@ -64,10 +65,10 @@ eval::EvaluationInput read_queries(const config::Config& config,
     const data::TaskData rows =
         dataset.read_task(name, {.max_train_samples = config.data.max_train_samples,
                                  .max_eval_samples = config.data.max_eval_samples});
-    eval::EvalTask task{name, {}, rows.num_leaked};
+    eval::EvalTask task{name, {}, rows.num_leaked, eval::scorer_of(rows, config.eval.metric)};
     for (const data::Example& example : rows.eval) {
       eval::EvalQuery query{example.id, encoder.encode_prompt(example, counts), example.references,
-                            prompt_text(example)};
+                            prompt_text(example), example.options};
       data::check_positions(static_cast<std::int64_t>(query.prompt.size()),
                             1 + config.data.max_new_tokens,
                             workspace.model->config().max_position_embeddings, example.origin);
@@ -143,7 +144,7 @@ class EvalRun {
     work::together(world_, [&] {
       folder_.emplace(run::RunFolder::load(command_.run));
       config_ = experiment::config_of_run(*folder_, command_.overrides, config::Purpose::kEval);
-      metrics::make_metric(config_.eval.metric);
+      metrics::make_scorer(config_.eval.metric);
       method_ = method::make_method(config_);
       router_ = method_->make_router();
       for (const std::string& name : config_.eval.routers) {

@@ -382,7 +382,9 @@ void add_eval_and_cluster(Table& table) {
       "names as in method.router, comma-separated", read_routers,
       [](auto& c) -> auto& { return c.eval.routers; }));
   table.push_back(choice_option(
-      info("eval", "metric", "rouge_l", "The score of an answer."), {"rouge_l", "exact_match"}, {},
+      info("eval", "metric", "rouge_l",
+           "The score of an answer, for tasks whose entry names no \"metric\"."),
+      {"rouge_l", "ssr_rouge_l", "exact_match", "accuracy", "multiple_choice"}, {},
       [](auto& c) -> auto& { return c.eval.metric; }));
   table.push_back(auto_integer_option(
       info("cluster", "groups", "", "Experts trained at the same time."), {1, 1'000'000},

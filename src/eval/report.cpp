@@ -52,6 +52,14 @@ OrderedJson matrix_json(const metrics::ScoreMatrix& matrix) {
   return rows;
 }
 
+OrderedJson outside_json(const OutsideCounts& counts, bool has_experts) {
+  OrderedJson json;
+  json["base"] = counts.base;
+  json["chain"] = counts.chain;
+  json["oracle"] = has_experts ? OrderedJson(counts.oracle) : OrderedJson(nullptr);
+  return json;
+}
+
 OrderedJson cost_json(const ChainCost& cost) {
   const auto queries = static_cast<double>(cost.num_queries);
   OrderedJson json;
@@ -109,6 +117,15 @@ std::string results_json(const EvaluationResult& result, const RunFacts& facts) 
   json["router"] = result.router;
   json["seed"] = facts.seed;
   json["metric"] = result.metric;
+  json["metrics"] = OrderedJson::object();
+  json["answers_outside"] = OrderedJson::object();
+  for (std::size_t task = 0; task < result.task_metrics.size(); ++task) {
+    const std::string& name = result.tasks()[task];
+    json["metrics"][name] = result.task_metrics[task];
+    if (const std::optional<OutsideCounts>& outside = result.outside[task]) {
+      json["answers_outside"][name] = outside_json(*outside, result.has_experts);
+    }
+  }
   json["tasks"] = result.tasks();
   json["matrix"] = matrix_json(result.matrix);
   const std::array<std::optional<double>, 4> values =
@@ -212,6 +229,23 @@ std::string timings_json(const CallTimings& call) {
   return json.dump(1) + "\n";
 }
 
+namespace {
+
+std::string outside_lines(const EvaluationResult& result) {
+  std::string text;
+  for (std::size_t task = 0; task < result.outside.size(); ++task) {
+    const std::optional<OutsideCounts>& counts = result.outside[task];
+    if (counts && counts->base + counts->chain + counts->oracle > 0) {
+      text += fmt::format(
+          "answers of task {} that are none of its labels or options: base {}, chain {}\n",
+          result.tasks()[task], counts->base, counts->chain);
+    }
+  }
+  return text;
+}
+
+}  // namespace
+
 std::string score_table(const EvaluationResult& result) {
   const std::vector<std::string>& tasks = result.tasks();
   const auto last = static_cast<int>(tasks.size());
@@ -242,7 +276,7 @@ std::string score_table(const EvaluationResult& result) {
       static_cast<double>(result.cost.prompt_tokens_prefixed) /
           static_cast<double>(result.cost.num_queries),
       static_cast<double>(result.cost.new_tokens) / static_cast<double>(result.cost.num_queries));
-  return text;
+  return text + outside_lines(result);
 }
 
 std::string router_table(const EvaluationResult& result) {

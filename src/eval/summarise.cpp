@@ -1,8 +1,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "baton/base/error.hpp"
+#include "baton/base/text.hpp"
 #include "baton/eval/evaluator.hpp"
 #include "baton/metrics/metric.hpp"
 
@@ -11,17 +13,36 @@ namespace {
 
 ScoredRecord score_record(const EvaluationInput& input,
                           const QueryRecord& record,
-                          metrics::MetricFunction metric) {
-  const EvalQuery& query = input.tasks[static_cast<std::size_t>(record.task_index)]
-                               .queries[static_cast<std::size_t>(record.query_index)];
+                          const metrics::Scorer& scorer) {
+  const EvalTask& task = input.tasks[static_cast<std::size_t>(record.task_index)];
+  const EvalQuery& query = task.queries[static_cast<std::size_t>(record.query_index)];
+  const auto score = [&](const Answer& answer) {
+    return scorer.score(answer.text, {query.references, query.options},
+                        fmt::format("task {}, query {}", task.name, query.id));
+  };
   ScoredRecord scored;
   scored.record = record;
-  scored.base_score = metric(record.base.text, query.references);
+  const metrics::Score base = score(record.base);
+  scored.base_score = base.value;
+  scored.base_is_outside = base.is_outside;
   for (const std::optional<Answer>& answer : record.answers) {
-    scored.scores.push_back(answer ? std::optional(metric(answer->text, query.references))
-                                   : std::nullopt);
+    const std::optional<metrics::Score> found =
+        answer ? std::optional(score(*answer)) : std::nullopt;
+    scored.scores.push_back(found ? std::optional(found->value) : std::nullopt);
+    scored.is_outside.push_back(found && found->is_outside);
   }
   return scored;
+}
+
+/// The scorer of each task.
+std::vector<std::shared_ptr<const metrics::Scorer>> scorers_of(const EvaluationInput& input,
+                                                               const std::string& usual) {
+  const std::shared_ptr<const metrics::Scorer> other = metrics::make_scorer(usual);
+  std::vector<std::shared_ptr<const metrics::Scorer>> scorers;
+  for (const EvalTask& task : input.tasks) {
+    scorers.push_back(task.scorer ? task.scorer : other);
+  }
+  return scorers;
 }
 
 /// All records through one router: its answerer of every stage, scores, routes and cost.
@@ -178,6 +199,32 @@ void average_bounds(EvaluationResult& result) {
   }
 }
 
+/// What the scorers are called, and whose answers are none of the labels or options: the base's,
+/// the chain's, the own expert's.
+void note_scorers(std::span<const std::shared_ptr<const metrics::Scorer>> scorers,
+                  EvaluationResult& result) {
+  std::set<std::string> names;
+  for (const std::shared_ptr<const metrics::Scorer>& scorer : scorers) {
+    result.task_metrics.push_back(scorer->name());
+    names.insert(scorer->name());
+    result.outside.push_back(
+        scorer->has_fixed_answers() ? std::optional<OutsideCounts>(std::in_place) : std::nullopt);
+  }
+  result.metric = base::join(std::vector<std::string>(names.begin(), names.end()), ", ");
+  for (const ScoredRecord& scored : result.records) {
+    const auto task = static_cast<std::size_t>(scored.record.task_index);
+    if (std::optional<OutsideCounts>& counts = result.outside[task]) {
+      const int answerer = scored.answered_by.back();
+      const bool chain_is_outside = answerer == method::kBase
+                                        ? scored.base_is_outside
+                                        : scored.is_outside[static_cast<std::size_t>(answerer)];
+      counts->base += scored.base_is_outside ? 1 : 0;
+      counts->chain += chain_is_outside ? 1 : 0;
+      counts->oracle += result.has_experts && scored.is_outside[task] ? 1 : 0;
+    }
+  }
+}
+
 }  // namespace
 
 double EvaluationResult::routing_accuracy_of(std::size_t task) const {
@@ -192,19 +239,20 @@ EvaluationResult summarise(const EvaluationInput& input,
                            std::span<const QueryRecord> records,
                            const std::string& metric) {
   BATON_ASSERT(!records.empty(), "no records");
-  const metrics::MetricFunction score = metrics::make_metric(metric);
+  const auto scorers = scorers_of(input, metric);
   std::vector<ScoredRecord> all;
   RouterScores chain(input, *input.router);
   for (const QueryRecord& record : records) {
-    all.push_back(score_record(input, record, score));
+    all.push_back(
+        score_record(input, record, *scorers[static_cast<std::size_t>(record.task_index)]));
     all.back().answered_by = chain.add(all.back());
   }
   EvaluationResult result(chain.finish());
-  result.metric = metric;
   result.has_experts = input.has_experts;
   result.has_stages = input.experts.size() == input.tasks.size();
   result.records = std::move(all);
   average_bounds(result);
+  note_scorers(scorers, result);
   for (const method::Router* router : input.more_routers) {
     result.more.push_back(scores_of(input, *router, result.records));
   }

@@ -13,6 +13,7 @@
 #include "baton/checkpoint/expert_file.hpp"
 #include "baton/checkpoint/generation.hpp"
 #include "baton/data/dataset.hpp"
+#include "baton/eval/task_scorer.hpp"
 #include "baton/work/stop_signal.hpp"
 
 namespace baton::experiment {
@@ -89,10 +90,12 @@ TaskFacts RunStart::read_task(std::size_t index, const RowMeter& meter) {
 
 RunStart::TrainRows RunStart::read_train_rows(std::size_t index) const {
   try {
-    return data::Dataset(config_.data.dataset_dir)
-        .read_task(name_of(index), {.max_train_samples = config_.data.max_train_samples,
-                                    .max_eval_samples = config_.data.max_eval_samples})
-        .train;
+    data::TaskData task =
+        data::Dataset(config_.data.dataset_dir)
+            .read_task(name_of(index), {.max_train_samples = config_.data.max_train_samples,
+                                        .max_eval_samples = config_.data.max_eval_samples});
+    eval::scorer_of(task, config_.eval.metric);  // whether it fits: now, not after the training
+    return std::move(task.train);
   } catch (const base::Error& error) {
     if (tasks_[index].is_wished || !is_finished(index)) {
       throw;

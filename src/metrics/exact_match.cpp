@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "baton/base/text.hpp"
+#include "scorers.hpp"
 
 namespace baton::metrics {
 
@@ -18,7 +19,8 @@ struct FreeDeleter {
 };
 
 bool is_space(utf8proc_int32_t code_point) {
-  if ((code_point >= 0x09 && code_point <= 0x0D) || code_point == 0x85) {
+  if ((code_point >= 0x09 && code_point <= 0x0D) || (code_point >= 0x1C && code_point <= 0x1F) ||
+      code_point == 0x85) {
     return true;
   }
   const utf8proc_category_t category = utf8proc_category(code_point);
@@ -71,26 +73,40 @@ std::string collapse(std::string_view folded, bool drop_punctuation) {
   return result;
 }
 
+class ExactMatch : public Scorer {
+ public:
+  std::string name() const override { return "exact_match"; }
+  Score score(std::string_view answer,
+              const Target& target,
+              const std::string& /*where*/) const override {
+    return {.value = exact_match_best(answer, target.references)};
+  }
+};
+
 }  // namespace
 
-double exact_match(std::string_view prediction, std::string_view reference) {
-  const std::optional<std::string> folded_prediction = fold(prediction);
-  const std::optional<std::string> folded_reference = fold(reference);
-  if (!folded_prediction || !folded_reference) {
-    return prediction == reference ? 100 : 0;
+std::unique_ptr<Scorer> make_exact_match(std::vector<std::string> /*labels*/) {
+  return std::make_unique<ExactMatch>();
+}
+
+std::string normal_form(std::string_view text) {
+  const std::optional<std::string> folded = fold(text);
+  if (!folded) {
+    return std::string(text);
   }
-  const std::string bare_reference = collapse(*folded_reference, true);
-  const bool equal = bare_reference.empty()
-                         ? collapse(*folded_prediction, false) == collapse(*folded_reference, false)
-                         : collapse(*folded_prediction, true) == bare_reference;
-  return equal ? 100 : 0;
+  std::string bare = collapse(*folded, true);
+  return bare.empty() ? collapse(*folded, false) : bare;
+}
+
+double exact_match(std::string_view prediction, std::string_view reference) {
+  return normal_form(prediction) == normal_form(reference) ? 100 : 0;
 }
 
 double exact_match_best(std::string_view prediction, std::span<const std::string> references) {
-  return std::any_of(references.begin(), references.end(),
-                     [prediction](const std::string& reference) {
-                       return exact_match(prediction, reference) > 0;
-                     })
+  const std::string found = normal_form(prediction);
+  return std::any_of(
+             references.begin(), references.end(),
+             [&found](const std::string& reference) { return found == normal_form(reference); })
              ? 100
              : 0;
 }

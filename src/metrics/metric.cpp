@@ -5,29 +5,33 @@
 
 #include "baton/base/error.hpp"
 #include "baton/base/text.hpp"
-#include "baton/metrics/exact_match.hpp"
-#include "baton/metrics/rouge_l.hpp"
+#include "scorers.hpp"
 
 namespace baton::metrics {
 
 namespace {
 
-struct NamedMetric {
+struct NamedScorer {
   const char* name;
-  MetricFunction function;
+  std::unique_ptr<Scorer> (*make)(std::vector<std::string> labels);
 };
 
-constexpr std::array<NamedMetric, 2> kMetrics{{
-    {"rouge_l", rouge_l_best},
-    {"exact_match", exact_match_best},
+constexpr std::array<NamedScorer, 5> kScorers{{
+    {"rouge_l", make_rouge_l},
+    {"ssr_rouge_l", make_ssr_rouge_l},
+    {"exact_match", make_exact_match},
+    {"accuracy", make_accuracy},
+    {"multiple_choice", make_multiple_choice},
 }};
 
 }  // namespace
 
-MetricFunction make_metric(const std::string& name) {
-  for (const NamedMetric& metric : kMetrics) {
-    if (name == metric.name) {
-      return metric.function;
+void Scorer::check(const Target& /*target*/, const std::string& /*where*/) const {}
+
+std::unique_ptr<Scorer> make_scorer(const std::string& name, std::vector<std::string> labels) {
+  for (const NamedScorer& scorer : kScorers) {
+    if (name == scorer.name) {
+      return scorer.make(std::move(labels));
     }
   }
   const std::vector<std::string> names = metric_names();
@@ -42,8 +46,8 @@ MetricFunction make_metric(const std::string& name) {
 
 std::vector<std::string> metric_names() {
   std::vector<std::string> names;
-  for (const NamedMetric& metric : kMetrics) {
-    names.emplace_back(metric.name);
+  for (const NamedScorer& scorer : kScorers) {
+    names.emplace_back(scorer.name);
   }
   return names;
 }

@@ -6,6 +6,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "scorers.hpp"
+
 namespace baton::metrics {
 
 namespace {
@@ -61,6 +63,8 @@ std::vector<std::string> split_tokens(std::string_view text) {
   return tokens;
 }
 
+}  // namespace
+
 std::size_t longest_common_subsequence(const std::vector<std::string>& a,
                                        const std::vector<std::string>& b) {
   std::unordered_map<std::string_view, std::uint32_t> numbers;
@@ -88,6 +92,8 @@ std::size_t longest_common_subsequence(const std::vector<std::string>& a,
   return row.back();
 }
 
+namespace {
+
 double f_measure(const std::vector<std::string>& predicted,
                  const std::vector<std::string>& target) {
   if (predicted.empty() || target.empty()) {
@@ -100,7 +106,21 @@ double f_measure(const std::vector<std::string>& predicted,
   return precision + recall > 0 ? 2 * precision * recall / (precision + recall) : 0;
 }
 
+class RougeL : public Scorer {
+ public:
+  std::string name() const override { return "rouge_l"; }
+  Score score(std::string_view answer,
+              const Target& target,
+              const std::string& /*where*/) const override {
+    return {.value = rouge_l_best(answer, target.references)};
+  }
+};
+
 }  // namespace
+
+std::unique_ptr<Scorer> make_rouge_l(std::vector<std::string> /*labels*/) {
+  return std::make_unique<RougeL>();
+}
 
 double rouge_l(std::string_view prediction, std::string_view reference) {
   return 100 * f_measure(split_tokens(prediction), split_tokens(reference));

@@ -86,7 +86,7 @@ struct TrainConfig {
 
 struct EvalConfig {
   std::int64_t eval_batch_size = 0;  // queries at a time
-  std::string metric;                // "rouge_l" or "exact_match"
+  std::string metric;                // a name of metrics::metric_names()
   std::vector<std::string> routers;  // more of them, scored in the same pass; may be empty
 };
 

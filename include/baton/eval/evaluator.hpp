@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -19,6 +20,7 @@
 #include <vector>
 
 #include "baton/eval/answering.hpp"
+#include "baton/metrics/metric.hpp"
 #include "baton/metrics/score_matrix.hpp"
 
 namespace baton::eval {
@@ -27,14 +29,16 @@ struct EvalQuery {
   std::string id;
   Prompt prompt;
   std::vector<std::string> references;
-  std::string text = {};  // the prompt as people read it
-  std::vector<float> features = {};  // for a router that needs them
+  std::string text = {};                  // the prompt as people read it
+  std::vector<std::string> options = {};  // what may be answered, where the row says so
+  std::vector<float> features = {};       // for a router that needs them
 };
 
 struct EvalTask {
   std::string name;
   std::vector<EvalQuery> queries;
   std::int64_t num_leaked = 0;  // queries whose prompt its expert was trained on
+  std::shared_ptr<const metrics::Scorer> scorer = {};  // none: by the name given to summarise
 };
 
 /// The same on every rank.
@@ -149,6 +153,8 @@ struct ScoredRecord {
   QueryRecord record;
   double base_score = 0;
   std::vector<std::optional<double>> scores;  // [E]
+  bool base_is_outside = false;               // its answer is none of the task's labels or options
+  std::vector<bool> is_outside;               // [E]
   std::vector<int> answered_by;  // [T + 1]; expert index or method::kBase, stage 0 first
 };
 
@@ -174,12 +180,21 @@ struct RouterResult {
   ChainCost cost = {};
 };
 
+/// Answers that are none of a task's labels or options, at the last stage.
+struct OutsideCounts {
+  std::int64_t base = 0;
+  std::int64_t chain = 0;
+  std::int64_t oracle = 0;
+};
+
 /// The records with their scores, and what comes of them with the input's router.
 struct EvaluationResult : RouterResult {
   explicit EvaluationResult(RouterResult result) : RouterResult(std::move(result)) {}
 
-  std::string metric;
-  bool has_experts = true;               // else oracle and routing are empty
+  std::string metric;                                 // of several: "accuracy, rouge_l"
+  std::vector<std::string> task_metrics;              // [T]
+  std::vector<std::optional<OutsideCounts>> outside;  // [T]; none where any text may be answered
+  bool has_experts = true;                            // else oracle and routing are empty
   bool has_stages = true;                // something is learnt at each; else BWT, FWT say nothing
   std::vector<double> oracle;            // [T]
   std::vector<double> base;              // [T]
@@ -191,7 +206,7 @@ struct EvaluationResult : RouterResult {
   double routing_accuracy_of(std::size_t task) const;
 };
 
-/// Scores every answer once (metric by name: metrics::make_metric), recomputes each stage's
+/// Scores every answer once (by its task's scorer, else by the one named), recomputes each stage's
 /// decisions with each of the input's routers over the recorded margins, and averages.
 EvaluationResult summarise(const EvaluationInput& input,
                            std::span<const QueryRecord> records,

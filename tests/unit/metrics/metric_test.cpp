@@ -52,15 +52,19 @@ TEST(ExactMatch, AnyReferenceCounts) {
 }
 
 TEST(Metric, NamesLeadToScorers) {
-  EXPECT_THAT(metric_names(), testing::ElementsAre("rouge_l", "exact_match"));
+  EXPECT_THAT(metric_names(), testing::ElementsAre("rouge_l", "ssr_rouge_l", "exact_match",
+                                                   "accuracy", "multiple_choice"));
   const std::vector<std::string> references{"the cat sat"};
-  EXPECT_DOUBLE_EQ(make_metric("rouge_l")("cat", references), 50);
-  EXPECT_EQ(make_metric("exact_match")("cat", references), 0);
+  EXPECT_DOUBLE_EQ(make_scorer("rouge_l")->score("cat", {references}, "").value, 50);
+  EXPECT_EQ(make_scorer("exact_match")->score("cat", {references}, "").value, 0);
+  for (const std::string& name : metric_names()) {
+    EXPECT_EQ(make_scorer(name)->name(), name);
+  }
 }
 
 TEST(Metric, UnknownNameSuggestsTheNearest) {
   try {
-    make_metric("rougeL");
+    make_scorer("rougeL");
     FAIL() << "an unknown metric was accepted";
   } catch (const base::Error& error) {
     EXPECT_EQ(error.kind(), base::ErrorKind::kUsage);
