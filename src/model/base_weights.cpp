@@ -53,6 +53,12 @@ class Reader {
     return mapped.to(device_, dtype_);
   }
 
+  /// With an offset in fp32, which 1 + weight needs and the norm computes in anyway.
+  at::Tensor norm(const std::string& name, std::int64_t width, double offset) const {
+    const at::Tensor weight = read(name, {width});
+    return offset == 0 ? weight : weight.to(at::kFloat) + offset;
+  }
+
   FrozenLinear linear(const std::string& name, std::int64_t out, std::int64_t in, bool bias) const {
     FrozenLinear linear{read(name + ".weight", {out, in}), {}};
     if (bias) {
@@ -71,8 +77,8 @@ DecoderLayer read_layer(const Reader& reader,
                         const weights::DecoderConfig& config,
                         const weights::TensorNames& names,
                         std::int64_t index) {
-  const auto norm = [&](const std::string& name) {
-    return reader.read(names.of_layer(index, name), {config.hidden_size});
+  const auto norm = [&](const std::string& name, std::int64_t width) {
+    return reader.norm(names.of_layer(index, name), width, config.norm_offset);
   };
   const std::vector<std::pair<std::int64_t, std::int64_t>> shapes = config.linear_shapes();
   const auto linear = [&](std::size_t i) {
@@ -80,57 +86,34 @@ DecoderLayer read_layer(const Reader& reader,
                          config.has_bias[i]);
   };
   DecoderLayer layer;
-  layer.attention_norm = norm(names.attention_norm);
+  layer.attention_norm = norm(names.attention_norm, config.hidden_size);
   layer.attention.q = linear(0);
   layer.attention.k = linear(1);
   layer.attention.v = linear(2);
   layer.attention.o = linear(3);
-  layer.feed_forward_norm = norm(names.feed_forward_norm);
+  layer.attention.window = config.window_of(index);
+  if (config.query_key_norm) {
+    layer.attention.query_norm = norm(names.query_norm, config.head_dim);
+    layer.attention.key_norm = norm(names.key_norm, config.head_dim);
+  }
+  layer.feed_forward_norm = norm(names.feed_forward_norm, config.hidden_size);
   layer.feed_forward.gate = linear(4);
   layer.feed_forward.up = linear(5);
   layer.feed_forward.down = linear(6);
+  layer.feed_forward.activation = config.activation;
+  if (config.output_norms) {
+    layer.attention_output_norm = norm(names.attention_output_norm, config.hidden_size);
+    layer.feed_forward_output_norm = norm(names.feed_forward_output_norm, config.hidden_size);
+  }
   return layer;
 }
 
 }  // namespace
 
-void require_known_switches(const weights::DecoderConfig& config) {
-  const auto refuse = [&](const std::string& what, const std::string& expected) {
-    throw base::Error(base::ErrorKind::kModel, "the model needs a part that this decoder lacks",
-                      {.where = "config.json of family " + config.model_type,
-                       .expected = expected,
-                       .found = what,
-                       .fix = "choose a base model of another family"});
-  };
-  if (config.query_key_norm) {
-    refuse("norms over the heads' queries and keys", "queries and keys as they are");
-  }
-  if (config.norm_offset != 0) {
-    refuse(fmt::format("norms that scale by {} + weight", config.norm_offset),
-           "norms that scale by their weight");
-  }
-  if (config.activation != weights::Activation::kSilu) {
-    refuse(weights::activation_name(config.activation), "the activation silu");
-  }
-  if (config.embedding_scale != 1) {
-    refuse(fmt::format("embeddings times {}", config.embedding_scale), "embeddings as they are");
-  }
-  for (const std::int64_t window : config.windows) {
-    if (window != 0) {
-      refuse(fmt::format("a sliding window of {} tokens", window),
-             "attention to all tokens before");
-    }
-  }
-  if (config.attention_cap || config.logit_cap) {
-    refuse("a cap on scores or logits", "scores and logits as they are");
-  }
-}
-
 BaseWeights read_base_weights(const weights::ModelWeights& files,
                               const weights::DecoderConfig& config,
                               at::ScalarType dtype,
                               const at::Device& device) {
-  require_known_switches(config);
   const Reader reader(files, dtype, device);
   const weights::TensorNames names = weights::tensor_names(config);
   BaseWeights weights;
@@ -138,7 +121,7 @@ BaseWeights read_base_weights(const weights::ModelWeights& files,
   for (std::int64_t index = 0; index < config.num_hidden_layers; ++index) {
     weights.layers.push_back(read_layer(reader, config, names, index));
   }
-  weights.final_norm = reader.read(names.final_norm, {config.hidden_size});
+  weights.final_norm = reader.norm(names.final_norm, config.hidden_size, config.norm_offset);
   weights.head = config.tie_word_embeddings
                      ? weights.embedding
                      : reader.read(names.head, {config.vocab_size, config.hidden_size});

@@ -18,9 +18,6 @@ struct BaseWeights {
   at::Tensor head;        // [V, D]; the embedding itself when tied
 };
 
-/// A switch of the config that this decoder does not have yet: kModel, in words.
-void require_known_switches(const weights::DecoderConfig& config);
-
 /// On a CPU, tensors stored in `dtype` are views of the mapping in `files`, which must outlive
 /// them. Shapes that do not fit the config: kModel, naming tensor, expected and found.
 BaseWeights read_base_weights(const weights::ModelWeights& files,

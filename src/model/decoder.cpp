@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <span>
 #include <string>
 #include <utility>
@@ -23,7 +24,8 @@ struct Decoder::Parts {
   BaseWeights base;
   TokenEmbedder embedder;
   RopeTable rope;
-  AttentionSizes sizes;
+  RopeTable window_rope;  // of layers with a window
+  AttentionSettings attention;
   at::ScalarType dtype;
   at::Device device;
 };
@@ -46,23 +48,51 @@ at::Tensor row_positions(const std::vector<std::int64_t>& offsets,
   return on_device(at::tensor(positions, at::kLong), device);
 }
 
-// 0 where the row has a key, the token being appended included; -inf beyond. [B, 1, 1, longest +
-// 1].
+// 0 where the row has a key inside the window (0: no bounds), the token being appended included;
+// -inf elsewhere. [B, 1, 1, longest + 1].
 at::Tensor step_mask(const std::vector<std::int64_t>& lengths,
+                     std::int64_t window,
                      at::ScalarType dtype,
                      const at::Device& device) {
   const std::int64_t longest = *std::max_element(lengths.begin(), lengths.end()) + 1;
   const auto num_rows = static_cast<std::int64_t>(lengths.size());
   at::Tensor mask = at::zeros({num_rows, 1, 1, longest}, at::kFloat);
-  for (std::int64_t row = 0; row < num_rows; ++row) {
-    const std::int64_t used = lengths[static_cast<std::size_t>(row)] + 1;
-    if (used < longest) {
+  const auto hide = [&](std::int64_t row, std::int64_t begin, std::int64_t end) {
+    if (begin < end) {
       mask.select(0, row)
-          .narrow(-1, used, longest - used)
+          .narrow(-1, begin, end - begin)
           .fill_(-std::numeric_limits<float>::infinity());
     }
+  };
+  for (std::int64_t row = 0; row < num_rows; ++row) {
+    const std::int64_t used = lengths[static_cast<std::size_t>(row)] + 1;
+    hide(row, used, longest);
+    hide(row, 0, window > 0 ? used - window : 0);
   }
   return mask.to(device, dtype);
+}
+
+// The angles of the positions, for layers without a window and with one.
+template <typename Parts>
+class LayerAngles {
+ public:
+  LayerAngles(const Parts& parts, const at::Tensor& positions)
+      : whole_(parts.rope.angles(positions)),
+        windowed_(parts.config.window_rope_theta ? parts.window_rope.angles(positions) : whole_) {}
+
+  const RopeAngles& of(const DecoderLayer& layer) const {
+    return layer.attention.window > 0 ? windowed_ : whole_;
+  }
+
+ private:
+  RopeAngles whole_;
+  RopeAngles windowed_;
+};
+
+// No weight: no norm.
+template <typename Parts>
+at::Tensor normed(const Parts& parts, const at::Tensor& x, const at::Tensor& weight) {
+  return weight.defined() ? rms_norm(x, weight, parts.config.rms_norm_eps) : x;
 }
 
 // The residual stream [N, D] through all layers and the last norm; `attend` is the attention of one
@@ -74,9 +104,12 @@ at::Tensor run_layers(const Parts& parts,
                       const Attend& attend,
                       std::size_t num_layers) {
   for (const DecoderLayer& layer : std::span(parts.base.layers).first(num_layers)) {
-    x = x + attend(layer, rms_norm(x, layer.attention_norm, parts.config.rms_norm_eps));
-    x = x + feed_forward(layer.feed_forward,
-                         rms_norm(x, layer.feed_forward_norm, parts.config.rms_norm_eps), context);
+    x = x + normed(parts, attend(layer, normed(parts, x, layer.attention_norm)),
+                   layer.attention_output_norm);
+    x = x +
+        normed(parts,
+               feed_forward(layer.feed_forward, normed(parts, x, layer.feed_forward_norm), context),
+               layer.feed_forward_output_norm);
     ++context.layer;
   }
   return x;
@@ -88,8 +121,8 @@ at::Tensor run_all(const Parts& parts,
                    const at::Tensor& x,
                    LayerContext& context,
                    const Attend& attend) {
-  return rms_norm(run_layers(parts, x, context, attend, parts.base.layers.size()),
-                  parts.base.final_norm, parts.config.rms_norm_eps);
+  return normed(parts, run_layers(parts, x, context, attend, parts.base.layers.size()),
+                parts.base.final_norm);
 }
 
 }  // namespace
@@ -104,7 +137,7 @@ std::unique_ptr<Decoder> Decoder::load(const std::filesystem::path& folder,
   weights::ModelWeights files(folder);
   BaseWeights base = read_base_weights(files, config, dtype, device);
   std::string fingerprint = files.fingerprint();
-  TokenEmbedder embedder(base.embedding);
+  TokenEmbedder embedder(base.embedding, config.embedding_scale);
   std::unique_ptr<Decoder> model(new Decoder());
   model->parts_ = std::make_unique<Parts>(
       Parts{config,
@@ -112,8 +145,10 @@ std::unique_ptr<Decoder> Decoder::load(const std::filesystem::path& folder,
             std::move(fingerprint),
             std::move(base),
             std::move(embedder),
-            RopeTable(config, device),
-            {config.num_attention_heads, config.num_key_value_heads, config.head_dim},
+            RopeTable(config, device, false),
+            RopeTable(config, device, true),
+            {config.num_attention_heads, config.num_key_value_heads, config.head_dim,
+             config.rms_norm_eps, config.attention_scale, config.attention_cap},
             dtype,
             device});
   return model;
@@ -157,12 +192,12 @@ at::Tensor Decoder::forward_hidden(const at::Tensor& embedded,
     row_caches = {caches->prefixes, true, std::vector<std::vector<at::Tensor>>(num_rows),
                   std::vector<std::vector<at::Tensor>>(num_rows)};
   }
-  const RopeAngles angles =
-      parts.rope.angles(row_positions(rows.offsets, row_caches, parts.device));
+  const LayerAngles angles(parts, row_positions(rows.offsets, row_caches, parts.device));
   LayerContext context{adapters, 0, dropout, &rows.offsets};
   const at::Tensor hidden =
       run_all(parts, embedded, context, [&](const DecoderLayer& layer, const at::Tensor& x) {
-        return attend_rows(layer.attention, parts.sizes, x, angles, context, row_caches);
+        return attend_rows(layer.attention, parts.attention, x, angles.of(layer), context,
+                           row_caches);
       });
   if (caches != nullptr) {
     caches->kept.clear();
@@ -181,12 +216,13 @@ at::Tensor Decoder::hidden_after(const at::Tensor& embedded,
   BATON_ASSERT(num_layers >= 0 && num_layers <= parts.config.num_hidden_layers,
                std::to_string(num_layers) + " layers");
   RowCaches no_caches;
-  const RopeAngles angles = parts.rope.angles(row_positions(rows.offsets, no_caches, parts.device));
+  const LayerAngles angles(parts, row_positions(rows.offsets, no_caches, parts.device));
   LayerContext context{nullptr, 0, nullptr, &rows.offsets};
   return run_layers(
       parts, embedded, context,
       [&](const DecoderLayer& layer, const at::Tensor& x) {
-        return attend_rows(layer.attention, parts.sizes, x, angles, context, no_caches);
+        return attend_rows(layer.attention, parts.attention, x, angles.of(layer), context,
+                           no_caches);
       },
       static_cast<std::size_t>(num_layers));
 }
@@ -195,32 +231,40 @@ at::Tensor Decoder::forward_step(const at::Tensor& tokens,
                                  const AdapterUses* adapters,
                                  KvCache& cache) const {
   const Parts& parts = *parts_;
-  const RopeAngles angles =
-      parts.rope.angles(at::tensor(cache.lengths(), at::kLong).to(parts.device));
-  const at::Tensor mask = step_mask(cache.lengths(), parts.dtype, parts.device);
+  const LayerAngles angles(parts, at::tensor(cache.lengths(), at::kLong).to(parts.device));
+  std::map<std::int64_t, at::Tensor> masks;  // by window
+  const auto mask_of = [&](std::int64_t window) -> const at::Tensor& {
+    at::Tensor& mask = masks[window];
+    if (!mask.defined()) {
+      mask = step_mask(cache.lengths(), window, parts.dtype, parts.device);
+    }
+    return mask;
+  };
   LayerContext context{adapters, 0, nullptr, nullptr};
   const at::Tensor hidden =
       run_all(parts, parts.embedder.embed({tokens, {}}), context,
               [&](const DecoderLayer& layer, const at::Tensor& x) {
-                return attend_step(layer.attention, parts.sizes, x, angles, context, cache, mask);
+                return attend_step(layer.attention, parts.attention, x, angles.of(layer), context,
+                                   cache, mask_of(layer.attention.window));
               });
   CacheAccess::advance(cache);
   return hidden;
 }
 
 at::Tensor Decoder::logits(const at::Tensor& hidden) const {
-  return at::linear(hidden, parts_->base.head).to(at::kFloat);
+  return capped(at::linear(hidden, parts_->base.head).to(at::kFloat), parts_->config.logit_cap);
 }
 
 at::Tensor Decoder::logits_of(const at::Tensor& hidden,
                               std::span<const std::int64_t> token_ids) const {
-  return at::mm(hidden.to(at::kFloat), head_rows(token_ids).t());
+  return capped(at::mm(hidden.to(at::kFloat), head_rows(token_ids).t()), parts_->config.logit_cap);
 }
 
 at::Tensor Decoder::target_loss(const at::Tensor& hidden,
                                 const at::Tensor& targets,
                                 const at::Tensor& weights) const {
-  return weighted_cross_entropy(hidden, parts_->base.head, targets, weights);
+  return weighted_cross_entropy(hidden, parts_->base.head, targets, weights,
+                                parts_->config.logit_cap);
 }
 
 }  // namespace baton::model

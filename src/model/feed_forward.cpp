@@ -10,22 +10,38 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// Keeps gate and up, not silu(gate).
-class SwigluFunction : public torch::autograd::Function<SwigluFunction> {
+using weights::Activation;
+
+at::Tensor activate(const at::Tensor& x, Activation activation) {
+  return activation == Activation::kSilu ? at::silu(x) : at::gelu(x, "tanh");
+}
+
+at::Tensor activate_backward(const at::Tensor& gradient,
+                             const at::Tensor& x,
+                             Activation activation) {
+  return activation == Activation::kSilu ? at::silu_backward(gradient, x)
+                                         : at::gelu_backward(gradient, x, "tanh");
+}
+
+// Keeps gate and up, not activation(gate).
+class GatedFunction : public torch::autograd::Function<GatedFunction> {
  public:
   static at::Tensor forward(AutogradContext* context,
                             const at::Tensor& gate,
-                            const at::Tensor& up) {
+                            const at::Tensor& up,
+                            std::int64_t activation) {
     context->save_for_backward({gate, up});
-    return at::silu(gate).mul_(up);
+    context->saved_data["activation"] = activation;
+    return activate(gate, static_cast<Activation>(activation)).mul_(up);
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const variable_list saved = context->get_saved_variables();
-    const at::Tensor activated = at::silu(saved[0]);
+    const auto activation = static_cast<Activation>(context->saved_data["activation"].toInt());
+    const at::Tensor activated = activate(saved[0], activation);
     at::Tensor of_up = activated.mul_(gradients[0]);
-    at::Tensor of_gate = at::silu_backward(gradients[0] * saved[1], saved[0]);
-    return {of_gate, of_up};
+    at::Tensor of_gate = activate_backward(gradients[0] * saved[1], saved[0], activation);
+    return {of_gate, of_up, at::Tensor()};
   }
 };
 
@@ -36,7 +52,9 @@ at::Tensor feed_forward(const FeedForwardWeights& weights,
                         const LayerContext& context) {
   const at::Tensor gate = apply_linear(weights.gate, x, context, 4);  // [N, F]
   const at::Tensor up = apply_linear(weights.up, x, context, 5);      // [N, F]
-  return apply_linear(weights.down, SwigluFunction::apply(gate, up), context, 6);
+  const at::Tensor gated =
+      GatedFunction::apply(gate, up, static_cast<std::int64_t>(weights.activation));
+  return apply_linear(weights.down, gated, context, 6);
 }
 
 }  // namespace baton::model

@@ -1,6 +1,7 @@
 #pragma once
-// The gated feed-forward block: down(silu(gate(x)) * up(x)) (SwiGLU, arXiv 2002.05202).
+// The gated feed-forward block: down(activation(gate(x)) * up(x)) (SwiGLU, GEGLU: arXiv 2002.05202).
 
+#include "baton/weights/decoder_config.hpp"
 #include "lora_linear.hpp"
 
 namespace baton::model {
@@ -9,6 +10,7 @@ struct FeedForwardWeights {
   FrozenLinear gate;  // [F, D]
   FrozenLinear up;    // [F, D]
   FrozenLinear down;  // [D, F]
+  weights::Activation activation = weights::Activation::kSilu;
 };
 
 /// x [N, D] -> [N, D].

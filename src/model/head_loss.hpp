@@ -4,13 +4,19 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <optional>
+
 namespace baton::model {
 
 /// hidden [M, D], head [V, D], targets [M] int64, weights [M] fp32 -> scalar fp32. Differentiable
-/// in hidden only.
+/// in hidden only. With a cap, logits are cap x tanh(logit / cap).
 at::Tensor weighted_cross_entropy(const at::Tensor& hidden,
                                   const at::Tensor& head,
                                   const at::Tensor& targets,
-                                  const at::Tensor& weights);
+                                  const at::Tensor& weights,
+                                  const std::optional<double>& cap = {});
+
+/// cap x tanh(logits / cap), or the logits where there is no cap.
+at::Tensor capped(const at::Tensor& logits, const std::optional<double>& cap);
 
 }  // namespace baton::model

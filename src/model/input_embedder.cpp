@@ -3,12 +3,23 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "baton/base/error.hpp"
 
 namespace baton::model {
 
+TokenEmbedder::TokenEmbedder(at::Tensor table, double scale) : table_(std::move(table)) {
+  if (scale != 1) {
+    scale_ = at::scalar_tensor(scale, table_.options());
+  }
+}
+
 at::Tensor TokenEmbedder::embed(const PackedRows& rows) const {
   at::Tensor embedded = table_.index_select(0, rows.tokens);
+  if (scale_) {
+    embedded.mul_(*scale_);
+  }
   if (rows.insertions.empty()) {
     return embedded;
   }

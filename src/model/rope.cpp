@@ -74,15 +74,21 @@ class RopeFunction : public torch::autograd::Function<RopeFunction> {
 
 }  // namespace
 
-RopeTable::RopeTable(const weights::DecoderConfig& config, const at::Device& device) {
+RopeTable::RopeTable(const weights::DecoderConfig& config,
+                     const at::Device& device,
+                     bool of_windows) {
+  const bool is_own = of_windows && config.window_rope_theta;
+  const double theta = is_own ? *config.window_rope_theta : config.rope_theta;
   settle_vector_math();
   const std::int64_t half = config.head_dim / 2;
   std::vector<float> frequencies(static_cast<std::size_t>(half));
   for (std::int64_t i = 0; i < half; ++i) {
     // fp32 arithmetic in the order transformers uses, so that the angles agree at long positions.
     const float exponent = static_cast<float>(2 * i) / static_cast<float>(config.head_dim);
-    float frequency = 1.0F / std::pow(static_cast<float>(config.rope_theta), exponent);
-    if (config.rope_scaling) {
+    float frequency = 1.0F / std::pow(static_cast<float>(theta), exponent);
+    if (is_own) {
+      // never scaled
+    } else if (config.rope_scaling) {
       frequency = scale_llama3(frequency, *config.rope_scaling);
     } else if (config.linear_rope_factor) {
       frequency /= static_cast<float>(*config.linear_rope_factor);

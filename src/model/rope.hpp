@@ -19,7 +19,11 @@ struct RopeAngles {
 
 class RopeTable {
  public:
-  RopeTable(const weights::DecoderConfig& config, const at::Device& device);
+  /// The table of layers that see all tokens, or (of_windows) of those with a window, where these
+  /// have a base of their own.
+  RopeTable(const weights::DecoderConfig& config,
+            const at::Device& device,
+            bool of_windows = false);
   /// positions [N] int64.
   RopeAngles angles(const at::Tensor& positions) const;
 

@@ -18,6 +18,8 @@ class ConfigObject {
 
   const std::string& origin() const { return origin_; }
   const base::Json* find(const std::string& key) const;
+  /// Null, too: to some keys it says another thing than absence.
+  bool contains(const std::string& key) const { return object_.contains(key); }
 
   [[noreturn]] void fail(const std::string& key,
                          const std::string& expected,

@@ -99,6 +99,9 @@ std::string facts_of_switches(const DecoderConfig& config) {
   if (config.query_key_norm) {
     facts += "query_key_norm=true\n";
   }
+  if (config.output_norms) {
+    facts += "output_norms=true\n";
+  }
   if (config.norm_offset != 0) {
     facts += fmt::format("norm_offset={:.17g}\n", config.norm_offset);
   }
@@ -110,6 +113,12 @@ std::string facts_of_switches(const DecoderConfig& config) {
   }
   if (has_window(config)) {
     facts += fmt::format("windows={}\n", fmt::join(config.windows, ","));
+  }
+  if (config.window_rope_theta) {
+    facts += fmt::format("window_rope_theta={:.17g}\n", *config.window_rope_theta);
+  }
+  if (config.attention_scale) {
+    facts += fmt::format("attention_scale={:.17g}\n", *config.attention_scale);
   }
   if (config.attention_cap) {
     facts += fmt::format("attention_cap={:.17g}\n", *config.attention_cap);
@@ -137,7 +146,7 @@ std::vector<std::pair<std::int64_t, std::int64_t>> DecoderConfig::linear_shapes(
 
 std::int64_t DecoderConfig::num_parameters() const {
   const std::vector<std::pair<std::int64_t, std::int64_t>> shapes = linear_shapes();
-  std::int64_t layer = 2 * hidden_size + (query_key_norm ? 2 * head_dim : 0);
+  std::int64_t layer = (output_norms ? 4 : 2) * hidden_size + (query_key_norm ? 2 * head_dim : 0);
   for (std::size_t i = 0; i < shapes.size(); ++i) {
     layer += shapes[i].first * shapes[i].second + (has_bias[i] ? shapes[i].first : 0);
   }

@@ -6,7 +6,8 @@
 namespace baton::weights {
 
 std::span<const Family* const> families() {
-  static const std::array<const Family*, 1> kFamilies = {&llama_family()};
+  static const std::array kFamilies = {&llama_family(), &mistral_family(), &qwen2_family(),
+                                       &qwen3_family(), &gemma2_family(),  &gemma3_family()};
   return kFamilies;
 }
 

@@ -24,7 +24,8 @@ void require_whole_rotary(const ConfigObject& object) {
   }
 }
 
-/// The scaling in `object`, which is rope_parameters (newer) or rope_scaling (older).
+}  // namespace
+
 void read_rope_scaling(const ConfigObject& object, DecoderConfig& config) {
   const Json* newer = object.find("rope_type");
   const std::string key = newer != nullptr ? "rope_type" : "type";
@@ -50,8 +51,6 @@ void read_rope_scaling(const ConfigObject& object, DecoderConfig& config) {
                 "Other RoPE scalings are not supported; choose another model.");
   }
 }
-
-}  // namespace
 
 void read_sizes(const ConfigObject& object, DecoderConfig& config) {
   config.vocab_size = object.required_integer("vocab_size", 1, kMaxVocabulary);
@@ -100,13 +99,75 @@ void read_rope(const ConfigObject& object, DecoderConfig& config) {
   }
 }
 
-void require_activation(const ConfigObject& object, Activation expected) {
+void require_activation(const ConfigObject& object, Activation expected, const std::string& key) {
   const std::string name = activation_name(expected);
-  if (const std::string found = object.text_or("hidden_act", name); found != name) {
+  if (const std::string found = object.text_or(key, name); found != name) {
     object.fail(
-        "hidden_act", name, found,
+        key, name, found,
         fmt::format("Models of this family are supported with the {} activation only.", name));
   }
+}
+
+void require_key(const ConfigObject& object, const std::string& key) {
+  if (object.find(key) == nullptr) {
+    object.fail(key, "a value", "no such key",
+                "Programs disagree on what its absence means; write the model's own value.");
+  }
+}
+
+void require_boolean(const ConfigObject& object, const std::string& key, bool allowed) {
+  if (object.boolean_or(key, allowed) != allowed) {
+    object.fail(key, allowed ? "true" : "false", allowed ? "false" : "true",
+                "Models of this family are supported without it only.");
+  }
+}
+
+void set_bias(bool attention, bool feed_forward, DecoderConfig& config) {
+  config.has_bias = {attention,    attention,    attention,   attention,
+                     feed_forward, feed_forward, feed_forward};
+}
+
+std::int64_t sliding_window(const ConfigObject& object) {
+  constexpr const char* kKey = "sliding_window";
+  if (object.contains(kKey) && object.find(kKey) == nullptr) {
+    return 0;
+  }
+  return object.integer_or(kKey, 4096, 1, kMaxPositions);
+}
+
+void read_windows(const ConfigObject& object,
+                  std::int64_t window,
+                  const std::function<bool(std::int64_t layer)>& is_sliding,
+                  DecoderConfig& config) {
+  constexpr const char* kKey = "layer_types";
+  const Json* types = object.find(kKey);
+  const auto num_layers = static_cast<std::size_t>(config.num_hidden_layers);
+  if (types != nullptr && (!types->is_array() || types->size() != num_layers)) {
+    object.fail(kKey, fmt::format("a list of {} names, one a layer", num_layers), shown(*types));
+  }
+  config.windows.assign(num_layers, 0);
+  for (std::size_t layer = 0; layer < num_layers; ++layer) {
+    bool slides = types == nullptr && is_sliding(static_cast<std::int64_t>(layer));
+    if (types != nullptr) {
+      slides = (*types)[layer] == "sliding_attention";
+      if (!slides && (*types)[layer] != "full_attention") {
+        object.fail(kKey, "full_attention or sliding_attention", shown((*types)[layer]),
+                    "Other kinds of attention are not supported; choose another model.");
+      }
+    }
+    if (slides && window == 0) {
+      object.fail("sliding_window", "the number of keys that sliding layers see", "none");
+    }
+    config.windows[layer] = slides ? window : 0;
+  }
+}
+
+void read_qwen_windows(const ConfigObject& object, DecoderConfig& config) {
+  const std::int64_t window =
+      object.boolean_or("use_sliding_window", false) ? sliding_window(object) : 0;
+  const std::int64_t first = object.integer_or("max_window_layers", 28, 0, kMaxLayers);
+  read_windows(
+      object, window, [&](std::int64_t layer) { return window != 0 && layer >= first; }, config);
 }
 
 }  // namespace baton::weights

@@ -22,6 +22,10 @@ std::set<std::string> used_names(const TensorNames& names, const DecoderConfig& 
   for (std::int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
     used.insert(names.of_layer(layer, names.attention_norm));
     used.insert(names.of_layer(layer, names.feed_forward_norm));
+    if (config.output_norms) {
+      used.insert(names.of_layer(layer, names.attention_output_norm));
+      used.insert(names.of_layer(layer, names.feed_forward_output_norm));
+    }
     if (config.query_key_norm) {
       used.insert(names.of_layer(layer, names.query_norm));
       used.insert(names.of_layer(layer, names.key_norm));

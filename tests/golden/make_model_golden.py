@@ -2,10 +2,12 @@
 """Makes the reference files of tests/golden/model with transformers.
 
     python tests/golden/make_model_golden.py tiny
+    python tests/golden/make_model_golden.py families
     python tests/golden/make_model_golden.py logits --model DIR --data DIR
     python tests/golden/make_model_golden.py greedy --model DIR --data DIR
 
 tiny    small random Llama folders that switch every part of the config on and off, with ids and logits.
+families  the same for the other families.
 logits  logits of a real model on benchmark prompts, thinned out to stay small.
 greedy  greedy continuations of a real model: ids and the gap between the two highest logits.
 
@@ -19,7 +21,8 @@ import pathlib
 import torch
 import transformers
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import (AutoModelForCausalLM, AutoTokenizer, Gemma2Config, Gemma3TextConfig, LlamaConfig,
+                          LlamaForCausalLM, MistralConfig, Qwen2Config, Qwen3Config)
 
 HERE = pathlib.Path(__file__).resolve().parent / "model"
 SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
@@ -104,29 +107,110 @@ def make_tiny():
         model = make_tiny_model(name)
         model.save_pretrained(folder, max_shard_size="24KB" if name == "sharded" else "1GB")
         config = json.loads((folder / "config.json").read_text())
-        (folder / "config_older.json").write_text(json.dumps(older_config(config), indent=2) + "\n")
-        (folder / "generation_config.json").unlink(missing_ok=True)
-        generator = torch.Generator().manual_seed(7)
-        tensors = {}
-        for i, length in enumerate(ROW_LENGTHS.get(name, (1, 9, 23))):
-            ids = torch.randint(0, model.config.vocab_size, (length,), generator=generator)
-            with torch.no_grad():
-                tensors[f"row{i}.logits"] = model(input_ids=ids[None]).logits[0].float().contiguous()
-            tensors[f"row{i}.ids"] = ids
-        reread = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+        save_golden(folder, model, older_config(config), ROW_LENGTHS.get(name, (1, 9, 23)))
+
+
+def save_golden(folder, model, older, lengths):
+    """Logits of random rows, and a check that both spellings of the config are the same model."""
+    (folder / "config_older.json").write_text(json.dumps(older, indent=2) + "\n")
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    generator = torch.Generator().manual_seed(7)
+    tensors = {}
+    for i, length in enumerate(lengths):
+        ids = torch.randint(0, model.config.vocab_size, (length,), generator=generator)
         with torch.no_grad():
-            again = reread(input_ids=tensors["row1.ids"][None]).logits[0]
-        assert torch.equal(again, tensors["row1.logits"]), name
-        older = LlamaForCausalLM(LlamaConfig.from_json_file(folder / "config_older.json")).eval()
-        older.load_state_dict(reread.state_dict())
+            tensors[f"row{i}.logits"] = model(input_ids=ids[None]).logits[0].float().contiguous()
+        tensors[f"row{i}.ids"] = ids
+    reread = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation=ATTENTION).eval()
+    with torch.no_grad():
+        again = reread(input_ids=tensors["row1.ids"][None]).logits[0]
+    assert torch.equal(again, tensors["row1.logits"]), folder
+    older_kind = type(model.config).from_json_file(folder / "config_older.json")
+    older_model = AutoModelForCausalLM.from_config(older_kind, attn_implementation=ATTENTION).float().eval()
+    older_model.load_state_dict(reread.state_dict())
+    with torch.no_grad():
+        again = older_model(input_ids=tensors["row2.ids"][None]).logits[0]
+    assert torch.equal(again, tensors["row2.logits"]), folder
+    save_file(tensors, folder / "golden.safetensors", metadata=versions())
+    for file in folder.iterdir():
+        file.chmod(0o644)
+    size = sum(f.stat().st_size for f in folder.iterdir())
+    print(f"{folder.name}: {size} bytes, logits sd {tensors['row1.logits'].std():.2f}")
+
+
+# ---------------------------------------------------------------- tiny models of other families
+
+SMALL = dict(vocab_size=61, hidden_size=24, num_attention_heads=4, num_key_value_heads=2, intermediate_size=40,
+             num_hidden_layers=2, rms_norm_eps=1e-5, max_position_embeddings=64)
+PLAIN_ROPE = dict(rope_type="default", rope_theta=10000.0)
+SLIDING, FULL = "sliding_attention", "full_attention"
+FAMILIES = {
+    "mistral": (MistralConfig, dict(tie_word_embeddings=False, sliding_window=6, rope_parameters=PLAIN_ROPE)),
+    "mistral-unbounded": (MistralConfig, dict(tie_word_embeddings=True, sliding_window=None, head_dim=10,
+                                              rope_parameters=PLAIN_ROPE)),
+    "qwen2": (Qwen2Config, dict(tie_word_embeddings=True, use_sliding_window=False, sliding_window=5,
+                                rope_parameters=dict(rope_type="default", rope_theta=1000000.0))),
+    "qwen2-window": (Qwen2Config, dict(num_hidden_layers=3, tie_word_embeddings=False, use_sliding_window=True,
+                                       sliding_window=5, max_window_layers=1, rope_parameters=PLAIN_ROPE)),
+    "qwen3": (Qwen3Config, dict(tie_word_embeddings=True, head_dim=10, rope_parameters=PLAIN_ROPE)),
+    "qwen3-window": (Qwen3Config, dict(tie_word_embeddings=False, head_dim=6, attention_bias=True,
+                                       use_sliding_window=True, sliding_window=4, max_window_layers=1,
+                                       rope_parameters=PLAIN_ROPE)),
+    "gemma2": (Gemma2Config, dict(tie_word_embeddings=True, head_dim=8, sliding_window=5, query_pre_attn_scalar=6,
+                                  attn_logit_softcapping=2.0, final_logit_softcapping=3.0,
+                                  rope_parameters=PLAIN_ROPE)),
+    "gemma2-uncapped": (Gemma2Config, dict(tie_word_embeddings=False, head_dim=6, sliding_window=40,
+                                           query_pre_attn_scalar=24, attn_logit_softcapping=None,
+                                           final_logit_softcapping=None, attention_bias=True,
+                                           rope_parameters=PLAIN_ROPE)),
+    "gemma3": (Gemma3TextConfig, dict(num_hidden_layers=4, tie_word_embeddings=True, head_dim=8, sliding_window=5,
+                                      query_pre_attn_scalar=8, layer_types=[SLIDING, SLIDING, FULL, SLIDING],
+                                      rope_parameters={FULL: dict(rope_type="default", rope_theta=1000000.0),
+                                                       SLIDING: PLAIN_ROPE})),
+    "gemma3-scaled": (Gemma3TextConfig, dict(tie_word_embeddings=False, head_dim=10, sliding_window=7,
+                                             query_pre_attn_scalar=24, layer_types=[SLIDING, FULL],
+                                             final_logit_softcapping=4.0,
+                                             rope_parameters={
+                                                 FULL: dict(rope_type="linear", factor=8.0, rope_theta=1000000.0),
+                                                 SLIDING: dict(rope_type="default", rope_theta=5000.0)})),
+}
+PATTERN = {"gemma3": 3, "gemma3-scaled": 2}
+ATTENTION = "eager"  # the fused kernel of torch knows no cap
+
+
+def older_family_config(name, config):
+    """As transformers 4 spelt it: RoPE in flat keys, layers with a window by a rule."""
+    config = dict(config)
+    rope = dict(config.pop("rope_parameters"))
+    if SLIDING in rope:
+        config["rope_local_base_freq"] = rope[SLIDING]["rope_theta"]
+        rope = dict(rope[FULL])
+        config["sliding_window_pattern"] = PATTERN[name]
+        config.pop("_sliding_window_pattern", None)
+    config["rope_theta"] = rope.pop("rope_theta")
+    config["rope_scaling"] = None if rope["rope_type"] == "default" else rope
+    config.pop("layer_types", None)
+    config["torch_dtype"] = config.pop("dtype", "float32")
+    config["transformers_version"] = "4.51.0"
+    return config
+
+
+def make_families():
+    for index, (name, (kind, settings)) in enumerate(sorted(FAMILIES.items())):
+        torch.manual_seed(100 + index)
+        config = kind(**{**COMMON, **SMALL, **settings})
+        model = AutoModelForCausalLM.from_config(config, attn_implementation=ATTENTION).float().eval()
         with torch.no_grad():
-            again = older(input_ids=tensors["row2.ids"][None]).logits[0]
-        assert torch.equal(again, tensors["row2.logits"]), name
-        save_file(tensors, folder / "golden.safetensors", metadata=versions())
-        for file in folder.iterdir():
-            file.chmod(0o644)
-        size = sum(f.stat().st_size for f in folder.iterdir())
-        print(f"{folder.name}: {size} bytes, logits sd {tensors['row1.logits'].std():.2f}")
+            for key, value in model.named_parameters():
+                if "norm" in key:
+                    value.copy_((0 if "gemma" in name else 1) + 0.2 * torch.randn_like(value))
+                if key.endswith("bias"):
+                    value.copy_(0.3 * torch.randn_like(value))
+        folder = HERE / f"tiny-{name}"
+        folder.mkdir(parents=True, exist_ok=True)
+        model.save_pretrained(folder)
+        written = json.loads((folder / "config.json").read_text())
+        save_golden(folder, model, older_family_config(name, written), (1, 9, 23))
 
 
 # ---------------------------------------------------------------- a real model
@@ -228,13 +312,13 @@ def make_greedy(model, tokenizer, data):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["tiny", "logits", "greedy"])
+    parser.add_argument("what", choices=["tiny", "families", "logits", "greedy"])
     parser.add_argument("--model")
     parser.add_argument("--data")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    if args.what == "tiny":
-        make_tiny()
+    if args.what in ("tiny", "families"):
+        make_tiny() if args.what == "tiny" else make_families()
         return
     model, tokenizer = load_real(args.model)
     (make_logits if args.what == "logits" else make_greedy)(model, tokenizer, args.data)

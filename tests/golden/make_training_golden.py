@@ -2,6 +2,7 @@
 """Makes the reference files of tests/golden/training with transformers and real PEFT, in float32.
 
     python tests/golden/make_training_golden.py tiny
+    python tests/golden/make_training_golden.py families
     python tests/golden/make_training_golden.py smollm2 --model DIR --data DIR
 
 Each case is two or three files:
@@ -29,6 +30,7 @@ from make_model_golden import chat_ids
 HERE = pathlib.Path(__file__).resolve().parent
 OUT = HERE / "training"
 SEVEN = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+ATTENTION = {"tiny": "sdpa", "family": "eager"}  # the fused kernel of torch knows no cap
 SETTINGS = {
     "lora_alpha": 32, "lora_dropout": 0.0, "betas": [0.9, 0.999], "epsilon": 1e-8, "max_grad_norm": 1.0,
     "num_updates": 20,
@@ -44,6 +46,10 @@ CASES = {
                                  learning_rate=2e-3, lr_scheduler_type="constant_with_warmup",
                                  warmup_updates=5, weight_decay=0.0),
 }
+FAMILIES = ["mistral", "qwen2-window", "qwen3-window", "gemma2", "gemma3-scaled"]
+for family in FAMILIES:
+    CASES[f"family-{family}"] = dict(base=f"tiny-{family}", lora_rank=2, lora_target=SEVEN, learning_rate=5e-3,
+                                     lr_scheduler_type="linear", warmup_updates=0, weight_decay=0.0)
 
 
 def versions():
@@ -113,7 +119,7 @@ def run_case(name, base, rows, updates):
     config = LoraConfig(r=settings["lora_rank"], lora_alpha=settings["lora_alpha"], lora_dropout=0.0,
                         target_modules=settings["lora_target"], task_type="CAUSAL_LM")
     model = get_peft_model(base, config)
-    tiny = name.startswith("tiny")
+    tiny = "base" in settings
     draw_adapter(model, 11, both=tiny)
     save_file(named_adapter(model), OUT / f"{name}.initial.safetensors", metadata=versions())
     record = train(model, settings, rows, updates)
@@ -143,11 +149,12 @@ def tiny_rows(vocab_size, generator):
     return rows
 
 
-def make_tiny():
+def make_tiny(kind):
     for name in CASES:
-        if not name.startswith("tiny"):
+        if not name.startswith(kind):
             continue
-        base = AutoModelForCausalLM.from_pretrained(HERE / "model" / CASES[name]["base"], dtype=torch.float32)
+        base = AutoModelForCausalLM.from_pretrained(HERE / "model" / CASES[name]["base"], dtype=torch.float32,
+                                                    attn_implementation=ATTENTION[kind])
         rows = tiny_rows(base.config.vocab_size, torch.Generator().manual_seed(3))
         updates = [[(step * 5 + i) % len(rows) for i in range(5)] for step in range(SETTINGS["num_updates"])]
         run_case(name, base, rows, updates)
@@ -184,13 +191,16 @@ def make_smollm2(model_folder, data):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["tiny", "smollm2"])
+    parser.add_argument("what", choices=["tiny", "families", "smollm2"])
     parser.add_argument("--model")
     parser.add_argument("--data")
     args = parser.parse_args()
     torch.set_num_threads(1)
     OUT.mkdir(exist_ok=True)
-    make_tiny() if args.what == "tiny" else make_smollm2(args.model, args.data)
+    if args.what == "smollm2":
+        make_smollm2(args.model, args.data)
+    else:
+        make_tiny({"tiny": "tiny", "families": "family"}[args.what])
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <utility>
+#include <optional>
 
 #include "baton/model/packed_rows.hpp"
 
@@ -21,12 +21,13 @@ class InputEmbedder {
 /// The vocabulary's vectors, and the rows' own where they bring some.
 class TokenEmbedder final : public InputEmbedder {
  public:
-  /// `table` [V, D].
-  explicit TokenEmbedder(at::Tensor table) : table_(std::move(table)) {}
+  /// `table` [V, D]; what comes from it is multiplied by `scale`, rounded to the table's type.
+  explicit TokenEmbedder(at::Tensor table, double scale = 1);
   at::Tensor embed(const PackedRows& rows) const override;
 
  private:
   at::Tensor table_;
+  std::optional<at::Tensor> scale_;  // []; none: 1
 };
 
 }  // namespace baton::model

@@ -27,8 +27,7 @@ struct Llama3RopeScaling {
 enum class Activation { kSilu, kGeluTanh };
 const char* activation_name(Activation activation);
 
-/// The default of every switch is what Llama does. A switch that the decoder in src/model does not
-/// know yet is refused there, in words; a family may set it all the same.
+/// The default of every switch is what Llama does.
 struct DecoderConfig {
   std::string model_type;                // the family: "llama"
   std::int64_t vocab_size = 0;           // V
@@ -43,15 +42,18 @@ struct DecoderConfig {
   double rope_theta = 10000.0;
   std::optional<Llama3RopeScaling> rope_scaling;
   std::optional<double> linear_rope_factor;  // rope_type "linear"
+  std::optional<double> window_rope_theta;   // layers with a window turn by this base, unscaled
 
   bool tie_word_embeddings = false;           // the head is the embedding
   std::array<bool, 7> has_bias{};             // of q k v o gate up down
   bool query_key_norm = false;                // RMS norms over each head's q and k, before RoPE
+  bool output_norms = false;                  // norms over what attention and feed-forward give
   double norm_offset = 0;                     // norms scale by offset + weight (1: Gemma)
   Activation activation = Activation::kSilu;  // of the gate
   double embedding_scale = 1;                 // embeddings are multiplied by it (sqrt(D): Gemma)
   std::vector<std::int64_t> windows;          // [L] keys a token of that layer sees, itself
                                               // included; 0 and an empty list: all before it
+  std::optional<double> attention_scale;      // of scores; none: 1 / sqrt(E)
   std::optional<double> attention_cap;        // scores become cap x tanh(score / cap)
   std::optional<double> logit_cap;            // the head's logits likewise
 
@@ -59,6 +61,10 @@ struct DecoderConfig {
   std::vector<std::int64_t> eos_token_ids;  // config.json and generation_config.json together
   std::optional<std::int64_t> bos_token_id;
 
+  /// Keys that a token of this layer sees, itself included; 0: all before it.
+  std::int64_t window_of(std::int64_t layer) const {
+    return windows.empty() ? 0 : windows[static_cast<std::size_t>(layer)];
+  }
   /// (out, in) of a layer's seven linears, in the order of expert::lora_target_names().
   std::vector<std::pair<std::int64_t, std::int64_t>> linear_shapes() const;
   /// Number of weights, the tied head counted once.

@@ -21,6 +21,8 @@ struct TensorNames {
   std::string layers = "model.layers.";  // then the number and a dot
   std::string attention_norm = "input_layernorm.weight";
   std::string feed_forward_norm = "post_attention_layernorm.weight";
+  std::string attention_output_norm = "post_attention_layernorm.weight";  // where there are any,
+  std::string feed_forward_output_norm = "post_feedforward_layernorm.weight";  // all four differ
   std::string query_norm = "self_attn.q_norm.weight";
   std::string key_norm = "self_attn.k_norm.weight";
   /// In the order of expert::lora_target_names(); ".weight" and ".bias" follow.

@@ -15,10 +15,8 @@ class LlamaFamily : public Family {
     read_rope(object, config);
     config.rms_norm_eps = object.positive_number_or("rms_norm_eps", 1e-6);
     config.tie_word_embeddings = object.boolean_or("tie_word_embeddings", false);
-    const bool attention = object.boolean_or("attention_bias", false);
-    const bool feed_forward = object.boolean_or("mlp_bias", false);
-    config.has_bias = {attention,    attention,    attention,   attention,
-                       feed_forward, feed_forward, feed_forward};
+    set_bias(object.boolean_or("attention_bias", false), object.boolean_or("mlp_bias", false),
+             config);
   }
 };
 

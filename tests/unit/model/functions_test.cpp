@@ -4,12 +4,11 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <functional>
+#include <numbers>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "baton/base/error.hpp"
-#include "model/base_weights.hpp"
 #include "model/feed_forward.hpp"
 #include "model/head_loss.hpp"
 #include "model/rms_norm.hpp"
@@ -59,40 +58,6 @@ TEST(RmsNorm, EqualsTheFormula) {
       });
 }
 
-// What a family may ask for and this decoder does not have is refused, never left out.
-TEST(Switches, UnknownOnesAreRefusedInWords) {
-  const auto refused = [](const std::function<void(weights::DecoderConfig&)>& change) {
-    weights::DecoderConfig config;
-    change(config);
-    try {
-      model::require_known_switches(config);
-    } catch (const base::Error& error) {
-      EXPECT_EQ(error.kind(), base::ErrorKind::kModel);
-      return error.details().found;
-    }
-    return std::string();
-  };
-  EXPECT_EQ(refused([](weights::DecoderConfig& config) {
-              config.has_bias = {true, true, true};
-              config.windows = {0, 0};
-            }),
-            "");
-  const std::vector<std::pair<std::function<void(weights::DecoderConfig&)>, std::string>> unknown =
-      {{[](auto& config) { config.query_key_norm = true; }, "queries and keys"},
-       {[](auto& config) { config.norm_offset = 1; }, "1 + weight"},
-       {[](auto& config) { config.activation = weights::Activation::kGeluTanh; }, "gelu"},
-       {[](auto& config) { config.embedding_scale = 24; }, "24"},
-       {[](auto& config) {
-          config.windows = {0, 4096};
-        },
-        "4096 tokens"},
-       {[](auto& config) { config.attention_cap = 50; }, "cap"},
-       {[](auto& config) { config.logit_cap = 30; }, "cap"}};
-  for (const auto& [change, word] : unknown) {
-    EXPECT_NE(refused(change).find(word), std::string::npos) << word << ": " << refused(change);
-  }
-}
-
 TEST(Rope, EqualsRotationsInThePlane) {
   weights::DecoderConfig config;
   config.head_dim = 10;
@@ -136,6 +101,42 @@ TEST(FeedForward, EqualsTheFormula) {
         const at::Tensor gate = at::mm(x, wide(weights.gate.weight).t());
         const at::Tensor up = at::mm(x, wide(weights.up.weight).t()) + wide(weights.up.bias);
         return at::mm(gate / (1 + (-gate).exp()) * up, wide(weights.down.weight).t());
+      });
+}
+
+TEST(FeedForward, EqualsTheFormulaOfGemmasGate) {
+  model::FeedForwardWeights weights{{random_tensor({30, 12}, 4), {}},
+                                    {random_tensor({30, 12}, 5), {}},
+                                    {random_tensor({12, 30}, 7), {}}};
+  weights.activation = weights::Activation::kGeluTanh;
+  expect_same(
+      random_tensor({9, 12}, 8) * 0.5,
+      [&](const at::Tensor& x) { return model::feed_forward(weights, x, {}); },
+      [&](const at::Tensor& x) {
+        const auto wide = [](const at::Tensor& tensor) { return tensor.to(at::kDouble); };
+        const at::Tensor gate = at::mm(x, wide(weights.gate.weight).t());
+        const at::Tensor up = at::mm(x, wide(weights.up.weight).t());
+        const at::Tensor inner =
+            std::sqrt(2 / std::numbers::pi) * (gate + 0.044715 * gate * gate * gate);
+        return at::mm(0.5 * gate * (1 + inner.tanh()) * up, wide(weights.down.weight).t());
+      });
+}
+
+TEST(HeadLoss, EqualsTheFormulaUnderACap) {
+  const at::Tensor head = random_tensor({37, 16}, 9);
+  const at::Tensor targets =
+      at::randint(37, {80}, at::detail::createCPUGenerator(10), at::TensorOptions(at::kLong));
+  const at::Tensor weights = random_tensor({80}, 11).abs();
+  expect_same(
+      random_tensor({80, 16}, 12),
+      [&](const at::Tensor& x) {
+        return model::weighted_cross_entropy(x, head, targets, weights, 2.5);
+      },
+      [&](const at::Tensor& x) {
+        const at::Tensor powers = ((at::mm(x, head.to(at::kDouble).t()) / 2.5).tanh() * 2.5).exp();
+        const at::Tensor shares = powers / powers.sum(1, true);
+        return -(shares.gather(1, targets.unsqueeze(1)).squeeze(1).log() * weights.to(at::kDouble))
+                    .sum();
       });
 }
 

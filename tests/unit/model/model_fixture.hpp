@@ -40,6 +40,15 @@ inline const std::vector<std::string>& tiny_names() {
   return names;
 }
 
+/// Every family's, each switch on and off.
+inline const std::vector<std::string>& family_names() {
+  static const std::vector<std::string> names{
+      "tiny-mistral", "tiny-mistral-unbounded", "tiny-qwen2",  "tiny-qwen2-window",
+      "tiny-qwen3",   "tiny-qwen3-window",      "tiny-gemma2", "tiny-gemma2-uncapped",
+      "tiny-gemma3",  "tiny-gemma3-scaled"};
+  return names;
+}
+
 inline std::filesystem::path tiny_folder(const std::string& name) {
   return golden_folder() / "model" / name;
 }

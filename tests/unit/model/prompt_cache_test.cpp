@@ -34,7 +34,13 @@ class PromptCacheOn : public ::testing::TestWithParam<std::string> {
 };
 INSTANTIATE_TEST_SUITE_P(Folders,
                          PromptCacheOn,
-                         ::testing::Values("tiny-gqa-tied", "tiny-head-dim", "tiny-rope-llama3"),
+                         ::testing::Values("tiny-gqa-tied",
+                                           "tiny-head-dim",
+                                           "tiny-rope-llama3",
+                                           "tiny-mistral",
+                                           "tiny-qwen3-window",
+                                           "tiny-gemma2",
+                                           "tiny-gemma3"),
                          [](const auto& parameter) {
                            std::string name = parameter.param;
                            std::replace(name.begin(), name.end(), '-', '_');

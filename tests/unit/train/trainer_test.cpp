@@ -35,7 +35,12 @@ INSTANTIATE_TEST_SUITE_P(Runs,
                          TinyTraining,
                          ::testing::Values(Case{"tiny-seven", "tiny-gqa-tied"},
                                            Case{"tiny-bias-qv", "tiny-bias"},
-                                           Case{"tiny-llama3-constant", "tiny-rope-llama3"}),
+                                           Case{"tiny-llama3-constant", "tiny-rope-llama3"},
+                                           Case{"family-mistral", "tiny-mistral"},
+                                           Case{"family-qwen2-window", "tiny-qwen2-window"},
+                                           Case{"family-qwen3-window", "tiny-qwen3-window"},
+                                           Case{"family-gemma2", "tiny-gemma2"},
+                                           Case{"family-gemma3-scaled", "tiny-gemma3-scaled"}),
                          [](const auto& parameter) {
                            std::string name = parameter.param.name;
                            std::replace(name.begin(), name.end(), '-', '_');

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "baton/base/json.hpp"
 #include "baton/weights/safetensors.hpp"
@@ -71,6 +72,9 @@ TEST(Families, EverySwitchThatIsNotLlamasIsInTheFacts) {
       [](DecoderConfig& config) { config.has_bias[0] = true; },
       [](DecoderConfig& config) { config.has_bias[4] = config.has_bias[5] = true; },
       [](DecoderConfig& config) { config.query_key_norm = true; },
+      [](DecoderConfig& config) { config.output_norms = true; },
+      [](DecoderConfig& config) { config.window_rope_theta = 500; },
+      [](DecoderConfig& config) { config.attention_scale = 0.5; },
       [](DecoderConfig& config) { config.norm_offset = 1; },
       [](DecoderConfig& config) { config.activation = Activation::kGeluTanh; },
       [](DecoderConfig& config) { config.embedding_scale = 2; },
@@ -85,6 +89,68 @@ TEST(Families, EverySwitchThatIsNotLlamasIsInTheFacts) {
     change(config);
     EXPECT_TRUE(facts.insert(canonical_facts(config)).second) << canonical_facts(config);
   }
+}
+
+std::string refusal(const std::string& name, const Json& changes) {
+  const TemporaryFolder folder;
+  copy_model(name, folder.path(), changes);
+  try {
+    read_decoder_config(folder.path());
+  } catch (const base::Error& error) {
+    EXPECT_EQ(error.kind(), base::ErrorKind::kModel);
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Families, AnUnknownOneIsNamedWithThoseThatAreKnown) {
+  const std::string refused = refusal("tiny-qwen2", {{"model_type", "qwen2_moe"}});
+  EXPECT_THAT(refused, HasSubstr("qwen2_moe"));
+  for (const Family* family : families()) {
+    EXPECT_THAT(refused, HasSubstr(family->model_type()));
+  }
+}
+
+TEST(Families, WhatIsNotImplementedIsRefusedByName) {
+  const std::vector<std::tuple<std::string, std::string, Json>> cases = {
+      {"tiny-mistral", "hidden_act", "gelu"},
+      {"tiny-mistral", "attention_bias", true},
+      {"tiny-mistral", "layer_types", Json::array({"full_attention", "full_attention"})},
+      {"tiny-qwen2", "layer_types", Json::array({"full_attention", "chunked_attention"})},
+      {"tiny-qwen2", "layer_types", Json::array({"full_attention"})},
+      {"tiny-qwen2", "rope_parameters", {{"rope_type", "yarn"}, {"factor", 4.0}}},
+      {"tiny-qwen2-window", "sliding_window", 0},
+      {"tiny-qwen3", "head_dim", nullptr},
+      {"tiny-gemma2", "use_bidirectional_attention", true},
+      {"tiny-gemma2", "hidden_activation", "gelu"},
+      {"tiny-gemma2", "attn_logit_softcapping", -1.0},
+      {"tiny-gemma3", "attn_logit_softcapping", 50.0},
+      {"tiny-gemma3", "quantization_config", {{"bits", 4}}},
+      {"tiny-gemma3",
+       "rope_parameters",
+       {{"full_attention", {{"rope_type", "default"}}},
+        {"sliding_attention", {{"rope_type", "linear"}, {"factor", 2.0}}}}}};
+  for (const auto& [name, key, value] : cases) {
+    EXPECT_THAT(refusal(name, {{key, value}}), HasSubstr(key == "rope_parameters" ? "rope" : key))
+        << name;
+  }
+}
+
+TEST(Families, SayWhatTheirConfigsSay) {
+  const auto read = [](const std::string& name) {
+    return read_decoder_config(kTinyModels / ("tiny-" + name));
+  };
+  EXPECT_THAT(read("mistral").windows, ElementsAre(6, 6));
+  EXPECT_THAT(read("mistral-unbounded").windows, ElementsAre(0, 0));
+  EXPECT_THAT(read("qwen2").windows, ElementsAre(0, 0));
+  EXPECT_THAT(read("qwen2").has_bias, ElementsAre(true, true, true, false, false, false, false));
+  EXPECT_THAT(read("qwen2-window").windows, ElementsAre(0, 5, 5));
+  EXPECT_TRUE(read("qwen3").query_key_norm);
+  EXPECT_EQ(read("gemma2").attention_cap, 2.0);
+  EXPECT_EQ(read("gemma2-uncapped").attention_cap, std::nullopt);
+  EXPECT_THAT(read("gemma3").windows, ElementsAre(5, 5, 0, 5));
+  EXPECT_EQ(read("gemma3").window_rope_theta, 10000.0);
+  EXPECT_EQ(read("gemma3-scaled").linear_rope_factor, 8.0);
 }
 
 TEST(Families, CountBiasesAndNormsOneByOne) {
@@ -104,6 +170,8 @@ TEST(Families, CountBiasesAndNormsOneByOne) {
   EXPECT_EQ(config.num_parameters() - bare, 3 * (32 + 16 + 16));
   config.query_key_norm = true;
   EXPECT_EQ(config.num_parameters() - bare, 3 * (32 + 16 + 16 + 2 * 8));
+  config.output_norms = true;
+  EXPECT_EQ(config.num_parameters() - bare, 3 * (32 + 16 + 16 + 2 * 8 + 2 * 32));
 }
 
 TEST(Families, TensorsThatNobodyReadsAreNamed) {
