@@ -16,6 +16,7 @@
 #include "commands.hpp"
 #include "export_command.hpp"
 #include "inspect_command.hpp"
+#include "report_command.hpp"
 #include "sweep_command.hpp"
 #include "tokenize_command.hpp"
 
@@ -42,6 +43,8 @@ int run_alone(const Command& command) {
       return baton::app::run_export(command.run, command.expert, command.out);
     case Verb::kCalibrate:
       return baton::app::run_calibrate(command.run, command.target);
+    case Verb::kReport:
+      return baton::app::run_report(command.runs, command.out);
     case Verb::kTokenize:
       return baton::app::run_tokenize(command.model, std::cin, std::cout);
     case Verb::kTrain:

@@ -246,6 +246,9 @@ Command make_command(const CommandSpec& spec, const ParsedLine& line) {
   if (const auto replace = line.flags.find("replace"); replace != line.flags.end()) {
     command.replace = replace->second;
   }
+  if (const auto runs = line.flags.find("run"); runs != line.flags.end()) {
+    command.runs.assign(runs->second.begin(), runs->second.end());
+  }
   if (line.flags.contains("ranks")) {
     command.num_ranks = read_count(line, "ranks");
   }

@@ -119,6 +119,17 @@ std::vector<CommandSpec> make_table() {
          "balanced (the default), false_accept=0.05, cost=5, or trained: as they were", false}},
        std::nullopt,
        {"baton calibrate --run runs/quickstart --target false_accept=0.05"}},
+      {"report",
+       Verb::kReport,
+       "Sets evaluated runs side by side: one HTML page, and its tables as Markdown, CSV, LaTeX.",
+       "",
+       {{"run", FlagKind::kRepeated, "DIR",
+         "a run folder; the first is what others are set against", true},
+        {"out", FlagKind::kValue, "FILE", "the page; default: report.html of the first run",
+         false}},
+       std::nullopt,
+       {"baton report --run runs/quickstart",
+        "baton report --run runs/see --run runs/replay --out report.html"}},
       {"tokenize",
        Verb::kTokenize,
        "Turns stdin lines into token ids, one JSON array a line.",
@@ -188,9 +199,10 @@ std::string usage_line(const CommandSpec& command) {
   std::string line = "baton " + command.name;
   for (const auto& flag : command.flags) {
     const std::string shown = "--" + flag.name + (flag.value.empty() ? "" : " " + flag.value);
-    line += flag.is_required
-                ? " " + shown
-                : fmt::format(" [{}]{}", shown, flag.kind == FlagKind::kRepeated ? "..." : "");
+    line +=
+        flag.is_required
+            ? " " + shown + (flag.kind == FlagKind::kRepeated ? fmt::format(" [{}]...", shown) : "")
+            : fmt::format(" [{}]{}", shown, flag.kind == FlagKind::kRepeated ? "..." : "");
   }
   if (command.purpose) {
     line += " [--set section.key=value]...";

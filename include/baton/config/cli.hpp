@@ -24,6 +24,7 @@ enum class Verb {
   kExport,
   kTokenize,
   kCalibrate,
+  kReport,
   kSweep,
   kDoctor
 };
@@ -36,7 +37,8 @@ struct Command {
   std::filesystem::path run;                       // eval, ask, export, calibrate, doctor
   std::filesystem::path model;                     // ask (instead of run), tokenize
   std::filesystem::path path;                      // inspect: a run folder or one file; doctor
-  std::filesystem::path out;                       // export
+  std::filesystem::path out;                       // export, report
+  std::vector<std::filesystem::path> runs;         // report
   std::string expert;                              // export: the task's name
   std::string methods;                             // sweep: lists, as typed
   std::string orders;                              // sweep
