@@ -7,7 +7,7 @@
 
 namespace baton::data {
 
-/// Prompt and target (what is learnt, or at most decoded; the indicator included) beyond
+/// Prompt and target (what is learnt, or at most decoded; all of it included) beyond
 /// `max_positions`, config.json's max_position_embeddings: a kData error that begins at `where`. The
 /// model never saw such positions, and its answers there are noise.
 void check_positions(std::int64_t num_prompt_tokens,

@@ -44,7 +44,7 @@ class Decoder {
   const at::Device& device() const;
   /// ModelWeights::fingerprint() of the folder it was read from.
   const std::string& fingerprint() const;
-  /// The embedding or head rows of these tokens as fp32 [n, D]: for checking indicators.
+  /// The embedding or head rows of these tokens as fp32 [n, D].
   at::Tensor head_rows(std::span<const std::int64_t> token_ids) const;
 
   /// The base's own: token ids to vectors.
