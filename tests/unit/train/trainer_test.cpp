@@ -65,10 +65,11 @@ TEST_P(TinyTraining, FollowsPeft) {
       Trainer trainer(*model, *group, training_rows(golden), initial, options);
       const RunDifferences largest = follow(trainer, golden, name);
       EXPECT_EQ(trainer.learner().num_steps(), 20);
-      // Measured 2.7e-7, 1.4e-6 and, for the final adapter, 2.3e-7; other instruction sets sum in
-      // another order.
-      EXPECT_LE(largest.loss, 2.5e-6);
-      EXPECT_LE(largest.gradient_norm, 1e-5);
+      // Measured 2.7e-7, 1.4e-6 and, for the final adapter, 2.3e-7; of the Qwen 2 model, whose
+      // gradients nearly cancel, 1.6e-6 and 1.7e-5. Other instruction sets sum in another order.
+      const double slack = name == "family-qwen2-window" ? 6 : 1;
+      EXPECT_LE(largest.loss, slack * 2.5e-6);
+      EXPECT_LE(largest.gradient_norm, slack * 1e-5);
       const auto found = arrays_of(trainer.learner().adapter());
       const auto expected = arrays_of(final_one);
       ASSERT_EQ(found.size(), expected.size());
