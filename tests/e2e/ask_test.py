@@ -124,10 +124,10 @@ class Ask(unittest.TestCase):
                     arguments=("--run", self.folder, "--set", "method.router=oracle"), prompt="cat dog")
 
     def test_routers_to_come_are_refused_in_words(self):
-        config = write_config("later", method__router="parallel")
+        config = write_config("later", method__router="gates")
         result = run("train", "--config", config)
         self.assertEqual(result.code, USAGE, result.text)
-        self.assertIn("'parallel' is not available in this version", result.err)
+        self.assertIn("'gates' is not available in this version", result.err)
         result = run("eval", "--run", self.folder, "--set", "method.router=sequental")
         self.assertEqual(result.code, USAGE, result.text)
         self.assertIn("did you mean 'sequential'?", result.err)
