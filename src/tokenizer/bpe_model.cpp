@@ -11,6 +11,7 @@
 #include <shared_mutex>
 #include <utility>
 
+#include "baton/base/utf8.hpp"
 #include "byte_alphabet.hpp"
 
 namespace baton::tokenizer {
@@ -87,7 +88,7 @@ class BpeModel::WordCache {
   TextMap<std::vector<TokenId>> words_;
 };
 
-BpeModel::BpeModel(const JsonPart& part)
+BpeModel::BpeModel(const JsonPart& part, bool works_on_bytes)
     : merges_(part.at("merges").value().size()), cache_(std::make_unique<WordCache>()) {
   if (part.at("type").is_null() || part.type() != "BPE") {
     part.refuse("type BPE", part.at("type").is_null() ? "no type" : "type " + part.type());
@@ -95,7 +96,7 @@ BpeModel::BpeModel(const JsonPart& part)
   for (const char* affix : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     const JsonPart value = part.at(affix);
     if (!value.is_null() && !value.text().empty()) {
-      value.refuse("nothing, as byte-level BPE has", "\"" + value.text() + "\"");
+      value.refuse("nothing, as the BPE of these models has", "\"" + value.text() + "\"");
     }
   }
   const JsonPart dropout = part.at("dropout");
@@ -113,7 +114,10 @@ BpeModel::BpeModel(const JsonPart& part)
   }
   fuses_unknown_ = part.at("fuse_unk").flag_or(false);
   ignores_merges_ = part.at("ignore_merges").flag_or(false);
-  read_byte_ids(part.at("byte_fallback").flag_or(false));
+  uses_byte_fallback_ = part.at("byte_fallback").flag_or(false);
+  for (std::size_t byte = 0; works_on_bytes && byte < 256; ++byte) {
+    byte_ids_.push_back(ids_of(byte_symbols()[byte]));
+  }
   read_merges(part.at("merges"));
 }
 
@@ -149,29 +153,27 @@ void BpeModel::read_vocabulary(const JsonPart& part) {
   }
 }
 
-void BpeModel::read_byte_ids(bool uses_byte_fallback) {
-  byte_ids_.resize(256);
-  for (std::size_t byte = 0; byte < 256; ++byte) {
-    const std::string& symbol = byte_symbols()[byte];
-    if (const auto id = token_to_id(symbol)) {
-      byte_ids_[byte].ids = {*id};
-      continue;
-    }
-    // The fallback spells the bytes of the symbol, not the byte the symbol stands for.
-    std::vector<TokenId> fallback;
-    for (const char symbol_part : symbol) {
-      if (const auto id =
-              token_to_id(fmt::format("<0x{:02X}>", static_cast<unsigned char>(symbol_part)))) {
-        fallback.push_back(*id);
-      }
-    }
-    if (uses_byte_fallback && fallback.size() == symbol.size()) {
-      byte_ids_[byte].ids = std::move(fallback);
-      byte_ids_[byte].is_fallback = true;
-    } else {
-      byte_ids_[byte].is_unknown = true;
-    }
+// The fallback spells the bytes of the symbol; where the model works on bytes, not the byte that the
+// symbol stands for.
+BpeModel::SymbolIds BpeModel::ids_of(std::string_view symbol) const {
+  SymbolIds result;
+  if (const auto id = token_to_id(symbol)) {
+    result.ids = {*id};
+    return result;
   }
+  for (const char byte : symbol) {
+    const auto id = uses_byte_fallback_
+                        ? token_to_id(fmt::format("<0x{:02X}>", static_cast<unsigned char>(byte)))
+                        : std::nullopt;
+    if (!id) {
+      result.ids.clear();
+      result.is_unknown = true;
+      return result;
+    }
+    result.ids.push_back(*id);
+  }
+  result.is_fallback = true;
+  return result;
 }
 
 std::pair<std::string, std::string> BpeModel::merge_sides(const base::Json& merge,
@@ -234,7 +236,10 @@ void BpeModel::add_meaning(base::Sha256& digest) const {
   for (const std::string& token : tokens_) {
     digest.add_field(token);
   }
-  for (const ByteIds& byte : byte_ids_) {
+  if (byte_ids_.empty()) {
+    digest.add_field(fmt::format("characters, bytes for others {}", uses_byte_fallback_));
+  }
+  for (const SymbolIds& byte : byte_ids_) {
     digest.add_field(
         fmt::format("{} {} {}", byte.is_unknown, byte.is_fallback, fmt::join(byte.ids, " ")));
   }
@@ -248,7 +253,9 @@ void BpeModel::encode_piece(std::string_view piece, std::vector<TokenId>& ids) c
     return;
   }
   std::vector<TokenId> merged;
-  const auto whole = ignores_merges_ ? token_to_id(spell_bytes(piece)) : std::nullopt;
+  const auto whole = ignores_merges_
+                         ? token_to_id(byte_ids_.empty() ? std::string(piece) : spell_bytes(piece))
+                         : std::nullopt;
   if (whole) {
     merged = {*whole};
   } else {
@@ -258,26 +265,39 @@ void BpeModel::encode_piece(std::string_view piece, std::vector<TokenId>& ids) c
   ids.insert(ids.end(), merged.begin(), merged.end());
 }
 
+const BpeModel::SymbolIds& BpeModel::next_symbol(std::string_view piece,
+                                                 std::size_t& position,
+                                                 SymbolIds& scratch) const {
+  if (!byte_ids_.empty()) {
+    return byte_ids_[static_cast<unsigned char>(piece[position++])];
+  }
+  const std::size_t begin = position;
+  base::next_code_point(piece, position);
+  scratch = ids_of(piece.substr(begin, position - begin));
+  return scratch;
+}
+
 std::vector<TokenId> BpeModel::start_symbols(std::string_view piece) const {
   std::vector<TokenId> symbols;
   symbols.reserve(piece.size());
   // An unknown token is written when the next known one follows, so that neighbours can become one;
   // byte fallback does not count as known here. So does the library these files are made for.
   bool has_unknown = false;
-  for (const char c : piece) {
-    const ByteIds& byte = byte_ids_[static_cast<unsigned char>(c)];
-    if (byte.is_unknown) {
+  SymbolIds scratch;
+  for (std::size_t position = 0; position < piece.size();) {
+    const SymbolIds& symbol = next_symbol(piece, position, scratch);
+    if (symbol.is_unknown) {
       if (unknown_id_ && has_unknown && !fuses_unknown_) {
         symbols.push_back(*unknown_id_);
       }
       has_unknown = unknown_id_.has_value();
       continue;
     }
-    if (has_unknown && !byte.is_fallback) {
+    if (has_unknown && !symbol.is_fallback) {
       symbols.push_back(*unknown_id_);
       has_unknown = false;
     }
-    symbols.insert(symbols.end(), byte.ids.begin(), byte.ids.end());
+    symbols.insert(symbols.end(), symbol.ids.begin(), symbol.ids.end());
   }
   if (has_unknown) {
     symbols.push_back(*unknown_id_);

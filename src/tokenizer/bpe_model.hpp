@@ -1,6 +1,7 @@
 #pragma once
-// The "model" part of tokenizer.json: a byte-level BPE vocabulary and its merges. Turns one piece
-// of text into ids; knows neither pieces nor added tokens.
+// The "model" part of tokenizer.json: a BPE vocabulary and its merges, over bytes (byte-level) or over
+// characters (SentencePiece's kind, with bytes for what the vocabulary lacks). Turns one piece of
+// text into ids; knows neither pieces nor added tokens.
 
 #include <cstdint>
 #include <memory>
@@ -52,8 +53,8 @@ class MergeTable {
 
 class BpeModel {
  public:
-  /// A wrong type, an id out of range or used twice, a merge of unknown tokens: a kModel error.
-  explicit BpeModel(const JsonPart& part);
+  /// `works_on_bytes`: the vocabulary spells bytes (byte_alphabet.hpp), not text. A wrong type, an id out of range or used twice, a merge of unknown tokens: a kModel error.
+  BpeModel(const JsonPart& part, bool works_on_bytes);
   ~BpeModel();
 
   /// Appends the ids of one piece (raw bytes). O(n log n) in its length. Thread-safe: the cache of
@@ -63,6 +64,8 @@ class BpeModel {
   std::optional<TokenId> token_to_id(std::string_view token) const;
   /// Null when no token has this id.
   const std::string* id_to_token(TokenId id) const;
+  /// No character is left out: there are bytes or an unknown token for those it lacks.
+  bool has_ids_for_all() const { return uses_byte_fallback_ || unknown_id_.has_value(); }
   /// For the tokenizer's fingerprint.
   void add_meaning(base::Sha256& digest) const;
   std::size_t num_tokens() const { return vocabulary_.size(); }
@@ -74,8 +77,8 @@ class BpeModel {
 
  private:
   class WordCache;
-  /// What a byte becomes before merging: ids, or a share in an unknown token.
-  struct ByteIds {
+  /// What a byte or character becomes before merging: ids, or a share in an unknown token.
+  struct SymbolIds {
     std::vector<TokenId> ids;
     bool is_unknown = false;
     bool is_fallback = false;
@@ -83,7 +86,11 @@ class BpeModel {
 
   void read_vocabulary(const JsonPart& part);
   void read_merges(const JsonPart& part);
-  void read_byte_ids(bool uses_byte_fallback);
+  SymbolIds ids_of(std::string_view symbol) const;
+  /// The symbol at `position`, which moves behind it; `scratch` may hold it.
+  const SymbolIds& next_symbol(std::string_view piece,
+                               std::size_t& position,
+                               SymbolIds& scratch) const;
   std::pair<std::string, std::string> merge_sides(const base::Json& merge,
                                                   const JsonPart& part,
                                                   std::size_t index) const;
@@ -92,7 +99,8 @@ class BpeModel {
 
   TextMap<TokenId> vocabulary_;
   std::vector<std::string> tokens_;  // by id; empty where there is none
-  std::vector<ByteIds> byte_ids_;    // 256
+  std::vector<SymbolIds> byte_ids_;  // 256, or none: characters
+  bool uses_byte_fallback_ = false;
   std::optional<TokenId> unknown_id_;
   bool fuses_unknown_ = false;
   bool ignores_merges_ = false;

@@ -102,19 +102,14 @@ Tokens replace_all(Tokens tokens, const std::string& from, const std::string& to
 Decoder Decoder::from_json(const JsonPart& part) {
   Decoder decoder;
   if (part.is_null()) {
-    part.refuse("ByteLevel or a Sequence with it", "nothing");
+    part.refuse("how tokens become text", "nothing");
   }
   if (part.type() != "Sequence") {
     decoder.add(part);
     return decoder;
   }
-  bool has_byte_level = false;
   for (const JsonPart& element : part.at("decoders").elements()) {
-    has_byte_level = has_byte_level || element.type() == "ByteLevel";
     decoder.add(element);
-  }
-  if (!has_byte_level) {
-    part.refuse("a Sequence with ByteLevel", "one without");
   }
   return decoder;
 }
@@ -124,6 +119,7 @@ void Decoder::add(const JsonPart& part) {
   names_.push_back(type);
   if (type == "ByteLevel") {
     steps_.emplace_back(decode_byte_level);
+    works_on_bytes_ = true;
   } else if (type == "ByteFallback") {
     steps_.emplace_back(decode_fallback);
   } else if (type == "Fuse") {
@@ -138,9 +134,54 @@ void Decoder::add(const JsonPart& part) {
     names_.insert(names_.end(), {from, to});
     steps_.emplace_back(
         [from, to](Tokens tokens) { return replace_all(std::move(tokens), from, to); });
+  } else if (type == "Strip") {
+    add_strip(part);
+  } else if (type == "Metaspace") {
+    add_metaspace(part);
   } else {
-    part.refuse("ByteLevel, ByteFallback, Fuse, Replace or a Sequence of these", "type " + type);
+    part.refuse("ByteLevel, ByteFallback, Fuse, Strip, Metaspace, Replace or a Sequence of these",
+                "type " + type);
   }
+}
+
+// A character is taken from the beginning and the end of every token, up to a number of times.
+void Decoder::add_strip(const JsonPart& part) {
+  const std::string content = part.at("content").text();
+  if (content.empty()) {
+    part.at("content").refuse("a character to strip", "an empty text");
+  }
+  const std::int64_t start = part.at("start").integer();
+  const std::int64_t stop = part.at("stop").integer();
+  names_.insert(names_.end(), {content, std::to_string(start), std::to_string(stop)});
+  steps_.emplace_back([content, start, stop](Tokens tokens) {
+    for (std::string& token : tokens) {
+      for (std::int64_t i = 0; i < start && token.starts_with(content); ++i) {
+        token.erase(0, content.size());
+      }
+      for (std::int64_t i = 0; i < stop && token.ends_with(content); ++i) {
+        token.erase(token.size() - content.size());
+      }
+    }
+    return tokens;
+  });
+}
+
+// Marks become spaces; those of the first token go where a text gets one before it.
+void Decoder::add_metaspace(const JsonPart& part) {
+  const std::string mark = part.at("replacement").text();
+  if (mark.empty()) {
+    part.at("replacement").refuse("one character", "an empty text");
+  }
+  const JsonPart scheme = part.at("prepend_scheme");
+  const bool prepends =
+      scheme.is_null() ? part.at("add_prefix_space").flag_or(true) : scheme.text() != "never";
+  names_.insert(names_.end(), {mark, prepends ? "first" : "never"});
+  steps_.emplace_back([mark, prepends](Tokens tokens) {
+    if (prepends && !tokens.empty()) {
+      tokens.front() = replace_all({tokens.front()}, mark, "").front();
+    }
+    return replace_all(std::move(tokens), mark, " ");
+  });
 }
 
 void Decoder::add_meaning(base::Sha256& digest) const {

@@ -77,8 +77,8 @@ void JsonPart::refuse(const std::string& expected, const std::string& found) con
       {.where = file_ + ", part " + (name_.empty() ? "(whole file)" : name_),
        .expected = expected,
        .found = found,
-       .fix = "take the tokenizer.json that belongs to the model; only byte-level BPE "
-              "tokenizers are supported"});
+       .fix = "take the tokenizer.json that belongs to the model; only BPE tokenizers are "
+              "supported"});
 }
 
 void JsonPart::demand(bool holds, const char* expected) const {

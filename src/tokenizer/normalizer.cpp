@@ -49,34 +49,22 @@ std::string compose(std::string_view text) {
   return {reinterpret_cast<const char*>(mapped), static_cast<std::size_t>(size)};
 }
 
-}  // namespace
-
-Normalizer Normalizer::from_json(const JsonPart& part) {
-  Normalizer normalizer;
-  if (part.is_null()) {
-    return normalizer;
+std::string replace_each(std::string_view text, std::string_view from, std::string_view to) {
+  std::string result;
+  result.reserve(text.size() * 2);
+  std::size_t begin = 0;
+  for (std::size_t found = text.find(from); found != std::string_view::npos;
+       found = text.find(from, begin)) {
+    result.append(text.substr(begin, found - begin)).append(to);
+    begin = found + from.size();
   }
-  const std::string type = part.type();
-  if (type == "NFC") {
-    normalizer.composes_ = true;
-  } else if (type == "Sequence") {
-    for (const JsonPart& element : part.at("normalizers").elements()) {
-      normalizer.composes_ = from_json(element).composes_ || normalizer.composes_;
-    }
-  } else {
-    part.refuse("null, NFC or a Sequence of these", "type " + type);
-  }
-  return normalizer;
+  return result.append(text.substr(begin));
 }
 
-void Normalizer::add_meaning(base::Sha256& digest) const {
-  digest.add_field(composes_ ? "NFC" : "none");
-}
-
-std::string Normalizer::apply(std::string_view text) const {
+std::string compose_known(std::string_view text) {
   const bool is_ascii =
       std::all_of(text.begin(), text.end(), [](char c) { return (c & 0x80) == 0; });
-  if (!composes_ || is_ascii) {
+  if (is_ascii) {
     return std::string(text);
   }
   std::string result;
@@ -90,6 +78,65 @@ std::string Normalizer::apply(std::string_view text) const {
     }
   }
   return result + compose(text.substr(begin));
+}
+
+}  // namespace
+
+Normalizer Normalizer::from_json(const JsonPart& part) {
+  Normalizer normalizer;
+  if (!part.is_null()) {
+    normalizer.add(part);
+  }
+  return normalizer;
+}
+
+void Normalizer::add(const JsonPart& part) {
+  const std::string type = part.type();
+  if (type == "NFC") {
+    // Twice is as once; so it was written down before there were other steps.
+    if (steps_.empty() || steps_.back().meaning != type) {
+      steps_.push_back({compose_known, type});
+    }
+  } else if (type == "Prepend") {
+    const std::string before = part.at("prepend").text();
+    steps_.push_back({[before](std::string_view text) {
+                        return text.empty() ? std::string() : before + std::string(text);
+                      },
+                      "before every text " + before});
+  } else if (type == "Replace") {
+    const JsonPart pattern = part.at("pattern").at("String");
+    const std::string from = pattern.text();
+    const std::string to = part.at("content").text();
+    if (from.empty()) {
+      pattern.refuse("a text to replace", "an empty one");
+    }
+    steps_.push_back({[from, to](std::string_view text) { return replace_each(text, from, to); },
+                      fmt::format("for {} of {} bytes {}", from, from.size(), to)});
+  } else if (type == "Sequence") {
+    for (const JsonPart& element : part.at("normalizers").elements()) {
+      add(element);
+    }
+  } else {
+    part.refuse("null, NFC, Prepend, Replace or a Sequence of these", "type " + type);
+  }
+}
+
+// A file with NFC alone keeps the digest that it had when NFC was all there was.
+void Normalizer::add_meaning(base::Sha256& digest) const {
+  if (steps_.empty()) {
+    digest.add_field("none");
+  }
+  for (const Step& step : steps_) {
+    digest.add_field(step.meaning);
+  }
+}
+
+std::string Normalizer::apply(std::string_view text) const {
+  std::string result(text);
+  for (const Step& step : steps_) {
+    result = step.apply(result);
+  }
+  return result;
 }
 
 }  // namespace baton::tokenizer

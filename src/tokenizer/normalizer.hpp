@@ -1,8 +1,11 @@
 #pragma once
-// The "normalizer" part of tokenizer.json: none or Unicode's NFC (alone or in sequences).
+// The "normalizer" part of tokenizer.json: none, Unicode's NFC, a text put before (Prepend), one text
+// for another (Replace), or a Sequence of these.
 
+#include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "baton/base/sha256.hpp"
 #include "json_part.hpp"
@@ -14,13 +17,20 @@ class Normalizer {
   /// Other kinds are a kModel error.
   static Normalizer from_json(const JsonPart& part);
 
-  bool is_identity() const { return !composes_; }
+  bool is_identity() const { return steps_.empty(); }
   std::string apply(std::string_view text) const;
   /// For the tokenizer's fingerprint.
   void add_meaning(base::Sha256& digest) const;
 
  private:
-  bool composes_ = false;
+  struct Step {
+    std::function<std::string(std::string_view)> apply;
+    std::string meaning;
+  };
+
+  void add(const JsonPart& part);
+
+  std::vector<Step> steps_;
 };
 
 }  // namespace baton::tokenizer

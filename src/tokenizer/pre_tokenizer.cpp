@@ -25,7 +25,7 @@ class DigitsStep : public PreTokenizer::Step {
   explicit DigitsStep(const JsonPart& part)
       : individual_(part.at("individual_digits").flag_or(false)) {}
 
-  void apply(std::string_view piece, Pieces& result) const override {
+  void apply(std::string_view piece, bool /*is_first*/, Pieces& result) const override {
     std::size_t begin = 0;
     bool was_digit = false;
     for (std::size_t position = 0; position < piece.size();) {
@@ -67,28 +67,98 @@ class SplitStep : public PreTokenizer::Step {
     if (behavior == "Removed") {
       keeps_matches_ = is_inverted;
       keeps_gaps_ = !is_inverted;
+    } else if (behavior == "MergedWithPrevious" && !regex_ && !is_inverted) {
+      joins_previous_ = true;
     } else if (behavior != "Isolated") {
-      part.at("behavior").refuse("Isolated or Removed", behavior);
+      part.at("behavior")
+          .refuse("Isolated, Removed, or MergedWithPrevious for a literal text", behavior);
     }
   }
 
-  void apply(std::string_view piece, Pieces& result) const override {
+  void apply(std::string_view piece, bool /*is_first*/, Pieces& result) const override {
     auto spans = regex_ ? regex_->split(piece) : split_at_literal(piece, pattern_);
+    if (joins_previous_) {
+      spans = joined_with_previous(spans);
+    }
     std::erase_if(spans,
                   [&](const Span& span) { return span.is_match ? !keeps_matches_ : !keeps_gaps_; });
     append_spans(piece, spans, result);
   }
 
   std::string meaning() const override {
-    return fmt::format("split, matches {}, gaps {}, {} {}", keeps_matches_, keeps_gaps_,
-                       regex_ ? "pattern" : "text", pattern_);
+    return fmt::format("split, matches {}, gaps {}, {} {}{}", keeps_matches_, keeps_gaps_,
+                       regex_ ? "pattern" : "text", pattern_,
+                       joins_previous_ ? ", joined with what is before" : "");
   }
 
  private:
+  static std::vector<Span> joined_with_previous(const std::vector<Span>& spans) {
+    std::vector<Span> joined;
+    for (const Span& span : spans) {
+      if (span.is_match && !joined.empty() && !joined.back().is_match) {
+        joined.back().end = span.end;
+        joined.back().is_match = true;  // a second match in a row stands alone
+      } else {
+        joined.push_back(span);
+      }
+    }
+    return joined;
+  }
+
   std::optional<Regex> regex_;  // nothing: the pattern is a literal text
   std::string pattern_;
   bool keeps_matches_ = true;
   bool keeps_gaps_ = true;
+  bool joins_previous_ = false;
+};
+
+// SentencePiece's mark for a space, and one before the text.
+class MetaspaceStep : public PreTokenizer::Step {
+ public:
+  explicit MetaspaceStep(const JsonPart& part) : mark_(part.at("replacement").text()) {
+    std::size_t end = 0;
+    if (!mark_.empty()) {
+      base::next_code_point(mark_, end);
+    }
+    if (mark_.empty() || end != mark_.size()) {
+      part.at("replacement").refuse("one character", "\"" + mark_ + "\"");
+    }
+    const JsonPart scheme = part.at("prepend_scheme");
+    const bool older = part.at("add_prefix_space").flag_or(true);
+    scheme_ = scheme.is_null() ? (older ? "always" : "never") : scheme.text();
+    if (scheme_ != "always" && scheme_ != "first" && scheme_ != "never") {
+      scheme.refuse("always, first or never", scheme_);
+    }
+    splits_ = part.at("split").flag_or(true);
+  }
+
+  void apply(std::string_view piece, bool is_first, Pieces& result) const override {
+    std::string marked;
+    for (const char c : piece) {
+      c == ' ' ? marked.append(mark_) : marked.append(1, c);
+    }
+    const bool prepends = scheme_ == "always" || (scheme_ == "first" && is_first);
+    if (prepends && !marked.starts_with(mark_)) {
+      marked.insert(0, mark_);
+    }
+    const std::string_view whole = result.owned.emplace_back(std::move(marked));
+    std::size_t begin = 0;
+    for (std::size_t found = whole.find(mark_, 1); splits_ && found != std::string_view::npos;
+         found = whole.find(mark_, found + 1)) {
+      result.views.push_back(whole.substr(begin, found - begin));
+      begin = found;
+    }
+    result.views.push_back(whole.substr(begin));
+  }
+
+  std::string meaning() const override {
+    return fmt::format("spaces are {}, before a text {}, pieces {}", mark_, scheme_, splits_);
+  }
+
+ private:
+  std::string mark_;
+  std::string scheme_;
+  bool splits_ = true;
 };
 
 class ByteLevelStep : public PreTokenizer::Step {
@@ -100,7 +170,7 @@ class ByteLevelStep : public PreTokenizer::Step {
     }
   }
 
-  void apply(std::string_view piece, Pieces& result) const override {
+  void apply(std::string_view piece, bool /*is_first*/, Pieces& result) const override {
     if (adds_space_ && !piece.starts_with(' ')) {
       piece = result.owned.emplace_back(1, ' ').append(piece);
     }
@@ -120,11 +190,8 @@ class ByteLevelStep : public PreTokenizer::Step {
   std::optional<Regex> regex_;
 };
 
-std::unique_ptr<PreTokenizer::Step> make_step(const JsonPart& part, bool is_last) {
+std::unique_ptr<PreTokenizer::Step> make_step(const JsonPart& part) {
   const std::string type = part.type();
-  if ((type == "ByteLevel") != is_last) {
-    part.refuse("ByteLevel as the last step, and only there", "type " + type);
-  }
   if (type == "ByteLevel") {
     return std::make_unique<ByteLevelStep>(part);
   }
@@ -134,7 +201,10 @@ std::unique_ptr<PreTokenizer::Step> make_step(const JsonPart& part, bool is_last
   if (type == "Split") {
     return std::make_unique<SplitStep>(part);
   }
-  part.refuse("ByteLevel, Digits, Split or a Sequence of these", "type " + type);
+  if (type == "Metaspace") {
+    return std::make_unique<MetaspaceStep>(part);
+  }
+  part.refuse("ByteLevel, Digits, Split, Metaspace or a Sequence of these", "type " + type);
 }
 
 }  // namespace
@@ -142,18 +212,16 @@ std::unique_ptr<PreTokenizer::Step> make_step(const JsonPart& part, bool is_last
 PreTokenizer PreTokenizer::from_json(const JsonPart& part) {
   PreTokenizer result;
   if (part.is_null()) {
-    part.refuse("ByteLevel or a Sequence that ends with it", "nothing");
-  }
-  if (part.type() != "Sequence") {
-    result.steps_.push_back(make_step(part, true));
     return result;
   }
-  const auto elements = part.at("pretokenizers").elements();
-  if (elements.empty()) {
-    part.refuse("a Sequence that ends with ByteLevel", "an empty one");
-  }
-  for (std::size_t i = 0; i < elements.size(); ++i) {
-    result.steps_.push_back(make_step(elements[i], i + 1 == elements.size()));
+  const auto elements =
+      part.type() == "Sequence" ? part.at("pretokenizers").elements() : std::vector{part};
+  for (const JsonPart& element : elements) {
+    if (result.works_on_bytes_) {
+      element.refuse("nothing after ByteLevel", "type " + element.type());
+    }
+    result.steps_.push_back(make_step(element));
+    result.works_on_bytes_ = element.type() == "ByteLevel";
   }
   return result;
 }
@@ -165,13 +233,13 @@ void PreTokenizer::add_meaning(base::Sha256& digest) const {
   }
 }
 
-Pieces PreTokenizer::split(std::string_view text) const {
+Pieces PreTokenizer::split(std::string_view text, bool is_first) const {
   Pieces pieces;
   pieces.views.push_back(text);
   for (const auto& step : steps_) {
     std::vector<std::string_view> inputs = std::exchange(pieces.views, {});
-    for (const std::string_view input : inputs) {
-      step->apply(input, pieces);
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      step->apply(inputs[i], is_first && i == 0, pieces);
     }
   }
   return pieces;

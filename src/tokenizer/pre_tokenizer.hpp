@@ -1,7 +1,7 @@
 #pragma once
 // The "pre_tokenizer" part of tokenizer.json: cuts a text into the pieces that are merged on their
-// own. Digits and Split may come first; the last step is always ByteLevel (its mapping of bytes is
-// done by the BPE model, which works on bytes).
+// own. Digits and Split may come first; a last step ByteLevel says that the BPE model works on bytes
+// (which does the mapping). Without it the model works on characters, and Metaspace may mark spaces.
 
 #include <deque>
 #include <memory>
@@ -25,7 +25,8 @@ class PreTokenizer {
   class Step {
    public:
     virtual ~Step() = default;
-    virtual void apply(std::string_view piece, Pieces& result) const = 0;
+    /// `is_first`: the piece stands at the beginning of the whole text.
+    virtual void apply(std::string_view piece, bool is_first, Pieces& result) const = 0;
     /// What the step does, with every setting resolved: equal texts, equal pieces.
     virtual std::string meaning() const = 0;
   };
@@ -33,13 +34,16 @@ class PreTokenizer {
   /// Other kinds are a kModel error.
   static PreTokenizer from_json(const JsonPart& part);
 
+  /// The last step is ByteLevel.
+  bool works_on_bytes() const { return works_on_bytes_; }
   /// `text` is valid UTF-8 and outlives the result. Thread-safe.
-  Pieces split(std::string_view text) const;
+  Pieces split(std::string_view text, bool is_first) const;
   /// For the tokenizer's fingerprint.
   void add_meaning(base::Sha256& digest) const;
 
  private:
   std::vector<std::unique_ptr<Step>> steps_;
+  bool works_on_bytes_ = false;
 };
 
 }  // namespace baton::tokenizer

@@ -22,6 +22,7 @@ OUT = HERE / "tokenizer"
 
 LLAMA3_PATTERN = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
                   r"|\s*[\r\n]+|\s+(?!\S)|\s+")
+QWEN_PATTERN = LLAMA3_PATTERN.replace("{1,3}", "")
 CHATML_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 
 
@@ -225,6 +226,65 @@ def train_gaps():
     return tokenizer
 
 
+MARK = "\u2581"
+BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
+
+
+def train_pieces(normalizer, pre_tokenizer, decoder):
+    """SentencePiece's kind: characters, bytes for those that the vocabulary lacks, a mark for spaces."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement=MARK, prepend_scheme="always", split=True)
+    special = ["<unk>", "<s>", "</s>"]
+    trainer = trainers.BpeTrainer(vocab_size=1100, special_tokens=special + BYTES, limit_alphabet=90, show_progress=False)
+    tokenizer.train_from_iterator(corpus(), trainer)
+    value = json.loads(tokenizer.to_str())
+    value["added_tokens"] = [token for token in value["added_tokens"] if token["content"] in special]
+    tokenizer = Tokenizer.from_str(json.dumps(value))
+    if normalizer is not None:
+        tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = pre_tokenizer
+    tokenizer.decoder = decoder
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", pair="<s> $A <s> $B", special_tokens=[("<s>", 1)])
+    return tokenizer
+
+
+def pieces_decoder(strips):
+    steps = [decoders.Replace(MARK, " "), decoders.ByteFallback(), decoders.Fuse()]
+    return decoders.Sequence(steps + ([decoders.Strip(" ", 1, 0)] if strips else []))
+
+
+def train_llama2():
+    """As the files of Llama 2 and the first Mistral have it: the normaliser puts a mark before every text."""
+    marks = normalizers.Sequence([normalizers.Prepend(MARK), normalizers.Replace(" ", MARK)])
+    return train_pieces(marks, None, pieces_decoder(True))
+
+
+def train_mistral():
+    """As transformers writes it today: the mark comes before the first text only."""
+    return train_pieces(None, pre_tokenizers.Metaspace(replacement=MARK, prepend_scheme="first", split=False), pieces_decoder(True))
+
+
+def train_metaspace():
+    pre = pre_tokenizers.Metaspace(replacement=MARK, prepend_scheme="always", split=True)
+    return train_pieces(None, pre, decoders.Metaspace(replacement=MARK, prepend_scheme="always", split=True))
+
+
+def train_gemma():
+    tokenizer = train_pieces(normalizers.Replace(" ", MARK), pre_tokenizers.Split(" ", "merged_with_previous"), pieces_decoder(False))
+    tokenizer.add_special_tokens(["<start_of_turn>", "<end_of_turn>"])
+    tokenizer.add_tokens([AddedToken("\n\n", normalized=False), AddedToken("<unused0>", normalized=False), AddedToken(MARK * 3, normalized=False)])
+    return tokenizer
+
+
+def train_qwen():
+    pre = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(QWEN_PATTERN), "isolated"),
+                                   pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    tokenizer = train(pre, 900, [])
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.add_special_tokens(["<|endoftext|>", "<|im_start|>", "<|im_end|>"])
+    return tokenizer
+
+
 def save_small(name, tokenizer):
     value = json.loads(tokenizer.to_str())
     if name == "gpt2":  # the older form of the file
@@ -249,7 +309,8 @@ def renumber(value):
         token["id"] = value["model"]["vocab"][token["content"]]
 
 
-KINDS = {"gpt2": train_gpt2, "gpt2_prefix": train_gpt2_prefix, "llama3": train_llama3, "smollm2": train_smollm2, "gaps": train_gaps}
+KINDS = {"gpt2": train_gpt2, "gpt2_prefix": train_gpt2_prefix, "llama3": train_llama3, "smollm2": train_smollm2, "gaps": train_gaps,
+         "llama2": train_llama2, "mistral": train_mistral, "metaspace": train_metaspace, "gemma": train_gemma, "qwen": train_qwen}
 
 
 # ---- the real model ------------------------------------------------------------------------------------------

@@ -111,11 +111,18 @@ TEST_P(GoldenIds, EveryCodePointOfEveryPlane) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Kinds,
-    GoldenIds,
-    testing::Values("gpt2", "gpt2_prefix", "llama3", "smollm2", "gaps", "real"),
-    [](const auto& instance) { return instance.param; });
+INSTANTIATE_TEST_SUITE_P(Kinds,
+                         GoldenIds,
+                         testing::Values("gpt2",
+                                         "gpt2_prefix",
+                                         "llama3",
+                                         "smollm2",
+                                         "gaps",
+                                         "llama2",
+                                         "mistral",
+                                         "metaspace",
+                                         "real"),
+                         [](const auto& instance) { return instance.param; });
 
 TEST(BenchmarkIds, EveryRowOfEveryFile) {
   if (!std::filesystem::exists(model_folder() / "tokenizer.json")) {

@@ -122,7 +122,6 @@ TEST(TokenizerFile, FingerprintIsOfAllThatTheTokenizerDoes) {
       {"/model/ignore_merges", "true"},
       {"/model/unk_token", "\"a\""},
       {"/added_tokens/0/content", "\"<stop>\""},
-      {"/added_tokens/0/id", "9"},
       {"/added_tokens/0/special", "false"},
       {"/added_tokens/0/lstrip", "true"},
       {"/normalizer", R"({"type":"NFC"})"},
@@ -213,17 +212,24 @@ INSTANTIATE_TEST_SUITE_P(
         BadPart{"/normalizer", "{\"type\": \"Sequence\", \"normalizers\": [{\"type\": \"NFKC\"}]}",
                 "normalizer.normalizers[0]"},
         BadPart{"/normalizer", "\"NFC\"", "normalizer"},
+        BadPart{"/normalizer", R"({"type": "Replace", "pattern": {"Regex": " +"}, "content": ""})",
+                "normalizer.pattern.String"},
+        BadPart{"/pre_tokenizer",
+                R"({"type": "Metaspace", "replacement": "_", "prepend_scheme": "last"})", "last"},
+        BadPart{"/decoder", R"({"type": "Strip", "content": "", "start": 1, "stop": 0})",
+                "decoder.content"},
+        BadPart{"/model/vocab/d", "10", "none for id 9"},
         BadPart{"/pre_tokenizer", "null", "pre_tokenizer"},
-        BadPart{"/pre_tokenizer", "{\"type\": \"Metaspace\"}", "Metaspace"},
+        BadPart{"/pre_tokenizer", "{\"type\": \"Metaspace\"}", "replacement"},
         BadPart{"/pre_tokenizer", "{\"type\": \"Sequence\", \"pretokenizers\": []}",
                 "pre_tokenizer"},
         BadPart{"/pre_tokenizer",
                 "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Digits\"}]}",
-                "pretokenizers[0]"},
+                "pre_tokenizer"},
         BadPart{"/pre_tokenizer",
                 R"({"type": "Sequence", "pretokenizers":
                    [{"type": "ByteLevel"}, {"type": "ByteLevel"}]})",
-                "pretokenizers[0]"},
+                "pretokenizers[1]"},
         BadPart{"/pre_tokenizer",
                 R"({"type": "Sequence", "pretokenizers": [
                    {"type": "Split", "pattern": {"Regex": "(a"}, "behavior": "Isolated"},
@@ -261,6 +267,18 @@ INSTANTIATE_TEST_SUITE_P(
                 "added_tokens[1]"},
         BadPart{"/added_tokens/1", R"({"id": 9, "content": "<end>", "special": true})",
                 "added_tokens[1]"}));
+
+// Characters of which some have no id at all would vanish.
+TEST(TokenizerFile, CharactersNeedBytesOrAnUnknownToken) {
+  Json file = small_file();
+  file["pre_tokenizer"] = nullptr;
+  file["decoder"] = Json::parse(R"({"type": "Fuse"})");
+  EXPECT_THAT(error_of(file.dump()), testing::HasSubstr("model.byte_fallback"));
+  file["model"]["unk_token"] = "Ġa";
+  const auto tokenizer = load_text(file.dump());
+  EXPECT_EQ(tokenizer->encode("abqa"), Ids({3, 7, 0}));
+  EXPECT_EQ(tokenizer->encode("\u00e9"), Ids({7})) << "one character, one token";
+}
 
 TEST(TokenizerFile, CutAnywhereIsRefused) {
   const std::string text = small_file().dump();

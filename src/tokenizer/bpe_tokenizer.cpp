@@ -51,16 +51,19 @@ std::vector<TokenId> read_leading_ids(const JsonPart& part, const AddedTokens& a
   return ids;
 }
 
-class ByteLevelTokenizer : public Tokenizer {
+class BpeTokenizer : public Tokenizer {
  public:
-  explicit ByteLevelTokenizer(const JsonPart& root)
+  explicit BpeTokenizer(const JsonPart& root)
       : normalizer_(Normalizer::from_json(root.at("normalizer"))),
         pre_tokenizer_(PreTokenizer::from_json(root.at("pre_tokenizer"))),
-        model_(root.at("model")),
+        model_(root.at("model"), pre_tokenizer_.works_on_bytes()),
         added_(root.at("added_tokens"), model_, normalizer_),
         decoder_(Decoder::from_json(root.at("decoder"))),
         leading_ids_(read_leading_ids(root.at("post_processor"), added_)),
-        fingerprint_(digest_of_meaning()) {}
+        fingerprint_(digest_of_meaning()) {
+    require_no_holes(root.at("model").at("vocab"));
+    require_one_kind(root);
+  }
 
   std::vector<TokenId> encode(std::string_view text) const override {
     return encode_text(text, true);
@@ -108,6 +111,33 @@ class ByteLevelTokenizer : public Tokenizer {
   const std::string& fingerprint() const override { return fingerprint_; }
 
  private:
+  // An id without a token could be written by the model and never be read back.
+  void require_no_holes(const JsonPart& vocabulary) const {
+    for (TokenId id = 0; id < vocabulary_size(); ++id) {
+      if (model_.id_to_token(id) == nullptr && added_.find(id) == nullptr) {
+        vocabulary.refuse(fmt::format("a token for every id below {}", vocabulary_size()),
+                          fmt::format("none for id {}, neither here nor in added_tokens", id));
+      }
+    }
+  }
+
+  // Byte-level from end to end, or characters with something for those that the vocabulary lacks:
+  // parts of two files would lose text without a word.
+  void require_one_kind(const JsonPart& root) const {
+    const bool on_bytes = pre_tokenizer_.works_on_bytes();
+    if (on_bytes && !decoder_.works_on_bytes()) {
+      root.at("decoder").refuse("ByteLevel, as pre_tokenizer has", "another");
+    }
+    if (!on_bytes && decoder_.works_on_bytes()) {
+      root.at("pre_tokenizer").refuse("ByteLevel as the last step, as decoder has", "another");
+    }
+    if (!on_bytes && !model_.has_ids_for_all()) {
+      root.at("model")
+          .at("byte_fallback")
+          .refuse("true, or an unk_token: a vocabulary of characters lacks some", "neither");
+    }
+  }
+
   // Over what was read, not over how the file spells it: another order of keys, other white space,
   // merges as pairs or as one text, and parts that are not used here leave it as it is.
   std::string digest_of_meaning() const {
@@ -149,15 +179,17 @@ class ByteLevelTokenizer : public Tokenizer {
         if (piece.token != nullptr) {
           ids.push_back(piece.token->id);
         } else {
-          encode_ordinary(piece.text, ids);
+          const bool is_first =
+              raw.text.data() == text.data() && piece.text.data() == normalized.data();
+          encode_ordinary(piece.text, is_first, ids);
         }
       }
     }
     return ids;
   }
 
-  void encode_ordinary(std::string_view text, std::vector<TokenId>& ids) const {
-    const Pieces pieces = pre_tokenizer_.split(text);
+  void encode_ordinary(std::string_view text, bool is_first, std::vector<TokenId>& ids) const {
+    const Pieces pieces = pre_tokenizer_.split(text, is_first);
     for (const std::string_view piece : pieces.views) {
       model_.encode_piece(piece, ids);
     }
@@ -193,9 +225,7 @@ void require_tokenizer_file(const std::filesystem::path& folder,
   const std::string older = older_files_in(folder);
   const std::string make = fmt::format(
       "python -c \"from transformers import AutoTokenizer as T; "
-      "T.from_pretrained('{0}').save_pretrained('{0}')\" makes it from them; only byte-level BPE "
-      "is read (SmolLM2, Llama 3), so a SentencePiece vocabulary (Llama 2, TinyLlama) stays "
-      "refused",
+      "T.from_pretrained('{0}').save_pretrained('{0}')\" makes it from them",
       folder.string());
   throw base::Error(
       base::ErrorKind::kModel, "The model folder has no tokenizer.json.",
@@ -213,7 +243,7 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& folder) {
   const std::string content = base::read_file(path, base::ErrorKind::kModel, kMaxFileBytes);
   const base::Json json = base::parse_json(content, base::ErrorKind::kModel, path.string());
   const JsonPart root(json, path.string(), "");
-  return std::make_unique<ByteLevelTokenizer>(root);
+  return std::make_unique<BpeTokenizer>(root);
 }
 
 }  // namespace baton::tokenizer
