@@ -34,7 +34,7 @@ table{border-collapse:collapse;font-size:.875rem;font-variant-numeric:tabular-nu
 caption{text-align:left;font-weight:600;padding:.2em 0;white-space:nowrap}
 th,td{text-align:left;padding:.3em .7em .3em 0;border-bottom:1px solid var(--grid);vertical-align:top;max-width:22em}
 thead th{border-bottom:2px solid var(--line);vertical-align:bottom}tbody th{font-weight:500}
-.n{text-align:right;white-space:nowrap}
+.n{text-align:right}.n,.k{white-space:nowrap}
 .figures{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(340px,100%),1fr));gap:16px;align-items:start}
 figure{margin:0;min-width:0;background:var(--panel);padding:8px;border-radius:6px}
 figure.wide{grid-column:1/-1}

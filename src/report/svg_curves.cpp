@@ -89,8 +89,11 @@ std::string legend(const std::vector<Series>& series, double top) {
   for (std::size_t i = 0; i < series.size(); ++i) {
     const double x = i % 2 == 0 ? 6 : kChartWidth / 2;
     const double y = top + kLegendRow * static_cast<double>(i / 2) + 12;
-    out += svg_line(x, y - 4, x + 28, y - 4,
-                    fmt::format("s s{}", i % static_cast<std::size_t>(kNumSeriesStyles)));
+    const auto style = i % static_cast<std::size_t>(kNumSeriesStyles);
+    out += series[i].points.size() == 1
+               ? fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\" class=\"d{}\"/>\n",
+                             x + 14, y - 4, style)
+               : svg_line(x, y - 4, x + 28, y - 4, fmt::format("s s{}", style));
     out += fmt::format("<g><title>{}</title>", escape_html(series[i].name)) +
            svg_text(x + 34, y, shortened(series[i].name, 18), "start") + "</g>";
   }

@@ -27,6 +27,15 @@ bool is_numeric_column(const Table& table, std::size_t column) {
   });
 }
 
+/// Numbers to the right; short texts in one line.
+const char* class_of(const Table& table, std::size_t column, const std::string& text) {
+  constexpr std::size_t kShort = 24;
+  if (column > 0 && is_numeric_column(table, column)) {
+    return " class=\"n\"";
+  }
+  return text.size() <= kShort ? " class=\"k\"" : "";
+}
+
 }  // namespace
 
 std::string escape_html(std::string_view text) {
@@ -89,18 +98,16 @@ std::string html_table(const Table& table) {
   std::string out = "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"" + title +
                     "\"><table>\n<caption>" + title + "</caption>\n<thead><tr>";
   for (std::size_t i = 0; i < table.header.size(); ++i) {
-    out += fmt::format("<th scope=\"col\"{}>{}</th>",
-                       is_numeric_column(table, i) ? " class=\"n\"" : "",
+    out += fmt::format("<th scope=\"col\"{}>{}</th>", class_of(table, i, table.header[i]),
                        escape_html(table.header[i]));
   }
   out += "</tr></thead>\n<tbody>\n";
   for (const auto& row : table.rows) {
     out += "<tr>";
     for (std::size_t i = 0; i < row.size(); ++i) {
-      const std::string text = escape_html(row[i].text);
-      out += i == 0 ? "<th scope=\"row\">" + text + "</th>"
-                    : fmt::format("<td{}>{}</td>",
-                                  is_numeric_column(table, i) ? " class=\"n\"" : "", text);
+      out += fmt::format("<{}{}>{}</{}>", i == 0 ? "th scope=\"row\"" : "td",
+                         class_of(table, i, row[i].text), escape_html(row[i].text),
+                         i == 0 ? "th" : "td");
     }
     out += "</tr>\n";
   }

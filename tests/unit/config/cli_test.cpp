@@ -129,6 +129,13 @@ TEST(Cli, DoctorLooksAtOneFolder) {
   EXPECT_THAT(error_of({"doctor", "--run", "a", "--dir", "b"}), HasSubstr("exclude one another"));
 }
 
+TEST(Cli, ReportTakesSeveralRuns) {
+  const auto report = parse({"report", "--run", "a", "--run=b", "--out", "c.html"});
+  EXPECT_EQ(report.runs, (std::vector<std::filesystem::path>{"a", "b"}));
+  EXPECT_EQ(report.out, "c.html");
+  EXPECT_THAT(error_of({"report"}), HasSubstr("needs --run"));
+}
+
 TEST(Cli, MissingAndSuperfluousValues) {
   EXPECT_THAT(error_of({"train"}), AllOf(HasSubstr("needs --config"), HasSubstr("quickstart.cfg")));
   EXPECT_THAT(error_of({"train", "--config"}), HasSubstr("needs a value"));

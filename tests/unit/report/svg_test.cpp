@@ -70,7 +70,7 @@ TEST(Bars, IntervalsAreDrawn) {
 
 TEST(Lines, OnePointAndNoSpanAreDrawn) {
   const std::string svg = line_chart({{"l", "t", "d"}, "x", "y", {{"a", {{1, 0}}}}});
-  EXPECT_EQ(count(svg, "<circle"), 1U);
+  EXPECT_EQ(count(svg, "<circle"), 2U);  // in the plot and in the legend
   EXPECT_EQ(svg.find("nan"), std::string::npos);
 }
 
