@@ -55,7 +55,7 @@ struct HeadlineRow {
 /// Groups with their routers, then oracles and bases.
 std::vector<HeadlineRow> headline_rows(const std::vector<LoadedRun>& runs);
 
-/// "see"; "see, router parallel" where the same runs have several
+/// The label, with the router where the same runs have several.
 std::string full_label(const HeadlineRow& row);
 
 Table headline_table(const std::vector<HeadlineRow>& rows);
