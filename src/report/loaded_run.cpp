@@ -78,11 +78,24 @@ RouterScores router_of(const Json& json, const std::string& name) {
   return scores;
 }
 
+/// The scorer, and beside it those of tasks that have another: "rouge_l (qa: accuracy)".
+std::string scorers_of(const Json& json) {
+  const auto usual = json.at("metric").get<std::string>();
+  std::string others;
+  if (const auto metrics = json.find("metrics"); metrics != json.end()) {
+    for (const auto& [task, metric] : metrics->items()) {
+      if (metric != usual) {
+        others += (others.empty() ? "" : ", ") + task + ": " + metric.get<std::string>();
+      }
+    }
+  }
+  return others.empty() ? usual : usual + " (" + others + ")";
+}
+
 void read_results(LoadedRun& loaded, const Json& json) {
   loaded.method = json.at("method").get<std::string>();
   loaded.seed = json.at("seed").get<std::uint64_t>();
-  const Json& metric = json.at("metric");
-  loaded.metric = metric.is_string() ? metric.get<std::string>() : metric.dump();
+  loaded.metric = scorers_of(json);
   loaded.tasks = json.at("tasks").get<std::vector<std::string>>();
   loaded.base = json.at("base").get<std::vector<double>>();
   loaded.base_description = json.value("base_description", std::string("not recorded"));
