@@ -82,8 +82,9 @@ class Asker {
     if (folder_) {
       experts_ = experiment::load_experts(*folder_, config_, *method, workspace_);
       if (router_->needs_features()) {
-        router_->take(
-            experiment::make_classifier({*folder_, config_, workspace_, experts_}, *alone_));
+        classifier_ =
+            experiment::make_classifier({*folder_, config_, workspace_, experts_}, *alone_);
+        router_->take(classifier_);
       }
     }
   }
@@ -145,15 +146,15 @@ class Asker {
  private:
   std::vector<eval::Question> with_features(std::span<const eval::Question> questions) const {
     std::vector<eval::Question> all(questions.begin(), questions.end());
-    if (!router_->needs_features() || experts_.chain.empty()) {
+    if (classifier_ == nullptr || experts_.chain.empty()) {
       return all;
     }
     std::vector<eval::Prompt> prompts;
     for (const eval::Question& question : all) {
       prompts.push_back(question.prompt);
     }
-    auto features = experiment::share_features(*workspace_.model, prompts,
-                                               config_.eval.eval_batch_size, *alone_);
+    auto features = experiment::share_features(experiment::answering_of(workspace_, config_),
+                                               classifier_->map(), prompts, *alone_);
     for (std::size_t i = 0; i < all.size(); ++i) {
       all[i].features = std::move(features[i]);
     }
@@ -165,6 +166,7 @@ class Asker {
   std::optional<run::RunFolder> folder_;
   config::Config config_;
   std::unique_ptr<method::Router> router_;
+  std::shared_ptr<const method::FeatureClassifier> classifier_;  // for a router that needs one
   experiment::Workspace workspace_;
   experiment::LoadedExperts experts_;
 };

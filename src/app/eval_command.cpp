@@ -212,11 +212,11 @@ class EvalRun {
 
   // Who of them may answer decides what is decoded.
   std::string routers_text() const {
-    std::string text = router_->name();
-    for (const auto& router : more_routers_) {
-      text += "," + router->name();
+    std::vector<std::string> names;
+    for (const method::Router* router : routers()) {
+      names.push_back(router->name());
     }
-    return text;
+    return base::join(names, ",");
   }
 
   // What a router that looks at features needs: the queries', and a classifier of them.
@@ -230,9 +230,9 @@ class EvalRun {
     if (in_need.empty()) {
       return;
     }
-    const auto everyone = world_.make_world_group();
+    comm::Communicator& everyone = world_.everyone();
     const auto classifier = experiment::make_classifier(
-        {*folder_, config_, *workspace_, experts_, /*may_write=*/true}, *everyone);
+        {*folder_, config_, *workspace_, experts_, /*may_write=*/true}, everyone);
     for (method::Router* router : in_need) {
       router->take(classifier);
     }
@@ -241,13 +241,12 @@ class EvalRun {
       for (const eval::EvalQuery& query : task.queries) {
         prompts.push_back(query.prompt);
       }
-      auto features = experiment::share_features(*workspace_->model, prompts,
-                                                 config_.eval.eval_batch_size, *everyone);
+      auto features = experiment::share_features(experiment::answering_of(*workspace_, config_),
+                                                 classifier->map(), prompts, everyone);
       for (std::size_t i = 0; i < task.queries.size(); ++i) {
         task.queries[i].features = std::move(features[i]);
       }
     }
-    everyone->close();
   }
 
   std::vector<method::Router*> routers() const {

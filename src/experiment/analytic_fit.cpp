@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <numeric>
 #include <optional>
 #include <utility>
@@ -35,31 +34,24 @@ std::int64_t layer_of(const model::Decoder& model) {
   return std::max<std::int64_t>(1, model.config().num_hidden_layers / 2);
 }
 
-std::string bytes_of(const std::vector<std::vector<float>>& features) {
-  std::string bytes;
-  for (const std::vector<float>& row : features) {
-    bytes.append(reinterpret_cast<const char*>(row.data()), row.size() * sizeof(float));
-  }
-  return bytes;
-}
-
 class AnalyticFit {
  public:
   AnalyticFit(const AnalyticJob& job, comm::Communicator& group)
-      : job_(job), group_(group), model_(*job.workspace.model) {}
+      : job_(job),
+        group_(group),
+        model_(*job.workspace.model),
+        map_(map_seed(), model_.config().hidden_size, kWidth) {}
 
   std::shared_ptr<const method::FeatureClassifier> run() {
     for (const expert::ExpertState& expert : job_.experts.states) {
       tasks_.push_back(statistics_of(expert));
     }
-    const std::int64_t num_inputs = model_.config().hidden_size;
     std::vector<std::vector<double>> weights(tasks_.size());
     for (std::size_t stage = 0; stage < tasks_.size(); ++stage) {
       weights[stage] = comm::from_leader(
           group_, [&] { return solve_classes(std::span(tasks_).first(stage + 1)); });
     }
-    return std::make_shared<method::FeatureClassifier>(
-        method::FeatureMap(map_seed(), num_inputs, kWidth), std::move(weights));
+    return std::make_shared<method::FeatureClassifier>(std::move(map_), std::move(weights));
   }
 
  private:
@@ -129,8 +121,8 @@ class AnalyticFit {
   FeatureStatistics make(const expert::ExpertState& expert) {
     std::vector<eval::Prompt> prompts;
     comm::together(group_, [&] { prompts = prompts_of(expert); });
-    const std::vector<std::vector<float>> features =
-        share_features(model_, prompts, job_.config.eval.eval_batch_size, group_);
+    const std::vector<std::vector<double>> features =
+        share_features(answering_of(job_.workspace, job_.config), map_, prompts, group_);
     FeatureStatistics made;
     comm::together(group_, [&] {
       if (leads()) {
@@ -146,7 +138,7 @@ class AnalyticFit {
   }
 
   FeatureStatistics sums_of(const expert::ExpertState& expert,
-                            const std::vector<std::vector<float>>& features) const {
+                            const std::vector<std::vector<double>>& features) const {
     FeatureStatistics made;
     made.task = expert.task;
     made.base_fingerprint = model_.fingerprint();
@@ -156,11 +148,10 @@ class AnalyticFit {
     made.width = kWidth;
     made.seed = map_seed();
     made.num_rows = static_cast<std::int64_t>(features.size());
-    const method::FeatureMap map(made.seed, made.num_inputs, made.width);
     const at::Tensor phi =
         at::empty({made.num_rows, kWidth}, at::TensorOptions().dtype(at::kDouble));
     for (std::int64_t row = 0; row < made.num_rows; ++row) {
-      const std::vector<double> wide = map.widen(features[static_cast<std::size_t>(row)]);
+      const std::vector<double>& wide = features[static_cast<std::size_t>(row)];
       std::copy(wide.begin(), wide.end(), phi.data_ptr<double>() + row * kWidth);
     }
     const auto take = [](const at::Tensor& tensor) {
@@ -176,37 +167,39 @@ class AnalyticFit {
   const AnalyticJob& job_;
   comm::Communicator& group_;
   const model::Decoder& model_;
+  method::FeatureMap map_;
   std::vector<FeatureStatistics> tasks_;  // on rank 0
 };
 
 }  // namespace
 
-std::vector<std::vector<float>> share_features(const model::Decoder& model,
-                                               std::span<const eval::Prompt> prompts,
-                                               std::int64_t batch_size,
-                                               comm::Communicator& group) {
-  const auto batches = eval::margin_batches(prompts, batch_size);
+std::vector<std::vector<double>> share_features(const eval::Answering& answering,
+                                                const method::FeatureMap& map,
+                                                std::span<const eval::Prompt> prompts,
+                                                comm::Communicator& group) {
+  const auto batches = eval::margin_batches(prompts, answering.batch_size);
   const auto num_ranks = static_cast<std::size_t>(group.size());
-  std::vector<std::vector<float>> all(prompts.size());
+  std::vector<std::vector<double>> all(prompts.size());
   for (std::size_t first = 0; first < batches.size(); first += num_ranks) {
     const std::size_t mine = first + static_cast<std::size_t>(group.rank());
-    std::string bytes;
+    std::vector<std::vector<double>> made;
     comm::together(group, [&] {
       if (mine < batches.size()) {
         std::vector<eval::Prompt> batch;
         for (const std::size_t prompt : batches[mine]) {
           batch.push_back(prompts[prompt]);
         }
-        bytes = bytes_of(eval::prompt_features(model, batch, layer_of(model)));
+        for (const std::vector<float>& features :
+             eval::prompt_features(answering.model, batch, layer_of(answering.model))) {
+          made.push_back(map.widen(features));
+        }
       }
     });
-    const std::vector<std::string> gathered = group.all_gather_bytes(bytes);
+    auto gathered = comm::from_all(group, made);
     for (std::size_t rank = 0; rank < gathered.size() && first + rank < batches.size(); ++rank) {
       const std::vector<std::size_t>& batch = batches[first + rank];
-      const std::size_t size = gathered[rank].size() / batch.size();
       for (std::size_t i = 0; i < batch.size(); ++i) {
-        all[batch[i]].resize(size / sizeof(float));
-        std::memcpy(all[batch[i]].data(), gathered[rank].data() + i * size, size);
+        all[batch[i]] = std::move(gathered[rank][i]);
       }
     }
   }

@@ -3,13 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 #include <vector>
 
 #include "baton/base/error.hpp"
 #include "baton/base/log.hpp"
-#include "baton/comm/agree.hpp"
+#include "baton/comm/share.hpp"
 #include "baton/eval/margins.hpp"
 
 namespace baton::experiment {
@@ -143,16 +142,11 @@ class ThresholdFit {
 
   // The margins of one round of batches, from every rank to all.
   void share(std::vector<std::vector<double>>& margins, std::size_t first) {
-    const auto rank = static_cast<std::size_t>(group_.rank());
-    std::string mine;
-    if (first + rank < margins.size()) {
-      const std::vector<double>& values = margins[first + rank];
-      mine.assign(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(double));
-    }
-    const std::vector<std::string> all = group_.all_gather_bytes(mine);
+    const std::size_t mine = first + static_cast<std::size_t>(group_.rank());
+    auto all =
+        comm::from_all(group_, mine < margins.size() ? margins[mine] : std::vector<double>());
     for (std::size_t r = 0; r < all.size() && first + r < margins.size(); ++r) {
-      margins[first + r].resize(all[r].size() / sizeof(double));
-      std::memcpy(margins[first + r].data(), all[r].data(), all[r].size());
+      margins[first + r] = std::move(all[r]);
     }
   }
 

@@ -53,9 +53,9 @@ FeatureClassifier::FeatureClassifier(FeatureMap map, std::vector<std::vector<dou
   }
 }
 
-std::size_t FeatureClassifier::best(std::span<const float> features, std::size_t num_tasks) const {
+std::size_t FeatureClassifier::best(std::span<const double> phi, std::size_t num_tasks) const {
   BATON_ASSERT(num_tasks >= 1 && num_tasks <= weights_.size(), std::to_string(num_tasks));
-  const std::vector<double> phi = map_.widen(features);
+  BATON_ASSERT(static_cast<std::int64_t>(phi.size()) == map_.width(), std::to_string(phi.size()));
   const std::vector<double>& weights = weights_[num_tasks - 1];
   std::size_t best = 0;
   double highest = 0;

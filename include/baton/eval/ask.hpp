@@ -12,11 +12,11 @@
 namespace baton::eval {
 
 struct Question {
-  std::string text;                 // as the user gave it; only shown again
-  Prompt prompt;                    // its ids, template included
-  std::string true_task = {};       // for a router that needs it; empty when unknown
-  std::string name = "the prompt";  // what errors call it
-  std::vector<float> features = {};  // for a router that needs them
+  std::string text;                   // as the user gave it; only shown again
+  Prompt prompt;                      // its ids, template included
+  std::string true_task = {};         // for a router that needs it; empty when unknown
+  std::string name = "the prompt";    // what errors call it
+  std::vector<double> features = {};  // for a router that needs them
 };
 
 struct AskedExpert {

@@ -31,7 +31,7 @@ struct EvalQuery {
   std::vector<std::string> references;
   std::string text = {};                  // the prompt as people read it
   std::vector<std::string> options = {};  // what may be answered, where the row says so
-  std::vector<float> features = {};       // for a router that needs them
+  std::vector<double> features = {};      // for a router that needs them
 };
 
 struct EvalTask {

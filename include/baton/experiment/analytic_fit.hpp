@@ -19,12 +19,12 @@
 
 namespace baton::experiment {
 
-/// Collective over `group`: the features of all prompts, on every rank. Batches do not depend on
-/// the number of ranks, and so neither do the bits.
-std::vector<std::vector<float>> share_features(const model::Decoder& model,
-                                               std::span<const eval::Prompt> prompts,
-                                               std::int64_t batch_size,
-                                               comm::Communicator& group);
+/// Collective over `group`: the features of all prompts as the map widens them, on every rank.
+/// Batches do not depend on the number of ranks, and so neither do the bits.
+std::vector<std::vector<double>> share_features(const eval::Answering& answering,
+                                                const method::FeatureMap& map,
+                                                std::span<const eval::Prompt> prompts,
+                                                comm::Communicator& group);
 
 struct AnalyticJob {
   run::RunFolder& folder;

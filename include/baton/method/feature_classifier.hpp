@@ -33,9 +33,10 @@ class FeatureClassifier {
   FeatureClassifier(FeatureMap map, std::vector<std::vector<double>> weights);
 
   std::size_t num_tasks() const { return weights_.size(); }
-  /// The task (from 0) with the highest score at the stage of the first `num_tasks`, one or more;
-  /// the older of equals.
-  std::size_t best(std::span<const float> features, std::size_t num_tasks) const;
+  const FeatureMap& map() const { return map_; }
+  /// The task (from 0) with the highest score of phi [M] at the stage of the first `num_tasks`, one
+  /// or more; the older of equals.
+  std::size_t best(std::span<const double> phi, std::size_t num_tasks) const;
 
  private:
   FeatureMap map_;

@@ -20,8 +20,8 @@ inline constexpr int kBase = -1;  // "expert" index of the base model
 struct Query {
   std::string id = {};
   std::string true_task = {};  // empty when unknown
-  /// [D] of the frozen base, for a router that needs them; outlive this.
-  std::span<const float> features = {};
+  /// [M] widened features of the frozen base, for a router that needs them; outlive this.
+  std::span<const double> features = {};
 };
 
 /// An expert as a router knows it.

@@ -46,6 +46,8 @@ TEST(FeatureMapTest, IsAConstantAndRectifiedSumsOfSignedFeatures) {
 // Hand-made weights: the constant alone decides at the first stage, the sign of the input later.
 TEST(AnalyticRouterTest, TheHighestScoreOfTheStageAnswers) {
   FeatureMap map(1, 1, 3);
+  const std::vector<double> positive = map.widen(std::vector<float>{2});
+  const std::vector<double> negative = map.widen(std::vector<float>{-2});
   const std::vector<double> up = map.widen(std::vector<float>{1});
   const std::vector<double> down = map.widen(std::vector<float>{-1});
   std::vector<std::vector<double>> weights{{1, 0, 0}, {0.1, 0, 0, 0, up[1], up[2]}};
@@ -53,9 +55,7 @@ TEST(AnalyticRouterTest, TheHighestScoreOfTheStageAnswers) {
   const auto router = make_router("analytic");
   router->take(std::make_shared<FeatureClassifier>(std::move(map), weights));
   const std::vector<PanelExpert> experts{{"a", 0, 0}, {"b", 0, 1}};
-  const std::vector<float> positive{2};
-  const std::vector<float> negative{-2};
-  const auto who = [&](const std::vector<float>& features, std::size_t num_experts) {
+  const auto who = [&](const std::vector<double>& features, std::size_t num_experts) {
     return route(*router, {.id = "1", .features = features}, std::span(experts).first(num_experts),
                  {})
         .answerers.front()
