@@ -3,22 +3,8 @@
 #include <fmt/format.h>
 
 #include "baton/data/layout.hpp"
-#include "baton/data/row_file.hpp"
 
 namespace baton::data {
-
-std::vector<Example> read_ssr(const ReadRequest& request) {
-  std::vector<Example> examples;
-  for (const JsonRow& row : read_json_rows(request.path)) {
-    Example example;
-    example.id = optional_id(row, request.columns.at("id")).value_or("");
-    example.conversation = {{"user", require_text(row, request.columns.at("prompt"))}};
-    example.references = require_texts(row, request.columns.at("response"));
-    example.origin = row.origin;
-    examples.push_back(std::move(example));
-  }
-  return examples;
-}
 
 // Also where the files are not there: the error then names what was looked for.
 std::optional<TaskFiles> find_ssr_files(const std::filesystem::path& dataset_dir,

@@ -39,6 +39,9 @@ const Family* find_family(const std::string& model_type);
 
 /// Vocabulary, widths, heads and positions.
 void read_sizes(const ConfigObject& object, DecoderConfig& config);
+/// Sizes, RoPE, the norms' epsilon and the tie of the head, as Llama and what is built like it name
+/// them.
+void read_llama_keys(const ConfigObject& object, DecoderConfig& config);
 /// RoPE by its older flat keys (rope_theta, rope_scaling) and the newer rope_parameters.
 void read_rope(const ConfigObject& object, DecoderConfig& config);
 /// The scaling in `object`, which is rope_parameters (newer) or rope_scaling (older).

@@ -108,6 +108,13 @@ void require_activation(const ConfigObject& object, Activation expected, const s
   }
 }
 
+void read_llama_keys(const ConfigObject& object, DecoderConfig& config) {
+  read_sizes(object, config);
+  read_rope(object, config);
+  config.rms_norm_eps = object.positive_number_or("rms_norm_eps", 1e-6);
+  config.tie_word_embeddings = object.boolean_or("tie_word_embeddings", false);
+}
+
 void require_key(const ConfigObject& object, const std::string& key) {
   if (object.find(key) == nullptr) {
     object.fail(key, "a value", "no such key",

@@ -44,12 +44,11 @@ const Layout* known_layout(const std::string& name);
 const Layout& find_layout(const std::string& name, const std::string& origin);
 
 /// The readers of the list. An Example's id is empty where the file gives none.
-std::vector<Example> read_ssr(const ReadRequest& request);
+std::vector<Example> read_prompts(const ReadRequest& request);
 std::vector<Example> read_alpaca(const ReadRequest& request);
 std::vector<Example> read_bigbench(const ReadRequest& request);
 std::vector<Example> read_natural_instructions(const ReadRequest& request);
 std::vector<Example> read_olora(const ReadRequest& request);
-std::vector<Example> read_trace(const ReadRequest& request);
 std::vector<Example> read_sharegpt(const ReadRequest& request);
 std::vector<Example> read_mmlu(const ReadRequest& request);
 

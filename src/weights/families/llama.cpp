@@ -11,10 +11,7 @@ class LlamaFamily : public Family {
 
   void read(const ConfigObject& object, DecoderConfig& config) const override {
     require_activation(object, Activation::kSilu);
-    read_sizes(object, config);
-    read_rope(object, config);
-    config.rms_norm_eps = object.positive_number_or("rms_norm_eps", 1e-6);
-    config.tie_word_embeddings = object.boolean_or("tie_word_embeddings", false);
+    read_llama_keys(object, config);
     set_bias(object.boolean_or("attention_bias", false), object.boolean_or("mlp_bias", false),
              config);
   }

@@ -13,10 +13,7 @@ class MistralFamily : public Family {
   void read(const ConfigObject& object, DecoderConfig& config) const override {
     require_activation(object, Activation::kSilu);
     require_key(object, "num_key_value_heads");
-    read_sizes(object, config);
-    read_rope(object, config);
-    config.rms_norm_eps = object.positive_number_or("rms_norm_eps", 1e-6);
-    config.tie_word_embeddings = object.boolean_or("tie_word_embeddings", false);
+    read_llama_keys(object, config);
     require_boolean(object, "attention_bias", false);
     require_boolean(object, "mlp_bias", false);
     if (object.find("layer_types") != nullptr) {

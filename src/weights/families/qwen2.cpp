@@ -13,10 +13,7 @@ class Qwen2Family : public Family {
   void read(const ConfigObject& object, DecoderConfig& config) const override {
     require_activation(object, Activation::kSilu);
     require_key(object, "num_key_value_heads");
-    read_sizes(object, config);
-    read_rope(object, config);
-    config.rms_norm_eps = object.positive_number_or("rms_norm_eps", 1e-6);
-    config.tie_word_embeddings = object.boolean_or("tie_word_embeddings", false);
+    read_llama_keys(object, config);
     config.has_bias = {true, true, true};
     read_qwen_windows(object, config);
   }

@@ -14,10 +14,7 @@ class Qwen3Family : public Family {
     require_activation(object, Activation::kSilu);
     require_key(object, "num_key_value_heads");
     require_key(object, "head_dim");
-    read_sizes(object, config);
-    read_rope(object, config);
-    config.rms_norm_eps = object.positive_number_or("rms_norm_eps", 1e-6);
-    config.tie_word_embeddings = object.boolean_or("tie_word_embeddings", false);
+    read_llama_keys(object, config);
     config.query_key_norm = true;
     set_bias(object.boolean_or("attention_bias", false), false, config);
     read_qwen_windows(object, config);
