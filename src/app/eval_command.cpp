@@ -315,7 +315,7 @@ class EvalRun {
     timings_.assign(request.groups.size(), {});
     request.on_event = [this](const coordinator::Event& event) { note(event); };
     const std::unique_ptr<comm::Communicator> group = world_.split(request.groups);
-    const int index = group ? world_.rank() - (is_dedicated ? 1 : 0) : -1;
+    const int index = work::group_index_of(request.groups, world_.rank());
     work::WorkOutcome outcome =
         work::run_work(world_, group.get(), index, request, session_.stop_watcher(), heartbeat_);
     if (group) {

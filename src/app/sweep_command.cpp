@@ -75,8 +75,7 @@ class Sweep {
     world_.check_same_build(base::build_identity(config::version()));
     work::together(world_, [this] {
       runs_ = plan_sweep(command_);
-      root_ = config::load_config(command_.config_file, command_.overrides, config::Purpose::kTrain)
-                  .output.output_dir;
+      root_ = runs_.front().folder.parent_path();
       if (leads()) {
         base::make_directories(root_ / "logs");
       }
@@ -126,14 +125,9 @@ class Sweep {
     request.on_event = [this](const coordinator::Event& event) { tell(event); };
     const std::unique_ptr<comm::Communicator> group = world_.split(teams);
     team_ = world_.split_world(teams);
-    int index = -1;
-    for (std::size_t team = 0; team < teams.size(); ++team) {
-      if (std::find(teams[team].begin(), teams[team].end(), world_.rank()) != teams[team].end()) {
-        index = static_cast<int>(team);
-      }
-    }
     work::WorkOutcome outcome =
-        work::run_work(world_, group.get(), index, request, session_.stop_watcher(), heartbeat_);
+        work::run_work(world_, group.get(), work::group_index_of(teams, world_.rank()), request,
+                       session_.stop_watcher(), heartbeat_);
     team_->close();
     group->close();
     return outcome;

@@ -75,13 +75,14 @@ SweepRun make_run(const config::Command& command,
   run.eval.verb = config::Verb::kEval;
   run.eval.run = run.folder;
   // A run folder keeps the keys it was trained with; these may have changed since.
-  const std::map<std::string, std::string> resolved = config::resolved(own);
-  for (const auto& [key, value] : resolved) {
-    const bool may_change = key.starts_with("eval.") || key.starts_with("cluster.") ||
-                            key == "data.max_new_tokens" || key == "data.max_eval_samples";
-    if (may_change) {
-      run.eval.overrides.push_back({key, value, "the sweep's run " + run.name});
+  std::map<std::string, std::string> settings = config::evaluation_settings(own);
+  for (const auto& [key, value] : config::resolved(own)) {
+    if (key.starts_with("cluster.")) {
+      settings[key] = value;
     }
+  }
+  for (const auto& [key, value] : settings) {
+    run.eval.overrides.push_back({key, value, "the sweep's run " + run.name});
   }
   return run;
 }

@@ -244,9 +244,8 @@ class TrainRun {
     };
 
     std::unique_ptr<comm::Communicator> group = form_group(request.groups);
-    const int index = group ? group_index_ : -1;
-    const work::WorkOutcome outcome =
-        work::run_work(world_, group.get(), index, request, session_.stop_watcher(), heartbeat_);
+    const work::WorkOutcome outcome = work::run_work(world_, group.get(), group_index_, request,
+                                                     session_.stop_watcher(), heartbeat_);
     if (group) {
       group->close();
     }
@@ -256,11 +255,7 @@ class TrainRun {
   std::unique_ptr<comm::Communicator> form_group(const std::vector<std::vector<int>>& groups) {
     const work::Heartbeat::Section section(heartbeat_, "form groups", false);
     std::unique_ptr<comm::Communicator> group = world_.split(groups);
-    for (std::size_t g = 0; g < groups.size(); ++g) {
-      if (std::find(groups[g].begin(), groups[g].end(), world_.rank()) != groups[g].end()) {
-        group_index_ = static_cast<int>(g);
-      }
-    }
+    group_index_ = work::group_index_of(groups, world_.rank());
     if (group) {
       std::optional<base::LogLevelScope> speaks;
       if (group_index_ == 0 && group->rank() == 0) {  // the choice is the same in all groups

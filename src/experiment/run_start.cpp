@@ -39,9 +39,6 @@ RunStart::RunStart(const config::Config& config,
       learners_(method.learners(config.data.tasks.size())),
       folder_(folder),
       tasks_(config.data.tasks.size()) {
-  for (const method::LearnerPlan& learner : learners_) {
-    tasks_[learner.position].has_expert = true;
-  }
   for (const std::string& name : replace) {
     if (name == kAll) {
       for (Task& task : tasks_) {

@@ -298,6 +298,13 @@ class GroupLoop : public ItemContext {
 
 }  // namespace
 
+int group_index_of(const std::vector<std::vector<int>>& groups, int rank) {
+  const auto found = std::find_if(groups.begin(), groups.end(), [rank](const auto& group) {
+    return std::find(group.begin(), group.end(), rank) != group.end();
+  });
+  return found == groups.end() ? -1 : static_cast<int>(found - groups.begin());
+}
+
 WorkOutcome run_work(comm::ProcessWorld& world,
                      comm::Communicator* group,
                      int group_index,

@@ -46,8 +46,7 @@ class RunStart {
 
  private:
   struct Task {
-    bool has_expert = false;  // a learner stands at its position
-    bool is_wished = false;   // named by --replace
+    bool is_wished = false;  // named by --replace
     bool replaces_expert = false;
     bool replaces_buffer = false;
     std::optional<data::RehearsalBuffer> new_buffer;

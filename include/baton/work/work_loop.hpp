@@ -75,6 +75,9 @@ struct WorkOutcome {
   }
 };
 
+/// The group that a world rank is in; -1: none.
+int group_index_of(const std::vector<std::vector<int>>& groups, int rank);
+
 /// Collective over the world. `group` is this rank's group (nothing for a rank in none),
 /// `group_index` its place in `request.groups`. An error in the coordinator's thread (of on_event,
 /// say) ends the work in an orderly way and is then thrown on every rank, agreed on. After a second
