@@ -149,7 +149,8 @@ class Verdicts(unittest.TestCase):
     def test_second_signal_leaves_at_once(self):
         fake = program("fake-deaf", STATUS + "trap '' USR1 TERM; note running 0; for i in {1..300}; do sleep 0.1; done")
         process = start("eval", "--run", "run-deaf", BATON=fake, NAME="deaf", RANKS=1)
-        wait_for(lambda: starts(fake) == 1, "the start")
+        # Its start is counted before it has closed its ears; its note comes after.
+        wait_for(lambda: (workspace() / "run-deaf" / "status.json").exists(), "the note that it runs")
         process.send_signal(signal.SIGINT)
         time.sleep(1.5)
         self.assertIsNone(process.poll())

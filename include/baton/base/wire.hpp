@@ -102,7 +102,7 @@ class ByteWriter {
   template <typename Bits>
   void put_bits(Bits bits) {
     for (std::size_t i = 0; i < sizeof(Bits); ++i) {
-      bytes_.push_back(static_cast<char>((bits >> (8 * i)) & 0xffU));
+      bytes_.push_back(static_cast<char>((std::uint64_t{bits} >> (8 * i)) & 0xffU));
     }
   }
 
