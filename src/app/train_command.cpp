@@ -23,6 +23,7 @@
 #include "baton/data/sampler.hpp"
 #include "baton/device/device.hpp"
 #include "baton/device/host.hpp"
+#include "baton/experiment/buffer_choice.hpp"
 #include "baton/experiment/expert_training.hpp"
 #include "baton/experiment/identity.hpp"
 #include "baton/experiment/rank_facts.hpp"
@@ -133,6 +134,10 @@ class TrainRun {
     work::together(world_, [this] {
       encoder_.emplace(
           experiment::make_row_encoder(config_, *workspace_, workspace_->model->config()));
+    });
+    work::agreed_by_the_world([this] {
+      experiment::choose_buffers({config_, *workspace_, *encoder_, leads() ? &*start_ : nullptr},
+                                 world_.everyone());
     });
     facts_ = work::from_leader(world_, [this] {
       return start_->read_rows(experiment::RowMeter(row_making(), kRowsToMeter));

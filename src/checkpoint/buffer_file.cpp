@@ -51,6 +51,10 @@ RowBlob pack_rows(const std::vector<Example>& rows) {
   return blob;
 }
 
+bool has_origin(const RehearsalBuffer& buffer) {
+  return buffer.selection == "kmeans";
+}
+
 std::string digest_of(const RehearsalBuffer& facts, const RowBlob& blob) {
   ContentDigest digest("baton rehearsal buffer content");
   digest.add_int("format_version", kBufferFormatVersion)
@@ -62,6 +66,9 @@ std::string digest_of(const RehearsalBuffer& facts, const RowBlob& blob) {
       .add("rows", blob.lines);
   for (const std::int64_t offset : blob.offsets) {
     digest.add_int("offset", offset);
+  }
+  if (has_origin(facts)) {
+    digest.add("chosen_from", facts.chosen_from);
   }
   return digest.hex();
 }
@@ -129,6 +136,9 @@ void save_buffer(const std::filesystem::path& path, const RehearsalBuffer& buffe
     file.set_real("ratio", buffer.ratio);
     file.set_unsigned("seed", buffer.seed);
     file.set_text("selection", buffer.selection);
+    if (has_origin(buffer)) {
+      file.set_text("chosen_from", buffer.chosen_from);
+    }
     file.set_text("fingerprint", buffer.fingerprint());
     file.set_text("content_sha256", digest_of(buffer, blob));
     file.write_bytes("rows", blob.lines);
@@ -145,6 +155,7 @@ RehearsalBuffer load_buffer(const std::filesystem::path& path, const std::string
   buffer.ratio = file.real("ratio");
   buffer.seed = file.unsigned_integer("seed");
   buffer.selection = file.text("selection");
+  buffer.chosen_from = has_origin(buffer) ? file.text("chosen_from") : "";
   const RowBlob blob{file.read_bytes("rows"), file.read_ints("row_offsets")};
   check_digest(file, "content_sha256", digest_of(buffer, blob));
   check_offsets(file, blob);

@@ -265,8 +265,10 @@ void add_method(Table& table) {
           info("method", "buffer_floor", "64", "At least so many: smaller tasks are kept whole.")),
       {0, kManyRows}, [](auto& c) -> auto& { return c.method.buffer_floor; }));
   table.push_back(choice_option(
-      identity(info("method", "buffer_selection", "random", "How these rows are chosen.")),
-      {"random"}, {"kmeans"}, [](auto& c) -> auto& { return c.method.buffer_selection; }));
+      identity(info("method", "buffer_selection", "random",
+                    "How these rows are chosen: at random, or those nearest to the centres of 20 "
+                    "clusters of the base's features.")),
+      {"random", "kmeans"}, {}, [](auto& c) -> auto& { return c.method.buffer_selection; }));
   table.push_back(indicator_option(
       identity(
           info("method", "accept_indicator", "accept", "What an expert says to its own queries.")),

@@ -3,7 +3,13 @@
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
+#include <algorithm>
+
 namespace baton::eval {
+
+std::int64_t feature_layers(const model::Decoder& model) {
+  return std::max<std::int64_t>(1, model.config().num_hidden_layers / 2);
+}
 
 std::vector<std::vector<float>> prompt_features(const model::Decoder& model,
                                                 std::span<const Prompt> prompts,

@@ -15,7 +15,7 @@
 #include "baton/comm/share.hpp"
 #include "baton/data/dataset.hpp"
 #include "baton/eval/features.hpp"
-#include "baton/eval/margins.hpp"
+#include "shared_batches.hpp"
 
 namespace baton::experiment {
 
@@ -28,10 +28,6 @@ constexpr double kRidge = 1e-3;  // of the mean of the diagonal
 
 std::uint64_t map_seed() {
   return base::seed_for(0, {"analytic router"});
-}
-
-std::int64_t layer_of(const model::Decoder& model) {
-  return std::max<std::int64_t>(1, model.config().num_hidden_layers / 2);
 }
 
 class AnalyticFit {
@@ -74,7 +70,7 @@ class AnalyticFit {
       found = checkpoint::load_statistics(job_.folder.path_of(file));
       const bool fits = found.base_fingerprint == model_.fingerprint() &&
                         found.rows_fingerprint == rows_fact(expert) && found.width == kWidth &&
-                        found.layer == layer_of(model_) && found.seed == map_seed();
+                        found.layer == eval::feature_layers(model_) && found.seed == map_seed();
       if (fits) {
         return true;
       }
@@ -143,7 +139,7 @@ class AnalyticFit {
     made.task = expert.task;
     made.base_fingerprint = model_.fingerprint();
     made.rows_fingerprint = rows_fact(expert);
-    made.layer = layer_of(model_);
+    made.layer = eval::feature_layers(model_);
     made.num_inputs = model_.config().hidden_size;
     made.width = kWidth;
     made.seed = map_seed();
@@ -177,33 +173,16 @@ std::vector<std::vector<double>> share_features(const eval::Answering& answering
                                                 const method::FeatureMap& map,
                                                 std::span<const eval::Prompt> prompts,
                                                 comm::Communicator& group) {
-  const auto batches = eval::margin_batches(prompts, answering.batch_size);
-  const auto num_ranks = static_cast<std::size_t>(group.size());
-  std::vector<std::vector<double>> all(prompts.size());
-  for (std::size_t first = 0; first < batches.size(); first += num_ranks) {
-    const std::size_t mine = first + static_cast<std::size_t>(group.rank());
-    std::vector<std::vector<double>> made;
-    comm::together(group, [&] {
-      if (mine < batches.size()) {
-        std::vector<eval::Prompt> batch;
-        for (const std::size_t prompt : batches[mine]) {
-          batch.push_back(prompts[prompt]);
-        }
+  const std::int64_t num_layers = eval::feature_layers(answering.model);
+  return share_by_batch<std::vector<double>>(
+      prompts, answering.batch_size, group, [&](const std::vector<eval::Prompt>& batch) {
+        std::vector<std::vector<double>> made;
         for (const std::vector<float>& features :
-             eval::prompt_features(answering.model, batch, layer_of(answering.model))) {
+             eval::prompt_features(answering.model, batch, num_layers)) {
           made.push_back(map.widen(features));
         }
-      }
-    });
-    auto gathered = comm::from_all(group, made);
-    for (std::size_t rank = 0; rank < gathered.size() && first + rank < batches.size(); ++rank) {
-      const std::vector<std::size_t>& batch = batches[first + rank];
-      for (std::size_t i = 0; i < batch.size(); ++i) {
-        all[batch[i]] = std::move(gathered[rank][i]);
-      }
-    }
-  }
-  return all;
+        return made;
+      });
 }
 
 std::vector<double> solve_classes(std::span<const FeatureStatistics> tasks) {

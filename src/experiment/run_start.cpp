@@ -8,6 +8,7 @@
 
 #include "baton/base/error.hpp"
 #include "baton/base/log.hpp"
+#include "baton/base/sha256.hpp"
 #include "baton/base/text.hpp"
 #include "baton/checkpoint/buffer_file.hpp"
 #include "baton/checkpoint/expert_file.hpp"
@@ -130,8 +131,45 @@ std::optional<data::RehearsalBuffer> RunStart::choose_buffer(std::size_t index,
     return folder_.has(folder_.paths().buffer_file(index)) ? std::optional(load_buffer(index))
                                                            : std::nullopt;
   }
-  std::optional<data::RehearsalBuffer> made = method_.make_buffer({name_of(index), *train});
+  std::optional<data::RehearsalBuffer> made =
+      tasks_[index].chosen_buffer ? std::exchange(tasks_[index].chosen_buffer, std::nullopt)
+                                  : method_.make_buffer({name_of(index), *train});
   return made ? std::optional(keep_or_replace(index, std::move(*made))) : std::nullopt;
+}
+
+std::vector<data::Example> RunStart::rows_to_choose_from(std::size_t index,
+                                                         const std::string& settings) {
+  std::vector<data::Example> rows;
+  try {
+    rows = data::Dataset(config_.data.dataset_dir)
+               .read_train(name_of(index), config_.data.max_train_samples);
+  } catch (const base::Error&) {
+    return {};  // read_rows() will say so, where it matters
+  }
+  if (!method_.chooses_by_features(rows.size())) {
+    return {};
+  }
+  const std::string origin = base::Sha256()
+                                 .add_field("rows and settings of a buffer")
+                                 .add_field(data::rows_fingerprint(rows))
+                                 .add_field(settings)
+                                 .hex();
+  if (folder_.has(folder_.paths().buffer_file(index)) && !tasks_[index].is_wished) {
+    data::RehearsalBuffer stored = load_buffer(index);
+    if (stored.chosen_from == origin) {
+      tasks_[index].chosen_buffer = std::move(stored);
+      return {};
+    }
+  }
+  to_choose_from_ = {std::move(rows), origin};
+  return to_choose_from_.rows;
+}
+
+void RunStart::choose_buffer_by(std::span<const std::vector<double>> features, std::size_t index) {
+  tasks_[index].chosen_buffer =
+      method_.make_buffer({name_of(index), to_choose_from_.rows, features});
+  tasks_[index].chosen_buffer->chosen_from = to_choose_from_.origin;
+  to_choose_from_ = {};
 }
 
 data::RehearsalBuffer RunStart::keep_or_replace(std::size_t index, data::RehearsalBuffer made) {

@@ -46,6 +46,10 @@ std::optional<data::RehearsalBuffer> Method::make_buffer(const TaskRows& /*task*
   return std::nullopt;
 }
 
+bool Method::chooses_by_features(std::size_t /*num_task_rows*/) const {
+  return false;
+}
+
 std::vector<data::Example> Method::choose_general(std::span<const data::Example> /*rows*/) const {
   return {};
 }

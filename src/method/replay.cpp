@@ -1,7 +1,7 @@
 // Experience replay: one adapter carried through all tasks, each learnt together with the rehearsal
 // buffers of the tasks before it.
 
-#include "baton/method/see_rows.hpp"
+#include "baton/method/task_buffer.hpp"
 #include "methods.hpp"
 #include "plain_rows.hpp"
 
@@ -13,7 +13,7 @@ class Replay final : public PlainMethod {
  public:
   explicit Replay(const config::Config& config)
       : PlainMethod("replay", config),
-        size_{config.method.buffer_ratio, config.method.buffer_floor},
+        size_(buffer_size(config.method)),
         seed_(config.train.seed) {}
 
   std::vector<LearnerPlan> learners(std::size_t num_tasks) const override {
@@ -31,7 +31,11 @@ class Replay final : public PlainMethod {
   }
 
   std::optional<data::RehearsalBuffer> make_buffer(const TaskRows& task) const override {
-    return method::make_buffer(task.task, task.rows, size_, seed_);
+    return method::make_buffer(task.task, task.rows, size_, seed_, task.features);
+  }
+
+  bool chooses_by_features(std::size_t num_task_rows) const override {
+    return method::chooses_by_features(size_, num_task_rows);
   }
 
  private:

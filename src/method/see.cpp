@@ -5,6 +5,7 @@
 #include <array>
 
 #include "baton/method/see_rows.hpp"
+#include "baton/method/task_buffer.hpp"
 #include "methods.hpp"
 
 namespace baton::method {
@@ -31,8 +32,10 @@ class See final : public Method {
  public:
   explicit See(const config::Config& config)
       : options_(reconstruction_options(config)),
-        buffer_size_{config.method.buffer_ratio, config.method.buffer_floor},
-        keys_(config.method) {}
+        buffer_size_(buffer_size(config.method)),
+        keys_(config.method) {
+    buffer_size_.later = options_;
+  }
 
   const std::string& name() const override { return name_; }
 
@@ -66,7 +69,12 @@ class See final : public Method {
   }
 
   std::optional<data::RehearsalBuffer> make_buffer(const TaskRows& task) const override {
-    return method::make_buffer(task.task, task.rows, buffer_size_, options_.run_seed);
+    return method::make_buffer(task.task, task.rows, buffer_size_, options_.run_seed,
+                               task.features);
+  }
+
+  bool chooses_by_features(std::size_t num_task_rows) const override {
+    return method::chooses_by_features(buffer_size_, num_task_rows);
   }
 
   std::vector<data::Example> choose_general(std::span<const data::Example> rows) const override {

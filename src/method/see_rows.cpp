@@ -129,6 +129,17 @@ std::size_t negatives_to_hold_out(const ReconstructionOptions& options,
                   std::min(spare, 2 * kLeastToHoldOut));
 }
 
+}  // namespace
+
+std::size_t negatives_of(const ReconstructionOptions& options,
+                         std::size_t num_rows,
+                         std::int64_t num_task_rows) {
+  const std::size_t wanted = wanted_negatives(options, num_task_rows);
+  return std::min(wanted, num_rows - negatives_to_hold_out(options, num_rows, wanted));
+}
+
+namespace {
+
 void append_rehearsal(const std::string& task,
                       const data::RehearsalBuffer& buffer,
                       const ReconstructionOptions& options,
@@ -179,33 +190,6 @@ void append_general(const std::string& task,
 }
 
 }  // namespace
-
-data::RehearsalBuffer make_buffer(const std::string& task,
-                                  std::span<const data::Example> train_rows,
-                                  BufferSize size,
-                                  std::uint64_t run_seed) {
-  check_range(size.ratio > 0 && size.ratio <= 1, "buffer_ratio", "above 0, at most 1", size.ratio);
-  if (train_rows.empty()) {
-    throw base::Error(base::ErrorKind::kData, "a task without train rows has no rehearsal buffer",
-                      {.where = "task " + task,
-                       .expected = "at least one train row",
-                       .found = "none",
-                       .fix = "check the task's files"});
-  }
-  data::RehearsalBuffer buffer;
-  buffer.task = task;
-  buffer.num_task_rows = static_cast<std::int64_t>(train_rows.size());
-  buffer.ratio = size.ratio;
-  buffer.seed = base::seed_for(run_seed, {"buffer", task});
-  const std::size_t count =
-      std::min(train_rows.size(), std::max({std::size_t{1}, static_cast<std::size_t>(size.floor),
-                                            share_of(size.ratio, buffer.num_task_rows)}));
-  for (const std::size_t index :
-       base::Random(buffer.seed).sample_indices(train_rows.size(), count)) {
-    buffer.rows.push_back(train_rows[index]);
-  }
-  return buffer;
-}
 
 bool cross_fits(const ReconstructionOptions& options, std::size_t num_own_rows) {
   return options.calibration_ratio > 0 && num_own_rows >= kLeastRowsToHoldOutOf &&

@@ -49,7 +49,7 @@ struct MethodConfig {
   std::int64_t negative_floor = 0;  // at least so many rows of it, as far as its buffer has them
   double buffer_ratio = 0;          // share of a task's rows kept as its rehearsal buffer; (0, 1]
   std::int64_t buffer_floor = 0;    // at least so many rows, as far as the task has them
-  std::string buffer_selection;     // "random"
+  std::string buffer_selection;     // "random" | "kmeans"
   std::string accept_indicator;     // a word of one token, or "id:N"
   std::string pass_indicator;       // the same; another one
   AcceptThreshold accept_threshold;

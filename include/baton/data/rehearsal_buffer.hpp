@@ -21,6 +21,9 @@ struct RehearsalBuffer {
   std::uint64_t seed = 0;
   std::string selection = "random";
   std::vector<Example> rows;
+  /// Digest of all that they were chosen from, where choosing them takes the model; not part of the
+  /// fingerprint.
+  std::string chosen_from = {};
 
   /// SHA-256 over everything above that later experts can see.
   std::string fingerprint() const;
@@ -33,6 +36,7 @@ struct RehearsalBuffer {
     visit("seed", self.seed);
     visit("selection", self.selection);
     visit("rows", self.rows);
+    visit("chosen_from", self.chosen_from);
   }
 };
 

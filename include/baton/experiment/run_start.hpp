@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,12 @@ class RunStart {
            run::RunFolder& folder,
            const std::vector<std::string>& replace);
 
+  /// Train rows among which a buffer has yet to be chosen by their features; none where the run has
+  /// the one that these rows give under these settings (a digest), or where all are kept.
+  std::vector<data::Example> rows_to_choose_from(std::size_t index, const std::string& settings);
+  /// Of these rows, their features at hand.
+  void choose_buffer_by(std::span<const std::vector<double>> features, std::size_t index);
+
   /// Reads the general rows, then every task and its buffer, one after the other; a buffer is made
   /// where the run has none. Of tasks only facts are kept, and new buffers until they are written. A
   /// task that has both expert and buffer may have lost its training files. kStopped between two
@@ -49,6 +56,8 @@ class RunStart {
     bool is_wished = false;  // named by --replace
     bool replaces_expert = false;
     bool replaces_buffer = false;
+    std::optional<data::RehearsalBuffer>
+        chosen_buffer;  // by features, in this run or an earlier one
     std::optional<data::RehearsalBuffer> new_buffer;
     bool drops_state = false;       // begun with other settings, or of an expert that is done
     std::string unrecorded_expert;  // its fingerprint: on disk but not in run.json
@@ -58,6 +67,11 @@ class RunStart {
     std::size_t index = 0;
     std::string what;  // "its expert" or "its saved training state"
     std::vector<std::string> lines;
+  };
+
+  struct RowsToChooseFrom {
+    std::vector<data::Example> rows;
+    std::string origin;
   };
 
   const std::string& name_of(std::size_t index) const { return config_.data.tasks[index]; }
@@ -81,6 +95,7 @@ class RunStart {
   std::vector<method::LearnerPlan> learners_;
   run::RunFolder& folder_;
   std::vector<Task> tasks_;
+  RowsToChooseFrom to_choose_from_;  // of the task in hand
   std::vector<Difference> differences_;
 };
 

@@ -38,6 +38,8 @@ const LearnerPlan& plan_at(std::span<const LearnerPlan> learners, std::size_t po
 struct TaskRows {
   std::string task;
   std::span<const data::Example> rows;
+  /// Of each row, what the frozen base makes of its prompt; for a buffer that is chosen by it.
+  std::span<const std::vector<double>> features = {};
 };
 
 /// All rows that one learner is given, as text.
@@ -76,6 +78,9 @@ class Method {
 
   /// What is kept of a task for later learners; nothing from a method that keeps none.
   virtual std::optional<data::RehearsalBuffer> make_buffer(const TaskRows& task) const;
+  /// Whether that of a task of so many rows is chosen by the rows' features. Without them (as in a
+  /// plan, which has no model) make_buffer draws as many rows at random.
+  virtual bool chooses_by_features(std::size_t num_task_rows) const;
   /// Of the rows of the config's general tasks those that this run uses.
   virtual std::vector<data::Example> choose_general(std::span<const data::Example> rows) const;
   /// Pure, every draw with a named seed. The parts do not depend on one another: given only some of

@@ -15,19 +15,6 @@
 
 namespace baton::method {
 
-struct BufferSize {
-  double ratio = 0;        // of the task's rows
-  std::int64_t floor = 0;  // rows; a task of fewer is kept whole
-};
-
-/// A uniform sample of round(ratio x |D|) rows (at least `floor` and at least one, as far as there
-/// are so many), in file order. Its seed is named by the task, so it does not depend on other
-/// tasks. A ratio outside (0, 1] is a kUsage error, no row at all a kData error.
-data::RehearsalBuffer make_buffer(const std::string& task,
-                                  std::span<const data::Example> train_rows,
-                                  BufferSize size,
-                                  std::uint64_t run_seed);
-
 struct ReconstructionOptions {
   double negative_ratio = 0.25;      // tau
   std::int64_t negative_floor = 0;   // rows of each buffer, at least, as far as it has them
@@ -64,6 +51,11 @@ Reconstruction reconstruct(const std::string& task,
                            std::span<const data::RehearsalBuffer> earlier_buffers,
                            std::span<const data::Example> general_rows,
                            const ReconstructionOptions& options);
+
+/// Of the rows of a buffer of `num_rows` of so large a task, those that an expert learns.
+std::size_t negatives_of(const ReconstructionOptions& options,
+                         std::size_t num_rows,
+                         std::int64_t num_task_rows);
 
 /// The general rows of a run: a uniform sample of `count` rows in file order; all of them when
 /// count is 0 or at least their number. The same rows serve every expert.

@@ -11,7 +11,7 @@
 #include "baton/checkpoint/buffer_file.hpp"
 #include "baton/data/dataset.hpp"
 #include "baton/experiment/row_meter.hpp"
-#include "baton/method/see_rows.hpp"
+#include "baton/method/task_buffer.hpp"
 #include "unit/data/fake_tokenizer.hpp"
 
 namespace baton::experiment {

@@ -1,4 +1,5 @@
 #include "baton/method/see_rows.hpp"
+#include "baton/method/task_buffer.hpp"
 
 #include <gmock/gmock.h>
 
@@ -116,6 +117,64 @@ TEST(MakeBuffer, RefusesBadRatiosAndNoRows) {
   EXPECT_THROW(make_buffer("a", rows_of("a", 3), {1.1}, kSeed), base::Error);
   EXPECT_THROW(make_buffer("a", rows_of("a", 3), {0.0 / 0.0}, kSeed), base::Error);
   EXPECT_THROW(make_buffer("a", {}, {0.5}, kSeed), base::Error);
+}
+
+// What a later expert holds out of a buffer is kept on top of what it learns.
+TEST(MakeBuffer, HeldOutRowsCostNoNegatives) {
+  for (const int num_rows : {20, 40, 100, 240, 1000, 2000}) {
+    for (const std::int64_t floor : {0, 64}) {
+      const ReconstructionOptions options{.negative_ratio = 0.25,
+                                          .negative_floor = floor / 2,
+                                          .calibration_ratio = 0.1,
+                                          .run_seed = kSeed};
+      const BufferSize size{.ratio = 0.25, .floor = floor, .later = options};
+      const std::vector<data::RehearsalBuffer> buffers{
+          make_buffer("a", rows_of("a", num_rows), size, kSeed)};
+      const Reconstruction result = reconstruct("b", rows_of("b", 100), buffers, {}, options);
+      EXPECT_TRUE(result.warnings.empty()) << num_rows << ": " << result.warnings.front();
+      EXPECT_GE(result.num_negative, num_rows / 4) << num_rows;
+      EXPECT_GT(count_of(result.held_out, "a", data::RowRole::kRehearsal), 0) << num_rows;
+      const std::size_t without = num_buffer_rows({0.25, floor}, rows_of("a", num_rows).size());
+      const auto num_held_out =
+          static_cast<std::size_t>(count_of(result.held_out, "a", data::RowRole::kRehearsal));
+      EXPECT_LE(buffers[0].rows.size(), without + num_held_out) << num_rows;
+    }
+  }
+  const BufferSize size{
+      .ratio = 0.25,
+      .floor = 64,
+      .later = ReconstructionOptions{
+          .negative_ratio = 0.25, .negative_floor = 32, .calibration_ratio = 0.1}};
+  EXPECT_EQ(num_buffer_rows(size, 40), 40U);
+  EXPECT_EQ(num_buffer_rows(size, 100), 64U);    // 16 of 64 held out, 32 learnt
+  EXPECT_EQ(num_buffer_rows(size, 2000), 556U);  // 56 held out, 500 learnt
+}
+
+// A third of the rows asks something else: it keeps its share, whatever the seed.
+TEST(MakeBuffer, ClustersKeepTheirShare) {
+  const std::vector<data::Example> rows = rows_of("a", 90);
+  std::vector<std::vector<double>> features;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const double kind = i % 3 == 0 ? 100.0 : 0.0;
+    features.push_back({kind + static_cast<double>(i % 7), static_cast<double>(i % 5)});
+  }
+  const BufferSize size{.ratio = 0.5, .by_clusters = true};
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    const data::RehearsalBuffer buffer = make_buffer("a", rows, size, seed, features);
+    ASSERT_EQ(buffer.rows.size(), 45U);
+    EXPECT_EQ(buffer.selection, "kmeans");
+    const std::vector<std::string> ids = ids_of(buffer.rows);
+    EXPECT_TRUE(std::is_sorted(ids.begin(), ids.end()));
+    const auto num_odd = std::count_if(ids.begin(), ids.end(), [](const std::string& id) {
+      return std::stoi(id.substr(2)) % 3 == 1;  // row 0 is a-1000
+    });
+    EXPECT_NEAR(static_cast<double>(num_odd), 15, 3) << seed;
+    EXPECT_EQ(buffer.fingerprint(), make_buffer("a", rows, size, seed, features).fingerprint());
+  }
+  EXPECT_TRUE(chooses_by_features(size, 90));
+  EXPECT_FALSE(chooses_by_features({.ratio = 0.5}, 90));
+  EXPECT_FALSE(chooses_by_features({.ratio = 0.5, .floor = 90, .by_clusters = true}, 90));
+  EXPECT_EQ(make_buffer("a", rows, size, 1).rows.size(), 45U);  // a plan has no features
 }
 
 TEST(Reconstruct, CountsByHand) {
