@@ -66,11 +66,15 @@ class BpeTokenizer : public Tokenizer {
   }
 
   std::vector<TokenId> encode(std::string_view text) const override {
-    return encode_text(text, true);
+    return encode_text(text, SpecialTokens::kStayText, Place::kBeginning);
   }
 
   std::vector<TokenId> encode_with_special(std::string_view text) const override {
-    return encode_text(text, false);
+    return encode_text(text, SpecialTokens::kBecomeIds, Place::kBeginning);
+  }
+
+  std::vector<TokenId> encode_after(std::string_view text, SpecialTokens special) const override {
+    return encode_text(text, special, Place::kContinued);
   }
 
   std::string decode(const std::vector<TokenId>& ids, bool skip_special) const override {
@@ -153,7 +157,9 @@ class BpeTokenizer : public Tokenizer {
   }
 
   // Added tokens are looked for in the text as it is, then in what normalising makes of the rest.
-  std::vector<TokenId> encode_text(std::string_view text, bool keeps_special_as_text) const {
+  std::vector<TokenId> encode_text(std::string_view text,
+                                   SpecialTokens special,
+                                   Place place) const {
     if (const auto offset = base::find_invalid_utf8(text)) {
       throw base::Error(
           base::ErrorKind::kData, "the text is not UTF-8",
@@ -162,16 +168,18 @@ class BpeTokenizer : public Tokenizer {
            .found = fmt::format("byte 0x{:02X}", static_cast<unsigned char>(text[*offset])),
            .fix = "convert the file to UTF-8"});
     }
+    const bool keeps_special_as_text = special == SpecialTokens::kStayText;
     std::vector<TokenId> ids;
     for (const auto& raw : added_.raw_matcher().split(text, keeps_special_as_text)) {
       if (raw.token != nullptr) {
         ids.push_back(raw.token->id);
         continue;
       }
+      const Place raw_place = raw.text.data() == text.data() ? place : Place::kInside;
       std::string composed;
       std::string_view normalized = raw.text;
       if (!normalizer_.is_identity()) {
-        composed = normalizer_.apply(raw.text);
+        composed = normalizer_.apply(raw.text, raw_place == Place::kContinued);
         normalized = composed;
       }
       for (const auto& piece :
@@ -179,17 +187,16 @@ class BpeTokenizer : public Tokenizer {
         if (piece.token != nullptr) {
           ids.push_back(piece.token->id);
         } else {
-          const bool is_first =
-              raw.text.data() == text.data() && piece.text.data() == normalized.data();
-          encode_ordinary(piece.text, is_first, ids);
+          const bool is_first = piece.text.data() == normalized.data();
+          encode_ordinary(piece.text, is_first ? raw_place : Place::kInside, ids);
         }
       }
     }
     return ids;
   }
 
-  void encode_ordinary(std::string_view text, bool is_first, std::vector<TokenId>& ids) const {
-    const Pieces pieces = pre_tokenizer_.split(text, is_first);
+  void encode_ordinary(std::string_view text, Place place, std::vector<TokenId>& ids) const {
+    const Pieces pieces = pre_tokenizer_.split(text, place);
     for (const std::string_view piece : pieces.views) {
       model_.encode_piece(piece, ids);
     }

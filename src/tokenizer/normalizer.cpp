@@ -102,7 +102,7 @@ void Normalizer::add(const JsonPart& part) {
     steps_.push_back({[before](std::string_view text) {
                         return text.empty() ? std::string() : before + std::string(text);
                       },
-                      "before every text " + before});
+                      "before every text " + before, true});
   } else if (type == "Replace") {
     const JsonPart pattern = part.at("pattern").at("String");
     const std::string from = pattern.text();
@@ -131,10 +131,12 @@ void Normalizer::add_meaning(base::Sha256& digest) const {
   }
 }
 
-std::string Normalizer::apply(std::string_view text) const {
+std::string Normalizer::apply(std::string_view text, bool continues) const {
   std::string result(text);
   for (const Step& step : steps_) {
-    result = step.apply(result);
+    if (!(continues && step.is_prefix)) {
+      result = step.apply(result);
+    }
   }
   return result;
 }

@@ -18,7 +18,8 @@ class Normalizer {
   static Normalizer from_json(const JsonPart& part);
 
   bool is_identity() const { return steps_.empty(); }
-  std::string apply(std::string_view text) const;
+  /// `continues`: the text goes on where another one ended, so that nothing is put before it.
+  std::string apply(std::string_view text, bool continues = false) const;
   /// For the tokenizer's fingerprint.
   void add_meaning(base::Sha256& digest) const;
 
@@ -26,6 +27,7 @@ class Normalizer {
   struct Step {
     std::function<std::string(std::string_view)> apply;
     std::string meaning;
+    bool is_prefix = false;  // puts something before a text
   };
 
   void add(const JsonPart& part);

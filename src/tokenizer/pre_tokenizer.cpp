@@ -25,7 +25,7 @@ class DigitsStep : public PreTokenizer::Step {
   explicit DigitsStep(const JsonPart& part)
       : individual_(part.at("individual_digits").flag_or(false)) {}
 
-  void apply(std::string_view piece, bool /*is_first*/, Pieces& result) const override {
+  void apply(std::string_view piece, Place /*place*/, Pieces& result) const override {
     std::size_t begin = 0;
     bool was_digit = false;
     for (std::size_t position = 0; position < piece.size();) {
@@ -75,7 +75,7 @@ class SplitStep : public PreTokenizer::Step {
     }
   }
 
-  void apply(std::string_view piece, bool /*is_first*/, Pieces& result) const override {
+  void apply(std::string_view piece, Place /*place*/, Pieces& result) const override {
     auto spans = regex_ ? regex_->split(piece) : split_at_literal(piece, pattern_);
     if (joins_previous_) {
       spans = joined_with_previous(spans);
@@ -132,13 +132,13 @@ class MetaspaceStep : public PreTokenizer::Step {
     splits_ = part.at("split").flag_or(true);
   }
 
-  void apply(std::string_view piece, bool is_first, Pieces& result) const override {
+  void apply(std::string_view piece, Place place, Pieces& result) const override {
     std::string marked;
     for (const char c : piece) {
       c == ' ' ? marked.append(mark_) : marked.append(1, c);
     }
-    const bool prepends = scheme_ == "always" || (scheme_ == "first" && is_first);
-    if (prepends && !marked.starts_with(mark_)) {
+    const bool prepends = scheme_ == "always" || (scheme_ == "first" && place == Place::kBeginning);
+    if (prepends && place != Place::kContinued && !marked.starts_with(mark_)) {
       marked.insert(0, mark_);
     }
     const std::string_view whole = result.owned.emplace_back(std::move(marked));
@@ -170,8 +170,8 @@ class ByteLevelStep : public PreTokenizer::Step {
     }
   }
 
-  void apply(std::string_view piece, bool /*is_first*/, Pieces& result) const override {
-    if (adds_space_ && !piece.starts_with(' ')) {
+  void apply(std::string_view piece, Place place, Pieces& result) const override {
+    if (adds_space_ && place != Place::kContinued && !piece.starts_with(' ')) {
       piece = result.owned.emplace_back(1, ' ').append(piece);
     }
     if (regex_) {
@@ -233,13 +233,13 @@ void PreTokenizer::add_meaning(base::Sha256& digest) const {
   }
 }
 
-Pieces PreTokenizer::split(std::string_view text, bool is_first) const {
+Pieces PreTokenizer::split(std::string_view text, Place place) const {
   Pieces pieces;
   pieces.views.push_back(text);
   for (const auto& step : steps_) {
     std::vector<std::string_view> inputs = std::exchange(pieces.views, {});
     for (std::size_t i = 0; i < inputs.size(); ++i) {
-      step->apply(inputs[i], is_first && i == 0, pieces);
+      step->apply(inputs[i], i == 0 ? place : Place::kInside, pieces);
     }
   }
   return pieces;

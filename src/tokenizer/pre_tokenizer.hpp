@@ -20,13 +20,19 @@ struct Pieces {
   std::deque<std::string> owned;
 };
 
+/// Where a piece stands.
+enum class Place {
+  kBeginning,  // of the whole text
+  kInside,
+  kContinued,  // at the beginning of a text that goes on where another one ended
+};
+
 class PreTokenizer {
  public:
   class Step {
    public:
     virtual ~Step() = default;
-    /// `is_first`: the piece stands at the beginning of the whole text.
-    virtual void apply(std::string_view piece, bool is_first, Pieces& result) const = 0;
+    virtual void apply(std::string_view piece, Place place, Pieces& result) const = 0;
     /// What the step does, with every setting resolved: equal texts, equal pieces.
     virtual std::string meaning() const = 0;
   };
@@ -37,7 +43,7 @@ class PreTokenizer {
   /// The last step is ByteLevel.
   bool works_on_bytes() const { return works_on_bytes_; }
   /// `text` is valid UTF-8 and outlives the result. Thread-safe.
-  Pieces split(std::string_view text, bool is_first) const;
+  Pieces split(std::string_view text, Place place) const;
   /// For the tokenizer's fingerprint.
   void add_meaning(base::Sha256& digest) const;
 

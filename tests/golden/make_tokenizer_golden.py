@@ -271,7 +271,7 @@ def train_metaspace():
 
 def train_gemma():
     tokenizer = train_pieces(normalizers.Replace(" ", MARK), pre_tokenizers.Split(" ", "merged_with_previous"), pieces_decoder(False))
-    tokenizer.add_special_tokens(["<start_of_turn>", "<end_of_turn>"])
+    tokenizer.add_special_tokens(["<bos>", "<start_of_turn>", "<end_of_turn>"])
     tokenizer.add_tokens([AddedToken("\n\n", normalized=False), AddedToken("<unused0>", normalized=False), AddedToken(MARK * 3, normalized=False)])
     return tokenizer
 
@@ -367,12 +367,52 @@ def small_chat_tokenizer(template):
     return tokenizer
 
 
+# Each chat template with the small tokenizers that it is tried with, their BOS and end.
+CHATS = {"llama2": ("llama2", "mistral"), "llama2_system": ("llama2", "mistral"), "llama3": ("llama3",), "llama3_1": ("llama3",),
+         "mistral": ("llama2", "mistral"), "mistral_first": ("llama2", "mistral"), "mistral_v3": ("llama2", "mistral"),
+         "mistral_tekken": ("llama2", "mistral"), "alpaca": ("llama2", "mistral"), "qwen": ("qwen",), "gemma": ("gemma",)}
+BORDERS = {"llama2": ("<s>", "</s>"), "mistral": ("<s>", "</s>"), "llama3": ("<|begin_of_text|>", "<|eot_id|>"),
+           "qwen": ("<|endoftext|>", "<|im_end|>"), "gemma": ("<bos>", "<end_of_turn>")}
+
+
+def make_chats():
+    import jinja2
+    from transformers import PreTrainedTokenizerFast
+
+    for name, kinds in CHATS.items():
+        cases = []
+        for turns in CONVERSATIONS:
+            messages = [{"role": role, "content": text} for role, text in turns]
+            case = {"messages": [[role, text] for role, text in turns], "ids": {}}
+            for kind in kinds:
+                path = OUT / kind / "tokenizer.json"
+                bos, eos = BORDERS[kind]
+                tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(path), bos_token=bos, eos_token=eos)
+                tokenizer.chat_template = (OUT / "chats" / f"{name}.jinja").read_text()
+                try:
+                    case["rendered"] = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+                except jinja2.TemplateError:
+                    continue
+                encode = Ids(path)
+                if name == "alpaca":  # no chat template: BOS is what the tokenizer puts before a text
+                    encode.tokenizer.encode_special_tokens = False
+                    case["ids"][kind] = encode.tokenizer.encode(case["rendered"].removeprefix(bos)).ids
+                else:
+                    case["ids"][kind] = encode(case["rendered"], True)
+            if "rendered" in case:
+                cases.append(case)
+        write(OUT / "chats" / f"{name}.json", cases)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", type=Path, default=SOURCE / ".deps/models/smollm2-135m-instruct")
     parser.add_argument("--data", type=Path, default=SOURCE.parent / "shared/data/superni")
     parser.add_argument("--train", action="store_true", help="train the small tokenizers anew")
+    parser.add_argument("--only", choices=["chats"], help="make only these")
     args = parser.parse_args()
+    if args.only == "chats":
+        return make_chats()
 
     for name, make in KINDS.items():
         path = OUT / name / "tokenizer.json"
@@ -383,6 +423,7 @@ def main():
     for path in sorted((OUT / "templates").glob("*.jinja")):
         if not path.name.startswith("unknown"):
             make_chat(OUT / "templates", small, small_chat_tokenizer(path.read_text()), path.stem + ".json")
+    make_chats()
 
     if (args.model / "tokenizer.json").exists():
         from transformers import AutoTokenizer

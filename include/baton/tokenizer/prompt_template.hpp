@@ -49,7 +49,8 @@ class PromptTemplate {
   virtual EncodedPrompt encode(std::span<const Message> conversation,
                                std::int64_t max_tokens) const = 0;
 
-  /// The ids the generation prompt adds at the end of every prompt; empty when there are none.
+  /// The fixed ids that end every prompt: what the generation prompt adds, or, where it adds nothing
+  /// (llama2, mistral), what closes the user's turn; empty when there are none.
   virtual const std::vector<TokenId>& invocation_ids() const = 0;
 
   /// The end-of-answer token: appended to every target, ends decoding.
@@ -65,11 +66,19 @@ class PromptTemplate {
 };
 
 /// Makes a template by name. "none": BOS if the model's files ask for one, then the texts, several
-/// messages joined by a blank line; the answer ends with the model's eos. "chatml":
-/// <|im_start|>role, text, <|im_end|>; a default system message only where the folder's own
-/// template has one. "auto" recognises the folder's own chat template (chat_template.jinja or
-/// tokenizer_config.json) when it is one of the known kinds; otherwise a kModel error lists the
-/// known names. The template keeps a reference to the tokenizer.
+/// messages joined by a blank line; the answer ends with the model's eos. The others are the chat
+/// templates of `src/tokenizer/template_form.cpp`: chatml (a default system message only where the
+/// folder's own template has one), llama2, llama3, mistral, alpaca, qwen, gemma and their variants;
+/// a special token that one of them needs and the tokenizer lacks is a kModel error. "auto"
+/// recognises the folder's own chat template (chat_template.jinja or tokenizer_config.json) when it
+/// is one of the known kinds; otherwise a kModel error lists the known names. The template keeps a
+/// reference to the tokenizer.
+///
+/// Ids are those that `transformers` gives for the rendered text, with these exceptions, all since
+/// texts are encoded apart: a text that spells a special token stays text; white space at the border
+/// of a text (where the template does not trim it) makes no token with the template's; what of a
+/// text would grow together with the template's letters does not. Of a space that stands before a
+/// text in the template (llama2, mistral) the word begins with it, as in the rendered text.
 std::unique_ptr<PromptTemplate> make_template(const std::string& name,
                                               const std::filesystem::path& model_folder,
                                               const Tokenizer& tokenizer);

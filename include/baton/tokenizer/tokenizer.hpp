@@ -15,6 +15,9 @@ namespace baton::tokenizer {
 
 using TokenId = std::int32_t;
 
+/// What a special token spelled in a text becomes.
+enum class SpecialTokens { kStayText, kBecomeIds };
+
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
@@ -26,6 +29,12 @@ class Tokenizer {
 
   /// As `encode`, but special tokens spelled in the text become their ids. For template parts only.
   virtual std::vector<TokenId> encode_with_special(std::string_view text) const = 0;
+
+  /// Ids of a text that goes on where another one ended: as `encode` or `encode_with_special`, but
+  /// without the mark or space that some tokenizers (SentencePiece's kind) put before a text.
+  virtual std::vector<TokenId> encode_after(std::string_view text, SpecialTokens special) const {
+    return special == SpecialTokens::kBecomeIds ? encode_with_special(text) : encode(text);
+  }
 
   /// Text of the ids; byte sequences that are not UTF-8 become U+FFFD. `skip_special` leaves
   /// special tokens out.

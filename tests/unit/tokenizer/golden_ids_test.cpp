@@ -121,6 +121,8 @@ INSTANTIATE_TEST_SUITE_P(Kinds,
                                          "llama2",
                                          "mistral",
                                          "metaspace",
+                                         "gemma",
+                                         "qwen",
                                          "real"),
                          [](const auto& instance) { return instance.param; });
 
