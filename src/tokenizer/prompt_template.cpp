@@ -9,6 +9,7 @@
 #include "baton/base/text.hpp"
 #include "prompt_builder.hpp"
 #include "template_form.hpp"
+#include "template_recognition.hpp"
 #include "template_source.hpp"
 #include "turn_template.hpp"
 
@@ -91,31 +92,36 @@ std::vector<std::string> known_names() {
   return names;
 }
 
-// The folder's own chat template, when it is one of chatml's shapes.
-std::optional<TemplateForm> recognise_form(const std::optional<std::string>& source) {
-  auto shape = source ? recognise_chatml(*source) : std::nullopt;
-  if (!shape) {
-    return std::nullopt;
+TemplateForm form_of_folder(const std::filesystem::path& folder) {
+  base::ErrorDetails context{
+      .where = folder.string() + " (chat_template.jinja, tokenizer_config.json)",
+      .fix = "choose one of the known templates by name: " + base::join(known_names(), ", ")};
+  const auto source = read_chat_template(folder);
+  if (!source) {
+    context.expected = "a chat template";
+    context.found = "none";
+    throw base::Error(base::ErrorKind::kModel, "the model folder has no chat template to recognise",
+                      context);
   }
-  TemplateForm form = *find_template_form("chatml");
-  form.default_system = std::move(shape->default_system);
-  return form;
+  Recognition recognition = recognise_template(*source, read_jinja_tokens(folder));
+  if (!recognition.form) {
+    context.expected = recognition.expected;
+    context.found = recognition.found;
+    throw base::Error(base::ErrorKind::kModel,
+                      "the model's chat template is none of the known ones", context);
+  }
+  return std::move(*recognition.form);
 }
 
-TemplateForm recognise_template(const std::filesystem::path& folder) {
-  const auto source = read_chat_template(folder);
-  auto form = recognise_form(source);
-  if (!form) {
-    throw base::Error(
-        base::ErrorKind::kModel,
-        source ? "the model's chat template is none of the known ones"
-               : "the model folder has no chat template to recognise",
-        {.where = folder.string() + " (chat_template.jinja, tokenizer_config.json)",
-         .expected = "a chatml template",
-         .found = source ? fmt::format("\"{}\"", source->substr(0, 80)) : "none",
-         .fix = "choose one of the known templates by name: " + base::join(known_names(), ", ")});
+// A form that takes any default system message, with the one of the folder's template.
+TemplateForm with_system_of_folder(TemplateForm form, const std::filesystem::path& folder) {
+  if (const auto source = read_chat_template(folder)) {
+    const auto own = recognise_template(*source, read_jinja_tokens(folder)).form;
+    if (own && own->user.before == form.user.before) {
+      form.default_system = own->default_system;
+    }
   }
-  return std::move(*form);
+  return form;
 }
 
 }  // namespace
@@ -127,14 +133,12 @@ std::unique_ptr<PromptTemplate> make_template(const std::string& name,
     return std::make_unique<PlainTemplate>(model_folder, tokenizer);
   }
   if (name == "auto") {
-    return make_turns(recognise_template(model_folder), model_folder, tokenizer);
+    return make_turns(form_of_folder(model_folder), model_folder, tokenizer);
   }
   if (const TemplateForm* form = find_template_form(name)) {
-    std::optional<TemplateForm> own;
-    if (form->has_any_default_system) {
-      own = recognise_form(read_chat_template(model_folder));
-    }
-    return make_turns(own ? std::move(*own) : *form, model_folder, tokenizer);
+    return make_turns(
+        form->has_any_default_system ? with_system_of_folder(*form, model_folder) : *form,
+        model_folder, tokenizer);
   }
   const auto names = template_names();
   const auto nearest = base::nearest_name(name, names);

@@ -6,18 +6,12 @@
 
 #include "baton/base/file.hpp"
 #include "baton/base/json.hpp"
-#include "jinja_shape.hpp"
 #include "json_part.hpp"
 
 namespace baton::tokenizer {
 namespace {
 
-using Items = std::vector<JinjaItem>;
-using Kind = JinjaItem::Kind;
-
 constexpr std::uint64_t kMaxTemplateBytes = std::uint64_t{1} << 20;
-constexpr std::string_view kSystemStart = "<|im_start|>system\n";
-constexpr std::string_view kTurnEnd = "<|im_end|>\n";
 
 // An absent file reads as an empty object.
 base::Json read_optional_json(const std::filesystem::path& path) {
@@ -77,39 +71,6 @@ std::optional<TokenId> read_eos_id(const std::filesystem::path& path, const Toke
   return value.get<TokenId>();
 }
 
-bool take(const Items& items, std::size_t& position, const Items& expected) {
-  for (std::size_t i = 0; i < expected.size(); ++i) {
-    if (position + i >= items.size() || items[position + i] != expected[i]) {
-      return false;
-    }
-  }
-  position += expected.size();
-  return true;
-}
-
-// {% if <condition> %}<|im_start|>system ... <|im_end|>{% endif %}
-std::optional<std::string> take_default_system(const Items& items,
-                                               std::size_t& position,
-                                               const std::string& condition) {
-  const bool has_three = position + 2 < items.size();
-  if (!has_three || items[position] != JinjaItem{Kind::kStatement, condition} ||
-      items[position + 2] != JinjaItem{Kind::kStatement, "endif"} ||
-      items[position + 1].kind != Kind::kLiteral) {
-    return std::nullopt;
-  }
-  std::string_view text = items[position + 1].text;
-  if (!text.starts_with(kSystemStart) || !text.ends_with(kTurnEnd) ||
-      text.size() < kSystemStart.size() + kTurnEnd.size()) {
-    return std::nullopt;
-  }
-  text = text.substr(kSystemStart.size(), text.size() - kSystemStart.size() - kTurnEnd.size());
-  if (text.find("<|im_") != std::string_view::npos) {
-    return std::nullopt;
-  }
-  position += 3;
-  return std::string(text);
-}
-
 }  // namespace
 
 std::optional<std::string> read_chat_template(const std::filesystem::path& folder) {
@@ -166,45 +127,20 @@ TokenId read_eos(const std::filesystem::path& folder, const Tokenizer& tokenizer
   return known_token(token_text(token.value(), path, "eos_token"), tokenizer, path, "eos_token");
 }
 
-std::optional<ChatmlShape> recognise_chatml(std::string_view chat_template) {
-  const auto items = read_jinja(chat_template);
-  if (!items) {
-    return std::nullopt;
+JinjaTokens read_jinja_tokens(const std::filesystem::path& folder) {
+  JinjaTokens tokens;
+  for (const char* name : {"special_tokens_map.json", "tokenizer_config.json"}) {
+    const auto path = folder / name;
+    const base::Json json = read_optional_json(path);
+    const JsonPart root(json, path.string(), "");
+    for (const auto& [key, text] :
+         {std::pair("bos_token", &tokens.bos), std::pair("eos_token", &tokens.eos)}) {
+      if (!root.at(key).is_null()) {
+        *text = token_text(root.at(key).value(), path, key);
+      }
+    }
   }
-  const auto statement = [](std::string text) {
-    return JinjaItem{Kind::kStatement, std::move(text)};
-  };
-  const auto literal = [](std::string text) { return JinjaItem{Kind::kLiteral, std::move(text)}; };
-  const auto expression = [](std::string text) {
-    return JinjaItem{Kind::kExpression, std::move(text)};
-  };
-
-  ChatmlShape shape;
-  std::size_t position = 0;
-  take(*items, position,
-       {statement("if not add_generation_prompt is defined"),
-        statement("set add_generation_prompt=false"), statement("endif")});
-  shape.default_system = take_default_system(*items, position, "if messages[0]['role']!='system'");
-  if (!take(*items, position, {statement("for message in messages")})) {
-    return std::nullopt;
-  }
-  if (!shape.default_system) {
-    shape.default_system =
-        take_default_system(*items, position, "if loop.first and messages[0]['role']!='system'");
-  }
-  const Items turns = {literal("<|im_start|>"),
-                       expression("message['role']"),
-                       literal("\n"),
-                       expression("message['content']"),
-                       literal(std::string(kTurnEnd)),
-                       statement("endfor"),
-                       statement("if add_generation_prompt"),
-                       literal("<|im_start|>assistant\n"),
-                       statement("endif")};
-  if (!take(*items, position, turns) || position != items->size()) {
-    return std::nullopt;
-  }
-  return shape;
+  return tokens;
 }
 
 }  // namespace baton::tokenizer

@@ -1,6 +1,5 @@
 #pragma once
-// What a model folder says about its prompts: chat template, BOS, end of answer. And the chatml
-// shapes we know.
+// What a model folder says about its prompts: chat template, BOS, end of answer.
 
 #include <filesystem>
 #include <optional>
@@ -9,6 +8,7 @@
 #include <vector>
 
 #include "baton/tokenizer/tokenizer.hpp"
+#include "jinja.hpp"
 
 namespace baton::tokenizer {
 
@@ -24,11 +24,7 @@ std::vector<TokenId> read_bos(const std::filesystem::path& folder, const Tokeniz
 /// tokenizer_config.json; a kModel error when there is none.
 TokenId read_eos(const std::filesystem::path& folder, const Tokenizer& tokenizer);
 
-/// A recognised chatml template.
-struct ChatmlShape {
-  std::optional<std::string> default_system;  // used when the first message is not the system's
-};
-
-std::optional<ChatmlShape> recognise_chatml(std::string_view chat_template);
+/// "bos_token" and "eos_token" of tokenizer_config.json, else of special_tokens_map.json.
+JinjaTokens read_jinja_tokens(const std::filesystem::path& folder);
 
 }  // namespace baton::tokenizer

@@ -113,6 +113,9 @@ class Configure(unittest.TestCase):
         cls.folder = tempfile.TemporaryDirectory()
         cls.addClassCleanup(cls.folder.cleanup)
         cls.plain = cls.make("libtorch", [])
+        header = pathlib.Path(cls.folder.name) / "none/minja/minja/minja.hpp"
+        header.parent.mkdir(parents=True)
+        header.touch()
         nvidia = "../nvidia/"
         cls.full = cls.make("libtorch-cuda", [
             "lib/libtorch_cuda.so", nvidia + "cudnn/lib/libcudnn.so.9", nvidia + "nccl/include/nccl.h",

@@ -69,10 +69,10 @@ class PromptTemplate {
 /// messages joined by a blank line; the answer ends with the model's eos. The others are the chat
 /// templates of `src/tokenizer/template_form.cpp`: chatml (a default system message only where the
 /// folder's own template has one), llama2, llama3, mistral, alpaca, qwen, gemma and their variants;
-/// a special token that one of them needs and the tokenizer lacks is a kModel error. "auto"
-/// recognises the folder's own chat template (chat_template.jinja or tokenizer_config.json) when it
-/// is one of the known kinds; otherwise a kModel error lists the known names. The template keeps a
-/// reference to the tokenizer.
+/// a special token that one of them needs and the tokenizer lacks is a kModel error. "auto" runs the
+/// folder's own chat template (chat_template.jinja or tokenizer_config.json) on probe conversations
+/// and takes the one that renders the same; where none does, a kModel error shows what was rendered
+/// and what the nearest expects. The template keeps a reference to the tokenizer.
 ///
 /// Ids are those that `transformers` gives for the rendered text, with these exceptions, all since
 /// texts are encoded apart: a text that spells a special token stays text; white space at the border

@@ -188,11 +188,16 @@ TEST(UnknownTemplate, IsAModelErrorThatListsTheKnownNames) {
     folder.write("chat_template.jinja", read_template(name));
     EXPECT_THAT(folder.error_of("auto"), testing::HasSubstr("none, chatml")) << name;
   }
+  folder.write("tokenizer_config.json", R"({"eos_token": "<|im_end|>"})");
   const std::string known = read_template("smollm2.jinja");
   for (const std::string& text :
        {std::string(), std::string("{% for"), std::string("{{ 'x }}"), std::string("{{ }}"),
         known + "x", "x" + known, known + "{{ eos_token }}", known.substr(0, known.size() / 2),
-        std::string(100000, '{')}) {
+        std::string(100000, '{'), std::string(60000, '{'), "{{ " + std::string(60000, '(') + " }}",
+        "{{ " + std::string(20000, '-') + "1 }}",
+        known + "{% for i in range(10 ** 9) %}{% endfor %}",
+        std::string("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}"),
+        std::string("{{ raise_exception('never') }}"), std::string("{{ strftime_now('%Y') }}")}) {
     folder.write("chat_template.jinja", text);
     EXPECT_THAT(folder.error_of("auto"), testing::HasSubstr("none, chatml")) << text.substr(0, 50);
   }

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 
 #include "baton/base/error.hpp"
 #include "baton/tokenizer/prompt_template.hpp"
@@ -104,6 +105,19 @@ TEST_P(ChatForm, CutsTheLastUserTextOnly) {
   EXPECT_GT(least, 4);
 }
 
+// A template that renders as one of ours is that one, whatever its text.
+TEST_P(ChatForm, IsRecognisedByWhatItRenders) {
+  const auto text = base::read_file(golden_folder() / "chats" / (GetParam().first + ".jinja"),
+                                    base::ErrorKind::kData);
+  folder_.write("chat_template.jinja", text);
+  const std::string end = tokenizer_->id_to_token(chat_->end_of_answer_id());
+  const std::string bos =
+      tokenizer_->id_to_token(chat_->encode(std::vector<Message>{{"user", "x"}}, 0).ids.front());
+  folder_.write("tokenizer_config.json",
+                base::Json({{"bos_token", bos}, {"eos_token", {{"content", end}}}}).dump());
+  EXPECT_EQ(make_template("auto", folder_.path(), *tokenizer_)->name(), GetParam().first);
+}
+
 INSTANTIATE_TEST_SUITE_P(Known,
                          ChatForm,
                          testing::Values(std::pair("llama2", "llama2"),
@@ -168,6 +182,77 @@ TEST(ChatForms, AlpacaTakesItsBordersFromTheFolder) {
   const auto without = make_template("alpaca", folder.path(), *tokenizer);
   EXPECT_NE(without->encode(messages, 0).ids.front(), 1);
   EXPECT_THAT(without->render(messages), testing::StartsWith("Below is an instruction"));
+}
+
+// What models publish, where the set-up has fetched it, and what it is taken for; "" is none of ours.
+TEST(PublishedTemplates, AreRecognised) {
+  const auto templates = source_folder() / ".deps/minja/templates";
+  if (!std::filesystem::exists(templates)) {
+    GTEST_SKIP() << "no published templates at " << templates;
+  }
+  struct Case {
+    const char* file;
+    const char* kind;
+    const char* name;
+  };
+  for (const Case& item :
+       {Case{"google-gemma-2-2b-it", "gemma", "gemma"},
+        Case{"meta-llama-Llama-3.1-8B-Instruct", "llama3", "llama3_1"},
+        Case{"meta-llama-Llama-3.2-3B-Instruct", "llama3", "llama3_1"},
+        Case{"meta-llama-Llama-3.3-70B-Instruct", "llama3", "llama3_1"},
+        Case{"mistralai-Mistral-Nemo-Instruct-2407", "mistral", "mistral_tekken"},
+        Case{"Qwen-Qwen2.5-7B-Instruct", "qwen", "qwen"}, Case{"Qwen-Qwen3-0.6B", "qwen", "chatml"},
+        Case{"Qwen-QwQ-32B", "qwen", ""}, Case{"llama-cpp-rwkv-world", "mistral", ""},
+        Case{"openai-gpt-oss-120b", "qwen", ""},
+        Case{"microsoft-Phi-3.5-mini-instruct", "mistral", ""},
+        Case{"CohereForAI-c4ai-command-r7b-12-2024-tool_use", "mistral", ""},
+        Case{"Mistral-Small-3.2-24B-Instruct-2506", "mistral", ""}}) {
+    const auto tokenizer = load_tokenizer(golden_folder() / item.kind);
+    const std::map<std::string, std::pair<std::string, std::string>> borders = {
+        {"gemma", {"<bos>", "<eos>"}},
+        {"llama3", {"<|begin_of_text|>", "<|eot_id|>"}},
+        {"mistral", {"<s>", "</s>"}},
+        {"qwen", {"", "<|im_end|>"}}};
+    const auto& [bos, eos] = borders.at(item.kind);
+    const TemporaryFolder folder;
+    folder.write(
+        "chat_template.jinja",
+        base::read_file(templates / (std::string(item.file) + ".jinja"), base::ErrorKind::kData));
+    folder.write("tokenizer_config.json",
+                 base::Json({{"bos_token", bos}, {"eos_token", eos}}).dump());
+    std::string name;
+    try {
+      name = make_template("auto", folder.path(), *tokenizer)->name();
+    } catch (const base::Error& error) {
+      EXPECT_EQ(error.kind(), base::ErrorKind::kModel);
+      EXPECT_THAT(error.what(), testing::HasSubstr("none of the known ones"));
+    }
+    EXPECT_EQ(name, item.name) << item.file;
+  }
+}
+
+// What it rendered stands beside what was expected.
+TEST(UnknownChat, ShowsBothTexts) {
+  const auto tokenizer = load_tokenizer(golden_folder() / "qwen");
+  const TemporaryFolder folder;
+  folder.write("chat_template.jinja",
+               "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n"
+               "{% endfor %}<|im_start|>helper\n");
+  try {
+    make_template("auto", folder.path(), *tokenizer);
+    ADD_FAILURE() << "accepted";
+  } catch (const base::Error& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("<|im_start|>assistant\\n"));
+    EXPECT_THAT(error.what(), testing::HasSubstr("<|im_start|>helper"));
+    EXPECT_THAT(error.what(), testing::HasSubstr("\"chatml\" is the nearest"));
+  }
+  folder.write("chat_template.jinja", "{{ nothing.like.this() }}");
+  try {
+    make_template("auto", folder.path(), *tokenizer);
+    ADD_FAILURE() << "accepted";
+  } catch (const base::Error& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("it fails: "));
+  }
 }
 
 class TextAfterText : public testing::TestWithParam<std::string> {};

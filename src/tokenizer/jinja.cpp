@@ -1,0 +1,119 @@
+#include "jinja.hpp"
+
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <stdexcept>
+#include <vector>
+
+#include <minja/minja.hpp>
+
+namespace baton::tokenizer {
+namespace {
+
+using minja::ArgumentsValue;
+using minja::Context;
+using minja::Value;
+
+constexpr std::size_t kMaxTemplateBytes = std::size_t{64} << 10;
+constexpr int kMaxTags = 400;
+constexpr std::size_t kMaxTagBytes = 512;  // string literals aside
+constexpr std::int64_t kMaxRange = 4096;
+
+// Behind a string literal that begins at `position`, or the end of the text.
+std::size_t behind_literal(std::string_view source, std::size_t position) {
+  const char quote = source[position];
+  for (++position; position < source.size() && source[position] != quote; ++position) {
+    position += source[position] == '\\' ? 1U : 0U;
+  }
+  return position + 1;
+}
+
+// The engine goes down one level of the stack for each operator and block, and reads a tag in time
+// that grows with its square. Published templates have up to 290 tags of up to 180 bytes.
+std::string_view fault_of_size(std::string_view source) {
+  int num_tags = 0;
+  for (std::size_t i = 0; i + 1 < source.size(); ++i) {
+    if (source[i] != '{' || (source[i + 1] != '{' && source[i + 1] != '%')) {
+      continue;
+    }
+    const std::string_view close = source[i + 1] == '{' ? "}}" : "%}";
+    std::size_t size = 0;
+    for (i += 2; i < source.size() && source.substr(i, 2) != close; ++size) {
+      i = source[i] == '"' || source[i] == '\'' ? behind_literal(source, i) : i + 1;
+    }
+    if (++num_tags > kMaxTags || size > kMaxTagBytes) {
+      return num_tags > kMaxTags ? "it has more than 400 tags" : "one of its tags is too long";
+    }
+  }
+  return {};
+}
+
+Value bounded_range(const std::shared_ptr<Context>& /*context*/, ArgumentsValue& arguments) {
+  std::vector<std::int64_t> numbers;
+  for (const Value& argument : arguments.args) {
+    numbers.push_back(argument.get<std::int64_t>());
+  }
+  if (numbers.empty() || numbers.size() > 3) {
+    throw std::runtime_error("range() takes one to three numbers");
+  }
+  const std::int64_t begin = numbers.size() > 1 ? numbers[0] : 0;
+  const std::int64_t end = numbers.size() > 1 ? numbers[1] : numbers[0];
+  const std::int64_t step = numbers.size() > 2 ? numbers[2] : 1;
+  Value result = Value::array();
+  if (step == 0) {
+    throw std::runtime_error("range() with a step of 0");
+  }
+  std::int64_t count = 0;
+  for (std::int64_t i = begin; step > 0 ? i < end : i > end; i += step) {
+    if (++count > kMaxRange) {
+      throw std::runtime_error("range() is longer than a chat template may ask for");
+    }
+    result.push_back(Value(i));
+  }
+  return result;
+}
+
+std::string run(std::string_view source,
+                std::span<const Message> conversation,
+                const JinjaTokens& tokens) {
+  auto messages = nlohmann::ordered_json::array();
+  for (const Message& message : conversation) {
+    messages.push_back({{"role", message.role}, {"content", message.text}});
+  }
+  const nlohmann::ordered_json values = {{"messages", messages},
+                                         {"add_generation_prompt", true},
+                                         {"bos_token", tokens.bos},
+                                         {"eos_token", tokens.eos}};
+  const minja::Options options{
+      .trim_blocks = true, .lstrip_blocks = true, .keep_trailing_newline = false};
+  const auto root = minja::Parser::parse(std::string(source), options);
+  const auto context = Context::make(Value(values));
+  context->set("range", Value::callable(bounded_range));
+  return root->render(context);
+}
+
+}  // namespace
+
+JinjaResult render_jinja(std::string_view source,
+                         std::span<const Message> conversation,
+                         const JinjaTokens& tokens) {
+  if (source.size() > kMaxTemplateBytes) {
+    return {.text = "", .error = "it is longer than 64 KiB"};
+  }
+  if (const std::string_view fault = fault_of_size(source); !fault.empty()) {
+    return {.text = "", .error = std::string(fault)};
+  }
+  if (source.find("macro") != std::string_view::npos) {  // one that calls itself has no end
+    return {.text = "", .error = "it has macros, which are not run"};
+  }
+  try {
+    return {.text = run(source, conversation, tokens), .error = ""};
+  } catch (const std::exception& failure) {
+    // The first line says what; the others repeat the template.
+    const std::string_view text(failure.what());
+    return {.text = "", .error = std::string(text.substr(0, text.find('\n')))};
+  }
+}
+
+}  // namespace baton::tokenizer
