@@ -31,6 +31,7 @@
 #include "baton/work/work_loop.hpp"
 #include "commands.hpp"
 #include "progress_board.hpp"
+#include "questions_command.hpp"
 
 namespace baton::app {
 
@@ -83,13 +84,6 @@ eval::EvaluationInput read_queries(const config::Config& config,
                     counts.num_rows_cut, config.data.cutoff_len, counts.num_tokens_cut));
   }
   return input;
-}
-
-std::string describe_base(const config::Config& config, const experiment::Workspace& workspace) {
-  return fmt::format("{}, {:.1f} M weights, {}",
-                     std::filesystem::path(config.model.model_name_or_path).filename().string(),
-                     static_cast<double>(workspace.model->config().num_parameters()) / 1e6,
-                     workspace.dtype);
 }
 
 // What records depend on besides the queries. The scorer is not among them: scores are made from
@@ -267,7 +261,7 @@ class EvalRun {
         fmt::format(
             "{} queries of {} tasks in {} chunks, {} experts, base {}; {} ranks, {} threads each",
             num_queries, input_.tasks.size(), chunks_.size(), experts_.chain.size(),
-            describe_base(config_, *workspace_), world_.size(), num_threads_));
+            experiment::describe_base(config_, *workspace_), world_.size(), num_threads_));
     const std::string unlike = experiment::describe_unlike_ranks(ranks_);
     if (!unlike.empty()) {
       base::log_warning("eval", unlike);
@@ -409,9 +403,9 @@ class EvalRun {
              static_cast<std::int64_t>(records.size()) - queries_of(num_replies_done_)}));
     base::write_file_atomically(
         folder / "results.json",
-        eval::results_json(
-            result, {config_.method.method, config_.train.seed, describe_base(config_, *workspace_),
-                     config::evaluation_settings(config_)}));
+        eval::results_json(result, {config_.method.method, config_.train.seed,
+                                    experiment::describe_base(config_, *workspace_),
+                                    config::evaluation_settings(config_)}));
     std::vector<int> everyone(ranks_.size());
     std::iota(everyone.begin(), everyone.end(), 0);
     const run::MadeBy made = experiment::made_by_ranks(ranks_, everyone);
@@ -455,6 +449,9 @@ class EvalRun {
 }  // namespace
 
 int run_eval(const config::Command& command, comm::ProcessWorld& world) {
+  if (!command.question_folders.empty()) {
+    return run_questions(command, world);
+  }
   return EvalRun(command, world).run();
 }
 

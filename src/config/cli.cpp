@@ -249,6 +249,9 @@ Command make_command(const CommandSpec& spec, const ParsedLine& line) {
   if (const auto runs = line.flags.find("run"); runs != line.flags.end()) {
     command.runs.assign(runs->second.begin(), runs->second.end());
   }
+  if (const auto folders = line.flags.find("questions"); folders != line.flags.end()) {
+    command.question_folders.assign(folders->second.begin(), folders->second.end());
+  }
   if (line.flags.contains("ranks")) {
     command.num_ranks = read_count(line, "ranks");
   }

@@ -51,13 +51,17 @@ CommandSpec sweep_command() {
 }
 
 CommandSpec eval_command() {
-  return {"eval",
-          Verb::kEval,
-          "Fills the score matrix over all tasks and stages of a run.",
-          "",
-          {kRun},
-          Purpose::kEval,
-          {"mpirun -n 2 baton eval --run runs/quickstart --set data.max_eval_samples=100"}};
+  return {
+      "eval",
+      Verb::kEval,
+      "Fills the score matrix over all tasks and stages of a run.",
+      "",
+      {kRun,
+       {"questions", FlagKind::kRepeated, "DIR",
+        "instead, ask base and chain the multiple choice questions of this data folder", false}},
+      Purpose::kEval,
+      {"mpirun -n 2 baton eval --run runs/quickstart --set data.max_eval_samples=100",
+       "baton eval --run runs/quickstart --questions data/mmlu"}};
 }
 
 CommandSpec ask_command() {

@@ -320,6 +320,14 @@ class Dataset::Source {
     return task;
   }
 
+  std::vector<Example> read_eval() {
+    if (!entry_.file_name.empty()) {
+      return read_splits(true).eval;
+    }
+    return entry_.eval_file.empty() ? std::vector<Example>()
+                                    : read_file(entry_.eval_file, Split::kEval);
+  }
+
  private:
   std::vector<Example> read_file(const std::string& file, Split split) {
     request_.path = folder_ / file;
@@ -355,6 +363,18 @@ std::vector<Example> Dataset::read_train(const std::string& name,
                                          std::int64_t max_train_samples) const {
   std::vector<Example> rows = Source(*this, name).read_splits(false).train;
   limit_rows(rows, max_train_samples);
+  return rows;
+}
+
+std::vector<Example> Dataset::read_eval(const std::string& name,
+                                        std::int64_t max_eval_samples) const {
+  Source source(*this, name);
+  std::vector<Example> rows = source.read_eval();
+  if (rows.empty()) {
+    refuse_row(source.entry().origin, "this task has no eval rows", "\"eval_file\"", "none",
+               "name a file of eval rows");
+  }
+  limit_rows(rows, max_eval_samples);
   return rows;
 }
 

@@ -216,6 +216,24 @@ void add_unlisted_pairs(const std::filesystem::path& dataset_dir,
   }
 }
 
+// A folder without a list of tasks, whose layout shows in its file names.
+void add_usual_tasks(const std::filesystem::path& dataset_dir, std::vector<DatasetEntry>& entries) {
+  for (const Layout& layout : layouts()) {
+    if (layout.find_tasks == nullptr) {
+      continue;
+    }
+    for (const std::string& task : layout.find_tasks(dataset_dir)) {
+      DatasetEntry entry;
+      entry.name = task;
+      entry.origin =
+          fmt::format("{}, task \"{}\" found by its file names", dataset_dir.string(), task);
+      entry.formatting = layout.name;
+      set_usual_files(entry, dataset_dir);
+      entries.push_back(std::move(entry));
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<DatasetEntry> read_dataset_info(const std::filesystem::path& dataset_dir) {
@@ -226,8 +244,13 @@ std::vector<DatasetEntry> read_dataset_info(const std::filesystem::path& dataset
   }
   add_unlisted_pairs(dataset_dir, files, entries);
   if (entries.empty()) {
+    add_usual_tasks(dataset_dir, entries);
+  }
+  if (entries.empty()) {
     refuse_entry(dataset_dir.string(), "the dataset folder names no task",
-                 "dataset_info.json, or pairs of NAME.train.json and NAME.eval.json", "neither",
+                 "dataset_info.json, pairs of NAME.train.json and NAME.eval.json, or "
+                 "test/NAME_test.csv",
+                 "none of them",
                  "check data.dataset_dir in the config; data/README.md describes the folder");
   }
   std::sort(entries.begin(), entries.end(),

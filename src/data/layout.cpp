@@ -48,7 +48,8 @@ const std::vector<Layout>& layouts() {
            {{"id", "id"}, {"prompt", "question"}, {"options", "choices"}, {"response", "answer"}},
        .reads_instruction = true,
        .read = read_mmlu,
-       .find_files = find_mmlu_files},
+       .find_files = find_mmlu_files,
+       .find_tasks = find_mmlu_tasks},
   };
   return kLayouts;
 }

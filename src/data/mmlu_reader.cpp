@@ -4,6 +4,10 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
+#include <string_view>
+#include <system_error>
+
 #include "baton/base/text.hpp"
 #include "baton/data/csv_file.hpp"
 #include "baton/data/layout.hpp"
@@ -111,6 +115,19 @@ std::optional<TaskFiles> find_mmlu_files(const std::filesystem::path& /*dataset_
                                          const std::string& task) {
   return TaskFiles{.train_file = fmt::format("dev/{}_dev.csv", task),
                    .eval_file = fmt::format("test/{}_test.csv", task)};
+}
+
+std::vector<std::string> find_mmlu_tasks(const std::filesystem::path& dataset_dir) {
+  constexpr std::string_view kSuffix = "_test.csv";
+  std::vector<std::string> tasks;
+  std::error_code error;
+  for (const auto& file : std::filesystem::directory_iterator(dataset_dir / "test", error)) {
+    const std::string name = file.path().filename().string();
+    if (name.ends_with(kSuffix) && name.size() > kSuffix.size()) {
+      tasks.push_back(name.substr(0, name.size() - kSuffix.size()));
+    }
+  }
+  return tasks;
 }
 
 }  // namespace baton::data

@@ -55,6 +55,12 @@ std::vector<double> Voice::margins(const Prefill& rows,
   return values;
 }
 
+std::vector<std::vector<double>> Voice::log_likelihoods(
+    const Prefill& rows, std::span<const std::vector<Prompt>> choices) const {
+  return eval::log_likelihoods(answering_.model, rows, adapters(), options_.forced_first_token,
+                               choices);
+}
+
 std::vector<Answer> Voice::decode(Prefill rows) const {
   std::vector<Answer> answers;
   for (const Decoded& decoded :

@@ -8,6 +8,8 @@
 #include <cmath>
 #include <iterator>
 #include <limits>
+#include <map>
+#include <utility>
 
 #include "baton/base/error.hpp"
 
@@ -147,7 +149,116 @@ class DecodingBatch {
   std::vector<std::int64_t> next_;  // token to append, by row held
 };
 
+/// The continuations of all rows as tails behind what the rows hold. Tails that are the same stand
+/// there once: choices of one token each need no more than the lead.
+class Continuations {
+ public:
+  Continuations(const Prefill& rows,
+                const std::optional<std::int64_t>& lead,
+                std::span<const std::vector<Prompt>> continuations) {
+    std::int64_t num_tail_tokens = 0;
+    for (std::size_t row = 0; row < continuations.size(); ++row) {
+      std::map<Prompt, std::int64_t> first_of;  // tail -> where its first hidden state stands
+      for (std::size_t i = 0; i < continuations[row].size(); ++i) {
+        const Prompt& tokens = continuations[row][i];
+        BATON_ASSERT(!tokens.empty(), "a continuation of no tokens");
+        Prompt tail;
+        if (lead) {
+          tail.push_back(static_cast<tokenizer::TokenId>(*lead));
+        }
+        tail.insert(tail.end(), tokens.begin(), tokens.end() - 1);
+        const auto [place, is_new] = first_of.try_emplace(tail, rows.num_rows() + num_tail_tokens);
+        if (is_new && !tail.empty()) {
+          num_tail_tokens += static_cast<std::int64_t>(tail.size());
+          prefixes_.push_back(rows.prompts[row]);
+          tails_.push_back(std::move(tail));
+        }
+        for (std::size_t k = 0; k < tokens.size(); ++k) {
+          const bool follows_row = k == 0 && !lead;
+          const std::int64_t state =
+              follows_row ? static_cast<std::int64_t>(row)
+                          : place->second + static_cast<std::int64_t>(k) - (lead ? 0 : 1);
+          targets_[state].push_back({row, i, tokens[k]});
+        }
+      }
+    }
+  }
+
+  /// [rows and all tokens of tails, D].
+  at::Tensor states(const model::Decoder& model,
+                    const Prefill& rows,
+                    const model::AdapterUses* adapters) const {
+    if (tails_.empty()) {
+      return rows.hidden;
+    }
+    const model::PackedRows packed = model::pack_rows(tails_, model.device());
+    model::PassCaches caches{.prefixes = prefixes_, .keeps = false};
+    return at::cat({rows.hidden, model.forward_hidden(model.embedder().embed(packed), packed,
+                                                      adapters, &caches)});
+  }
+
+  /// Adds each target's log probability to its continuation's sum. The logits exist a piece at a
+  /// time.
+  void add_up(const model::Decoder& model,
+              const at::Tensor& states,
+              std::vector<std::vector<double>>& sums) const {
+    constexpr std::size_t kPiece = 64;
+    std::vector<std::int64_t> piece;
+    const auto finish_piece = [&] {
+      const at::Tensor probabilities =
+          at::log_softmax(model.logits(states.index_select(0, ids_on(model.device(), piece))), 1)
+              .to(at::kCPU)
+              .contiguous();
+      const std::int64_t vocabulary = probabilities.size(1);
+      const float* values = probabilities.data_ptr<float>();
+      for (std::size_t i = 0; i < piece.size(); ++i) {
+        for (const Target& target : targets_.at(piece[i])) {
+          sums[target.row][target.continuation] +=
+              static_cast<double>(values[static_cast<std::int64_t>(i) * vocabulary + target.token]);
+        }
+      }
+      piece.clear();
+    };
+    for (const auto& [state, targets] : targets_) {
+      piece.push_back(state);
+      if (piece.size() == kPiece) {
+        finish_piece();
+      }
+    }
+    if (!piece.empty()) {
+      finish_piece();
+    }
+  }
+
+ private:
+  struct Target {
+    std::size_t row = 0;
+    std::size_t continuation = 0;
+    tokenizer::TokenId token = 0;
+  };
+
+  std::vector<Prompt> tails_;
+  std::vector<model::SharedPrompt> prefixes_;            // [tails]
+  std::map<std::int64_t, std::vector<Target>> targets_;  // by the state that they are read from
+};
+
 }  // namespace
+
+std::vector<std::vector<double>> log_likelihoods(
+    const model::Decoder& model,
+    const Prefill& rows,
+    const model::AdapterUses* adapters,
+    const std::optional<std::int64_t>& lead,
+    std::span<const std::vector<Prompt>> continuations) {
+  const c10::InferenceMode guard;
+  std::vector<std::vector<double>> sums;
+  for (const std::vector<Prompt>& of_row : continuations) {
+    sums.emplace_back(of_row.size(), 0.0);
+  }
+  const Continuations tails(rows, lead, continuations);
+  tails.add_up(model, tails.states(model, rows, adapters), sums);
+  return sums;
+}
 
 Prefill Prefill::select_rows(const std::vector<std::int64_t>& rows) const {
   const c10::InferenceMode guard;

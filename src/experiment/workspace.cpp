@@ -198,4 +198,11 @@ Workspace open_workspace(const config::Config& config, const device::Device& dev
   return workspace;
 }
 
+std::string describe_base(const config::Config& config, const Workspace& workspace) {
+  return fmt::format("{}, {:.1f} M weights, {}",
+                     std::filesystem::path(config.model.model_name_or_path).filename().string(),
+                     static_cast<double>(workspace.model->config().num_parameters()) / 1e6,
+                     workspace.dtype);
+}
+
 }  // namespace baton::experiment

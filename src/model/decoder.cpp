@@ -189,7 +189,7 @@ at::Tensor Decoder::forward_hidden(const at::Tensor& embedded,
   if (caches != nullptr) {
     BATON_ASSERT(caches->prefixes.empty() || caches->prefixes.size() == num_rows,
                  std::to_string(caches->prefixes.size()) + " prefixes");
-    row_caches = {caches->prefixes, true, std::vector<std::vector<at::Tensor>>(num_rows),
+    row_caches = {caches->prefixes, caches->keeps, std::vector<std::vector<at::Tensor>>(num_rows),
                   std::vector<std::vector<at::Tensor>>(num_rows)};
   }
   const LayerAngles angles(parts, row_positions(rows.offsets, row_caches, parts.device));
@@ -201,7 +201,7 @@ at::Tensor Decoder::forward_hidden(const at::Tensor& embedded,
       });
   if (caches != nullptr) {
     caches->kept.clear();
-    for (std::size_t row = 0; row < num_rows; ++row) {
+    for (std::size_t row = 0; row < num_rows && caches->keeps; ++row) {
       caches->kept.push_back(std::make_shared<const PromptCache>(
           std::move(row_caches.keys[row]), std::move(row_caches.values[row])));
     }

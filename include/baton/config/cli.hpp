@@ -32,26 +32,27 @@ enum class Verb {
 /// Only the members of the verb at hand are set.
 struct Command {
   Verb verb = Verb::kHelp;
-  std::string text;                                // help, version: what to print on stdout
-  std::filesystem::path config_file;               // train, plan, sweep
-  std::filesystem::path run;                       // eval, ask, export, calibrate, doctor
-  std::filesystem::path model;                     // ask (instead of run), tokenize
-  std::filesystem::path path;                      // inspect: a run folder or one file; doctor
-  std::filesystem::path out;                       // export, report
-  std::vector<std::filesystem::path> runs;         // report
-  std::string expert;                              // export: the task's name
-  std::string methods;                             // sweep: lists, as typed
-  std::string orders;                              // sweep
-  std::string seeds;                               // sweep: how many
-  std::string target;                              // calibrate
-  std::vector<std::string> replace;                // train: experts to train anew
-  bool shows_all_keys = false;                     // train: the whole config at start
-  std::vector<Override> overrides;                 // train, plan, eval, ask
-  bool as_json = false;                            // ask, inspect, doctor
-  bool reads_jsonl = false;                        // ask
-  std::optional<std::string> prompt;               // ask; nothing = stdin
-  std::int64_t num_ranks = 0;                      // plan
-  std::optional<std::int64_t> num_ranks_per_node;  // plan; nothing = all on one node
+  std::string text;                                     // help, version: what to print on stdout
+  std::filesystem::path config_file;                    // train, plan, sweep
+  std::filesystem::path run;                            // eval, ask, export, calibrate, doctor
+  std::filesystem::path model;                          // ask (instead of run), tokenize
+  std::filesystem::path path;                           // inspect: a run folder or one file; doctor
+  std::filesystem::path out;                            // export, report
+  std::vector<std::filesystem::path> runs;              // report
+  std::vector<std::filesystem::path> question_folders;  // eval: of questions with choices
+  std::string expert;                                   // export: the task's name
+  std::string methods;                                  // sweep: lists, as typed
+  std::string orders;                                   // sweep
+  std::string seeds;                                    // sweep: how many
+  std::string target;                                   // calibrate
+  std::vector<std::string> replace;                     // train: experts to train anew
+  bool shows_all_keys = false;                          // train: the whole config at start
+  std::vector<Override> overrides;                      // train, plan, eval, ask
+  bool as_json = false;                                 // ask, inspect, doctor
+  bool reads_jsonl = false;                             // ask
+  std::optional<std::string> prompt;                    // ask; nothing = stdin
+  std::int64_t num_ranks = 0;                           // plan
+  std::optional<std::int64_t> num_ranks_per_node;       // plan; nothing = all on one node
 };
 
 /// `arguments` without the program's name. Anything wrong is a kUsage error with the nearest name;

@@ -22,7 +22,7 @@ struct ReadLimits {
 class Dataset {
  public:
   /// Reads and checks dataset_info.json; without one, the folder's NAME.train.json / NAME.eval.json
-  /// pairs.
+  /// pairs, or what a layout knows by its file names.
   explicit Dataset(const std::filesystem::path& dataset_dir);
 
   std::vector<std::string> task_names() const;
@@ -33,6 +33,8 @@ class Dataset {
   TaskData read_task(const std::string& name, const ReadLimits& limits) const;
   /// The same train rows alone, without a warning.
   std::vector<Example> read_train(const std::string& name, std::int64_t max_train_samples) const;
+  /// The eval rows alone, whether or not there are train rows. None: kData.
+  std::vector<Example> read_eval(const std::string& name, std::int64_t max_eval_samples) const;
 
  private:
   class Source;

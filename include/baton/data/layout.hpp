@@ -34,6 +34,9 @@ struct Layout {
   /// Where the rows of a task lie when its entry names no files; null where there is no custom.
   std::optional<TaskFiles> (*find_files)(const std::filesystem::path& dataset_dir,
                                          const std::string& task) = nullptr;
+  /// The tasks that a folder without a list of tasks holds by its file names; null where there is no
+  /// such custom.
+  std::vector<std::string> (*find_tasks)(const std::filesystem::path& dataset_dir) = nullptr;
 };
 
 const std::vector<Layout>& layouts();
@@ -61,5 +64,8 @@ std::optional<TaskFiles> find_trace_files(const std::filesystem::path& dataset_d
                                           const std::string& task);
 std::optional<TaskFiles> find_mmlu_files(const std::filesystem::path& dataset_dir,
                                          const std::string& task);
+
+/// The tasks whose usual files are there, by name.
+std::vector<std::string> find_mmlu_tasks(const std::filesystem::path& dataset_dir);
 
 }  // namespace baton::data

@@ -68,6 +68,10 @@ class Voice {
   std::vector<double> margins(const Prefill& rows,
                               const std::function<std::string(std::size_t)>& row_name) const;
   bool has_margins() const { return expert_ != nullptr && expert_->indicators.has_value(); }
+  /// log P(choice | prompt) of every row's choices, as answers of this voice: an expert with
+  /// indicators has said `accept` before.
+  std::vector<std::vector<double>> log_likelihoods(
+      const Prefill& rows, std::span<const std::vector<Prompt>> choices) const;
   /// Greedy answers: those of an expert with indicators begin after its `accept` and hold neither.
   std::vector<Answer> decode(Prefill rows) const;
 

@@ -1,6 +1,6 @@
 #pragma once
-// Prompts into the key/value cache, and greedy decoding from it, batched. Used by asking,
-// the evaluation and the calibration. Knows neither experts' names nor text. Everything runs without
+// Prompts into the key/value cache, and what follows from it, batched: greedy decoding, the
+// likelihood of given continuations. Used by asking, the evaluation and the calibration. Knows neither experts' names nor text. Everything runs without
 // autograd.
 //
 // Positions: a target is `accept` answer end-of-answer, so position 0 is the indicator. An expert's
@@ -72,5 +72,14 @@ std::vector<Decoded> greedy_decode(const model::Decoder& model,
                                    Prefill start,
                                    const model::AdapterUses* adapters,
                                    const DecodeOptions& options);
+
+/// log P(continuation | row, lead) of every row's continuations (none empty), summed over tokens in
+/// fp32 logits: [B][of the row]. What the rows hold is read once; the lead is part of no sum.
+std::vector<std::vector<double>> log_likelihoods(
+    const model::Decoder& model,
+    const Prefill& rows,
+    const model::AdapterUses* adapters,
+    const std::optional<std::int64_t>& lead,
+    std::span<const std::vector<Prompt>> continuations);
 
 }  // namespace baton::eval

@@ -45,6 +45,9 @@ Workspace open_workspace(const config::Config& config, const device::Device& dev
 /// whether an expert belongs to the model folder. Reads every weight once.
 Workspace open_workspace_without_model(const config::Config& config);
 
+/// The base in words: its folder's name, its number of weights, their type.
+std::string describe_base(const config::Config& config, const Workspace& workspace);
+
 /// Tokenizer and template alone.
 void open_text_parts(const config::Config& config, Workspace& workspace);
 

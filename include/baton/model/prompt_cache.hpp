@@ -41,7 +41,9 @@ using SharedPrompt = std::shared_ptr<const PromptCache>;
 struct PassCaches {
   /// [B]; null where a row begins at position 0. Empty: all do.
   std::vector<SharedPrompt> prefixes = {};
-  /// [B], made by the pass: prefix and row together.
+  /// Whether the pass keeps anything.
+  bool keeps = true;
+  /// [B], made by the pass: prefix and row together. Empty where it keeps nothing.
   std::vector<SharedPrompt> kept = {};
 };
 
