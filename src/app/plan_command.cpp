@@ -104,13 +104,16 @@ void add_tasks(const config::Config& config,
 }  // namespace
 
 int run_plan_command(const config::Command& command) {
+  PlanInputs inputs;
+  if (!command.gpus.empty()) {
+    inputs.gpus = coordinator::gpus_named(command.gpus);
+  }
   const config::Config config =
       config::load_config(command.config_file, command.overrides, config::Purpose::kPlan);
   experiment::Workspace workspace;
   experiment::open_text_parts(config, workspace);
   const std::unique_ptr<method::Method> method = method::make_method(config);
   experiment::find_indicators(config.method, *method, workspace);
-  PlanInputs inputs;
   inputs.memory = memory_request(config);
   const data::RowEncoder encoder =
       experiment::make_row_encoder(config, workspace, inputs.memory.model);

@@ -75,6 +75,25 @@ base::OrderedJson whole_json(const PlanInputs& inputs,
   return json;
 }
 
+// Over all rows that are trained on.
+double mean_row_length(const std::vector<PlanTask>& tasks) {
+  double tokens = 0;
+  double rows = 0;
+  for (const PlanTask& task : tasks) {
+    tokens += task.tokens_per_epoch;
+    rows += static_cast<double>(task.num_rows);
+  }
+  return rows > 0 ? tokens / rows : 1;
+}
+
+std::vector<coordinator::GpuEstimate> gpu_estimates(const PlanInputs& inputs,
+                                                    const coordinator::GroupPlan& plan,
+                                                    const coordinator::MemoryEstimate& memory) {
+  return coordinator::estimate_gpus(
+      inputs.gpus, plan, memory,
+      coordinator::flops_per_token(inputs.memory, mean_row_length(inputs.tasks)));
+}
+
 }  // namespace
 
 int run_plan(const PlanInputs& inputs, std::ostream& out) {
@@ -103,12 +122,18 @@ int run_plan(const PlanInputs& inputs, std::ostream& out) {
   if (inputs.as_json) {
     base::OrderedJson json = whole_json(inputs, plan, request);
     json["memory"] = memory_json(estimate, inputs.machine_bytes);
+    if (!inputs.gpus.empty()) {
+      json["gpus"] = coordinator::gpu_json(gpu_estimates(inputs, plan, estimate));
+    }
     out << json.dump(2) << "\n";
     return 0;
   }
   out << tasks_table(inputs.tasks) << "\n"
       << coordinator::plan_text(plan, request) << "\n"
       << coordinator::memory_text(estimate);
+  if (!inputs.gpus.empty()) {
+    out << "\n" << coordinator::gpu_text(gpu_estimates(inputs, plan, estimate));
+  }
   return 0;
 }
 

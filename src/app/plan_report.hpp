@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "baton/coordinator/gpu_estimate.hpp"
 #include "baton/coordinator/group_plan.hpp"
 #include "baton/coordinator/memory_estimate.hpp"
 
@@ -29,8 +30,9 @@ struct PlanInputs {
   int ranks_per_node = 0;  // 0: all on one machine
   coordinator::PlanRequest
       wishes;  // what the config asks for; experts and nodes come from the above
-  coordinator::MemoryRequest memory;  // ranks_on_node is set from the above
-  std::uint64_t machine_bytes = 0;    // memory of one machine; 0: not known
+  coordinator::MemoryRequest memory;        // ranks_on_node is set from the above
+  std::uint64_t machine_bytes = 0;          // memory of one machine; 0: not known
+  std::vector<coordinator::GpuModel> gpus;  // to estimate hours for; may be empty
   bool as_json = false;
 };
 

@@ -239,6 +239,7 @@ Command make_command(const CommandSpec& spec, const ParsedLine& line) {
   command.orders = line.flags.contains("orders") ? value("orders") : "1";
   command.seeds = line.flags.contains("seeds") ? value("seeds") : "1";
   command.target = line.flags.contains("target") ? value("target") : "balanced";
+  command.gpus = value("gpu");
   command.overrides = line.overrides;
   command.as_json = line.flags.contains("json");
   command.shows_all_keys = line.flags.contains("all-keys");

@@ -86,7 +86,9 @@ CommandSpec plan_command() {
           "",
           {kConfig,
            {"ranks", FlagKind::kValue, "N", "number of ranks", true},
-           {"ranks-per-node", FlagKind::kValue, "M", "ranks on one machine; default: all", false}},
+           {"ranks-per-node", FlagKind::kValue, "M", "ranks on one machine; default: all", false},
+           {"gpu", FlagKind::kValue, "NAMES",
+            "estimate the hours on these GPUs: all, or h100,a100-80,...", false}},
           Purpose::kPlan,
           {"baton plan --config configs/quickstart.cfg --ranks 16 --ranks-per-node 8"}};
 }

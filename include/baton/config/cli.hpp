@@ -51,6 +51,7 @@ struct Command {
   bool as_json = false;                                 // ask, inspect, doctor
   bool reads_jsonl = false;                             // ask
   std::optional<std::string> prompt;                    // ask; nothing = stdin
+  std::string gpus;                                     // plan: names, as typed
   std::int64_t num_ranks = 0;                           // plan
   std::optional<std::int64_t> num_ranks_per_node;       // plan; nothing = all on one node
 };
