@@ -18,11 +18,44 @@ namespace {
 
 constexpr std::size_t kMaxPatternBytes = 16384;
 
-// Sets other than \s, L and N keep PCRE2's own tables: they may lack code points newer than those.
+// Sets other than \s, L, N, M and the kinds of letters keep PCRE2's own tables: they may lack code
+// points newer than those.
 // Unicode's White_Space; PCRE2's own \s has one code point more (U+180E).
 constexpr const char* kSpaceMembers =
     "\\x{9}-\\x{D}\\x{20}\\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}"
     "\\x{205F}\\x{3000}";
+
+// Kinds of letters and marks with their members newer than PCRE2's own tables.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kMembers = {{
+    {"Lu",
+     "A-Z\\p{Lu}"
+     "\\x{1C89}\\x{A7CB}-\\x{A7CC}\\x{A7DA}\\x{A7DC}\\x{10D50}-\\x{10D65}"},
+    {"Ll",
+     "a-z\\p{Ll}"
+     "\\x{1C8A}\\x{A7CD}\\x{A7DB}\\x{10D70}-\\x{10D85}\\x{1DF25}-\\x{1DF2A}"},
+    {"Lm",
+     "\\p{Lm}"
+     "\\x{10D4E}\\x{10D6F}\\x{16D40}-\\x{16D42}\\x{16D6B}-\\x{16D6C}"
+     "\\x{1E030}-\\x{1E06D}\\x{1E4EB}"},
+    {"Lo",
+     "\\p{Lo}"
+     "\\x{105C0}-\\x{105F3}\\x{10D4A}-\\x{10D4D}\\x{10D4F}\\x{10EC2}-\\x{10EC4}"
+     "\\x{1123F}-\\x{11240}\\x{11380}-\\x{11389}\\x{1138B}\\x{1138E}"
+     "\\x{11390}-\\x{113B5}\\x{113B7}\\x{113D1}\\x{113D3}\\x{11BC0}-\\x{11BE0}"
+     "\\x{11F02}\\x{11F04}-\\x{11F10}\\x{11F12}-\\x{11F33}\\x{1342F}"
+     "\\x{13441}-\\x{13446}\\x{13460}-\\x{143FA}\\x{16100}-\\x{1611D}"
+     "\\x{16D43}-\\x{16D6A}\\x{18CFF}\\x{1B132}\\x{1B155}\\x{1E4D0}-\\x{1E4EA}"
+     "\\x{1E5D0}-\\x{1E5ED}\\x{1E5F0}\\x{2B739}\\x{2EBF0}-\\x{2EE5D}"
+     "\\x{31350}-\\x{323AF}"},
+    {"M",
+     "\\p{M}"
+     "\\x{897}\\x{CF3}\\x{ECE}\\x{10D69}-\\x{10D6D}\\x{10EFC}-\\x{10EFF}\\x{11241}"
+     "\\x{113B8}-\\x{113C0}\\x{113C2}\\x{113C5}\\x{113C7}-\\x{113CA}"
+     "\\x{113CC}-\\x{113D0}\\x{113D2}\\x{113E1}-\\x{113E2}\\x{11F00}-\\x{11F01}"
+     "\\x{11F03}\\x{11F34}-\\x{11F3A}\\x{11F3E}-\\x{11F42}\\x{11F5A}\\x{13440}"
+     "\\x{13447}-\\x{13455}\\x{1611E}-\\x{1612F}\\x{1E08F}\\x{1E4EC}-\\x{1E4EF}"
+     "\\x{1E5EE}-\\x{1E5EF}"},
+}};
 
 // The ASCII members come first: PCRE2 keeps them in a bit map, which is much faster than a
 // property.
@@ -33,7 +66,9 @@ std::optional<std::string> property_members(std::string_view name) {
   if (name == "N") {
     return std::string("0-9\\p{N}") + base::kNewerNumbers;
   }
-  return std::nullopt;
+  const auto found = std::find_if(kMembers.begin(), kMembers.end(),
+                                  [&](const auto& entry) { return entry.first == name; });
+  return found == kMembers.end() ? std::nullopt : std::optional(std::string(found->second));
 }
 
 class Translator {

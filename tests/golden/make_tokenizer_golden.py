@@ -23,6 +23,9 @@ OUT = HERE / "tokenizer"
 LLAMA3_PATTERN = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
                   r"|\s*[\r\n]+|\s+(?!\S)|\s+")
 QWEN_PATTERN = LLAMA3_PATTERN.replace("{1,3}", "")
+TEKKEN_PATTERN = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
+                  r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}"
+                  r"| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
 CHATML_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 
 
@@ -285,6 +288,15 @@ def train_qwen():
     return tokenizer
 
 
+def train_tekken():
+    """The pattern of Mistral's later vocabularies, which tells kinds of letters apart."""
+    pre = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(TEKKEN_PATTERN), "isolated"),
+                                   pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    tokenizer = train(pre, 900, [], ignore_merges=True)
+    tokenizer.add_special_tokens(["<s>", "</s>", "[INST]", "[/INST]"])
+    return tokenizer
+
+
 def save_small(name, tokenizer):
     value = json.loads(tokenizer.to_str())
     if name == "gpt2":  # the older form of the file
@@ -310,12 +322,12 @@ def renumber(value):
 
 
 KINDS = {"gpt2": train_gpt2, "gpt2_prefix": train_gpt2_prefix, "llama3": train_llama3, "smollm2": train_smollm2, "gaps": train_gaps,
-         "llama2": train_llama2, "mistral": train_mistral, "metaspace": train_metaspace, "gemma": train_gemma, "qwen": train_qwen}
+         "llama2": train_llama2, "mistral": train_mistral, "metaspace": train_metaspace, "gemma": train_gemma, "qwen": train_qwen, "tekken": train_tekken}
 
 
 # ---- the real model ------------------------------------------------------------------------------------------
 
-def make_benchmark(encode, data):
+def make_benchmark(encode, data, name="real"):
     files = {}
     for path in sorted(data.glob("*.json")):
         digest = hashlib.sha256()
@@ -331,7 +343,7 @@ def make_benchmark(encode, data):
                         add_ids(digest, encode(text))
                         count += 1
         files[path.name] = {"num_texts": count, "sha256": digest.hexdigest(), "file_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-    write(OUT / "real" / "benchmark.json", {"files": files})
+    write(OUT / name / "benchmark.json", {"files": files})
 
 
 CONVERSATIONS = [
@@ -370,8 +382,8 @@ def small_chat_tokenizer(template):
 # Each chat template with the small tokenizers that it is tried with, their BOS and end.
 CHATS = {"llama2": ("llama2", "mistral"), "llama2_system": ("llama2", "mistral"), "llama3": ("llama3",), "llama3_1": ("llama3",),
          "mistral": ("llama2", "mistral"), "mistral_first": ("llama2", "mistral"), "mistral_v3": ("llama2", "mistral"),
-         "mistral_tekken": ("llama2", "mistral"), "alpaca": ("llama2", "mistral"), "qwen": ("qwen",), "gemma": ("gemma",)}
-BORDERS = {"llama2": ("<s>", "</s>"), "mistral": ("<s>", "</s>"), "llama3": ("<|begin_of_text|>", "<|eot_id|>"),
+         "mistral_tekken": ("tekken", "llama2", "mistral"), "alpaca": ("llama2", "mistral"), "qwen": ("qwen",), "gemma": ("gemma",)}
+BORDERS = {"llama2": ("<s>", "</s>"), "mistral": ("<s>", "</s>"), "tekken": ("<s>", "</s>"), "llama3": ("<|begin_of_text|>", "<|eot_id|>"),
            "qwen": ("<|endoftext|>", "<|im_end|>"), "gemma": ("<bos>", "<end_of_turn>")}
 
 

@@ -31,13 +31,26 @@ void append_code_point(std::uint32_t point, std::string& text) {
   }
 }
 
+// The small tokenizers lie beside their golden files; those of models are too big for that.
+std::filesystem::path folder_of(const std::string& name) {
+  if (std::filesystem::exists(golden_folder() / name / "tokenizer.json")) {
+    return golden_folder() / name;
+  }
+  return name == "real" ? model_folder() : source_folder() / ".deps/vocabularies" / name;
+}
+
+std::string missing(const std::string& name) {
+  return "no tokenizer.json in " + folder_of(name).string() +
+         (name == "real" ? " (BATON_MODEL_DIR names another folder)"
+                         : ": tests/golden/make_vocabulary_golden.py makes it");
+}
+
 class GoldenIds : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
-    const bool is_real = GetParam() == "real";
-    const auto folder = is_real ? model_folder() : golden_folder() / GetParam();
-    if (is_real && !std::filesystem::exists(folder / "tokenizer.json")) {
-      GTEST_SKIP() << "no model folder at " << folder << " (BATON_MODEL_DIR names another)";
+    const auto folder = folder_of(GetParam());
+    if (!std::filesystem::exists(folder / "tokenizer.json")) {
+      GTEST_SKIP() << missing(GetParam());
     }
     tokenizer_ = load_tokenizer(folder);
     golden_ = read_golden(GetParam() + "/ids.json");
@@ -123,19 +136,26 @@ INSTANTIATE_TEST_SUITE_P(Kinds,
                                          "metaspace",
                                          "gemma",
                                          "qwen",
-                                         "real"),
+                                         "tekken",
+                                         "real",
+                                         "mistral_v1_real",
+                                         "tekken_real",
+                                         "llama3_real",
+                                         "qwen_real"),
                          [](const auto& instance) { return instance.param; });
 
-TEST(BenchmarkIds, EveryRowOfEveryFile) {
-  if (!std::filesystem::exists(model_folder() / "tokenizer.json")) {
-    GTEST_SKIP() << "no model folder at " << model_folder();
+class BenchmarkIds : public testing::TestWithParam<std::string> {};
+
+TEST_P(BenchmarkIds, EveryRowOfEveryFile) {
+  if (!std::filesystem::exists(folder_of(GetParam()) / "tokenizer.json")) {
+    GTEST_SKIP() << missing(GetParam());
   }
   const std::filesystem::path folder = test::benchmark_folder();
   if (!std::filesystem::exists(folder)) {
     GTEST_SKIP() << test::kNoBenchmarkRows << folder;
   }
-  const auto tokenizer = load_tokenizer(model_folder());
-  const auto golden = read_golden("real/benchmark.json");
+  const auto tokenizer = load_tokenizer(folder_of(GetParam()));
+  const auto golden = read_golden(GetParam() + "/benchmark.json");
   ASSERT_GT(golden["files"].size(), 20U);
   for (const auto& [name, expected] : golden["files"].items()) {
     const std::string content = base::read_file(folder / name, base::ErrorKind::kData);
@@ -164,6 +184,12 @@ TEST(BenchmarkIds, EveryRowOfEveryFile) {
     EXPECT_EQ(digest.hex(), expected["sha256"].get<std::string>()) << name;
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(
+    Kinds,
+    BenchmarkIds,
+    testing::Values("real", "mistral_v1_real", "tekken_real", "llama3_real", "qwen_real"),
+    [](const auto& instance) { return instance.param; });
 
 TEST(RealTokenizer, LoadsQuickly) {
   if (!std::filesystem::exists(model_folder() / "tokenizer.json")) {
