@@ -216,6 +216,33 @@ void read_experts(LoadedRun& loaded, const run::RunFolder& folder) {
   }
 }
 
+// What an evaluation with --questions left; it may have other experts than the results by now.
+void read_questions(LoadedRun& loaded, const fs::path& path) {
+  std::error_code ignored;
+  if (!fs::is_regular_file(path, ignored)) {
+    return;
+  }
+  const Json json = base::read_json_file(path, ErrorKind::kModel);
+  for (const Json& set : json.at("sets")) {
+    loaded.questions.push_back(
+        {.name = set.at("name").get<std::string>(),
+         .num_questions = set.at("questions").get<std::int64_t>(),
+         .base = set.at("base").at("accuracy").get<double>(),
+         .chain = set.at("chain").at("accuracy").get<double>(),
+         .difference_error = set.at("difference_standard_error").get<double>(),
+         .left_to_base = set.at("left_to_base").get<double>()});
+  }
+  if (const Json& roc = json.at("roc"); !roc.is_null()) {
+    loaded.foreign_area = roc.at("area").get<double>();
+    for (const Json& point : roc.at("points")) {
+      loaded.foreign_curve.push_back(
+          {.threshold = point.at("threshold").get<double>(),
+           .true_positive_rate = point.at("own_accepted").get<double>(),
+           .false_positive_rate = point.at("questions_accepted").get<double>()});
+    }
+  }
+}
+
 void read_timings(LoadedRun& loaded, const fs::path& path) {
   std::error_code ignored;
   if (fs::is_regular_file(path, ignored)) {
@@ -240,6 +267,7 @@ LoadedRun load_run(const fs::path& path) {
     }
     read_predictions(loaded, folder.path_of(kPredictions));
     read_timings(loaded, folder.paths().eval_folder() / "timings.json");
+    read_questions(loaded, folder.paths().eval_folder() / "questions.json");
   } catch (const Json::exception& error) {
     throw Error(ErrorKind::kModel, "the results of this run cannot be read",
                 {.where = results.string(),

@@ -160,6 +160,12 @@ Page make_page(const std::vector<LoadedRun>& runs,
   page.add(difference_table(rows));
   page.body += "</section>\n<section aria-labelledby=\"cost\"><h2 id=\"cost\">Cost</h2>\n";
   page.add(cost_figures(runs));
+  if (const std::vector<Figure> questions = question_figures(runs); !questions.empty()) {
+    page.body +=
+        "</section>\n<section aria-labelledby=\"general\"><h2 id=\"general\">General "
+        "ability</h2>\n";
+    page.add(questions);
+  }
   page.body += "</section>\n<section aria-labelledby=\"runs\"><h2 id=\"runs\">Run by run</h2>\n";
   std::vector<std::string> open_keys;
   for (std::size_t i = 0; i < runs.size(); ++i) {  // the first of each group lies open

@@ -141,6 +141,16 @@ class Questions(unittest.TestCase):
         self.assertIsNone(read_json(carried / "eval/questions.json")["roc"])
         run_ok(*self.arguments)  # as the other tests found it
 
+    def test_the_report_shows_them(self):
+        run_ok("report", "--run", self.folder, "--out", workspace() / "questions.html")
+        page = (workspace() / "questions.html").read_text()
+        self.assertIn("General ability", page)
+        self.assertIn(f"area {self.results['roc']['area']:.3f}", page)
+        lines = (workspace() / "questions-general-ability.csv").read_text().splitlines()
+        self.assertEqual([line.split(",")[1] for line in lines], ["questions", "places", "words"])
+        self.assertEqual([float(line.split(",")[4]) for line in lines[1:]],
+                         [found["chain"]["accuracy"] for found in self.results["sets"]])
+
     def test_what_is_refused(self):
         def refused(code, *words, folder=None, arguments=()):
             result = run("eval", "--run", self.folder, "--questions", folder or self.words, *arguments)

@@ -25,6 +25,9 @@ std::vector<Figure> time_figures(const LoadedRun& loaded, const std::string& id)
 /// Over all runs.
 Figure average_figure(const std::vector<HeadlineRow>& rows);
 std::vector<Figure> cost_figures(const std::vector<LoadedRun>& runs);
+/// Questions that belong to no task: base against chain, and how well margins tell own queries from
+/// them. Empty where no run was asked any.
+std::vector<Figure> question_figures(const std::vector<LoadedRun>& runs);
 Table settings_table(const std::vector<LoadedRun>& runs);
 Table versions_table(const std::vector<LoadedRun>& runs);
 

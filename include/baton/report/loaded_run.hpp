@@ -57,6 +57,16 @@ struct ExpertFacts {
   std::optional<run::MadeBy> made_by;
 };
 
+/// A set of multiple choice questions that belong to no task.
+struct QuestionScores {
+  std::string name;
+  std::int64_t num_questions = 0;
+  double base = 0;  // accuracy, 0-100
+  double chain = 0;
+  double difference_error = 0;  // standard error of chain - base
+  double left_to_base = 0;      // share of the questions, 0-1
+};
+
 struct LoadedRun {
   std::filesystem::path path;
   std::string name;  // the folder's, told apart by its parents where two are the same
@@ -70,6 +80,9 @@ struct LoadedRun {
   std::vector<double> base;                 // [task]
   std::vector<std::vector<Query>> queries;  // [task]
   std::vector<ExpertFacts> experts;
+  std::vector<QuestionScores> questions;        // may be empty
+  std::vector<expert::RocPoint> foreign_curve;  // own queries against these; may be empty
+  std::optional<double> foreign_area;           // under it, 0-1
   run::RunRecord record;
   std::optional<run::MadeBy> evaluated_by;
   std::optional<double> seconds_per_query;
