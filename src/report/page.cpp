@@ -123,7 +123,9 @@ void add_head(Page& page,
       escape_html(fmt::format("Scorer {}, {} queries a run, base {}.", runs.front().metric,
                               num_queries, runs.front().base_description)) +
       "</p>\n<nav aria-label=\"Sections\"><ul><li><a href=\"#headline\">Headline</a></li><li><a "
-      "href=\"#cost\">Cost</a></li><li><a href=\"#runs\">Run by run</a></li><li><a "
+      "href=\"#cost\">Cost</a></li>" +
+      (question_figures(runs).empty() ? "" : "<li><a href=\"#general\">General ability</a></li>") +
+      "<li><a href=\"#runs\">Run by run</a></li><li><a "
       "href=\"#settings\">Settings and versions</a></li></ul></nav></header>\n";
 }
 
