@@ -272,8 +272,11 @@ std::map<std::string, std::string> evaluation_settings(const Config& config) {
 std::map<std::string, std::string> identity_facts(const Config& config) {
   const auto values = resolved(config);
   std::map<std::string, std::string> facts;
-  for (const auto& key : identity_keys()) {
-    facts[key] = values.at(key);
+  for (const auto& info : option_list()) {
+    const std::string& value = values.at(info.key());
+    if (info.is_identity && (info.is_fact_at_default || value != info.default_text)) {
+      facts[info.key()] = value;
+    }
   }
   if (!config.method.accept_threshold.is_auto) {
     facts.erase("method.calibration_ratio");
@@ -281,9 +284,6 @@ std::map<std::string, std::string> identity_facts(const Config& config) {
   }
   if (config.data.general.empty()) {
     facts.erase("data.general_samples");
-  }
-  if (config.train.non_finite == "stop") {
-    facts.erase("train.non_finite");
   }
   return facts;
 }

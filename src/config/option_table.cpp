@@ -31,6 +31,12 @@ OptionInfo identity(OptionInfo made) {
   return made;
 }
 
+// Of a key that came after the first experts: at its default they are the same without it.
+OptionInfo later(OptionInfo made) {
+  made.is_fact_at_default = false;
+  return made;
+}
+
 OptionInfo required(OptionInfo made) {
   made.is_required = true;
   return made;
@@ -297,6 +303,24 @@ void add_method(Table& table) {
       [](auto& c) -> auto& { return c.method.indicator_balance; }));
 }
 
+void add_accepting(Table& table) {
+  table.push_back(flag_option(
+      later(
+          identity(info("method", "prior_correction", "false",
+                        "A fixed accept_threshold is shifted by log(own / foreign), their weights "
+                        "in the indicator's loss."))),
+      [](auto& c) -> auto& { return c.method.prior_correction; }));
+  table.push_back(number_option(
+      later(identity(info("method", "mismatch_ratio", "0",
+                          "Prompts of an own half and a foreign one (instruction, input) learnt as "
+                          "\"pass\", as a share of the task's rows."))),
+      {0, false, 1000, false}, [](auto& c) -> auto& { return c.method.mismatch_ratio; }));
+  table.push_back(flag_option(
+      later(identity(info("method", "balanced_batches", "false",
+                          "Every update has own and foreign rows in the same share."))),
+      [](auto& c) -> auto& { return c.method.balanced_batches; }));
+}
+
 void add_other_methods(Table& table) {
   table.push_back(number_option(
       identity(info("method", "lambda", "0.5",
@@ -367,10 +391,10 @@ void add_schedule(Table& table) {
       info("train", "save_seconds", "300", "Seconds between two saves of training state; 0: none."),
       {0, 10'000'000}, [](auto& c) -> auto& { return c.train.save_seconds; }));
   table.push_back(choice_option(
-      identity(info("train", "non_finite", "stop",
-                    "An update whose loss or gradient is not finite: stop, skip it, or rollback to "
-                    "the last save "
-                    "by save_steps and leave out what followed.")),
+      later(identity(
+          info("train", "non_finite", "stop",
+               "An update whose loss or gradient is not finite: stop, skip it, or rollback "
+               "to the last save by save_steps and leave out what followed."))),
       {"stop", "skip", "rollback"}, {}, [](auto& c) -> auto& { return c.train.non_finite; }));
 }
 
@@ -419,6 +443,7 @@ Table make_table() {
   add_model(table);
   add_data(table);
   add_method(table);
+  add_accepting(table);
   add_other_methods(table);
   add_lora(table);
   add_batches(table);

@@ -7,6 +7,7 @@
 #include <numeric>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "baton/base/error.hpp"
 #include "baton/base/seed.hpp"
@@ -56,12 +57,41 @@ Sampler::Sampler(std::int64_t num_rows,
       std::max<std::int64_t>(1, static_cast<std::int64_t>(std::ceil(exact * (1 - 1e-12))));
 }
 
-Update Sampler::update(std::int64_t step) const {
-  BATON_ASSERT(step >= 0 && step < num_updates_, fmt::format("step {} of {}", step, num_updates_));
+Sampler Sampler::with_even_shares(std::vector<bool> is_marked) const {
+  BATON_ASSERT(std::ssize(is_marked) == num_rows_, "marks of other rows");
+  Sampler sampler = *this;
+  sampler.is_marked_ = std::move(is_marked);
+  return sampler;
+}
+
+std::vector<std::int64_t> Sampler::order_of(std::int64_t epoch) const {
   std::vector<std::int64_t> order(static_cast<std::size_t>(num_rows_));
   std::iota(order.begin(), order.end(), std::int64_t{0});
-  const std::string epoch = std::to_string(step / updates_per_epoch_);
-  base::Random(base::seed_for(seed_, {"epoch", epoch})).shuffle(std::span<std::int64_t>(order));
+  base::Random(base::seed_for(seed_, {"epoch", std::to_string(epoch)}))
+      .shuffle(std::span<std::int64_t>(order));
+  if (is_marked_.empty()) {
+    return order;
+  }
+  const auto is_marked = [this](std::int64_t row) {
+    return is_marked_[static_cast<std::size_t>(row)];
+  };
+  // Each kind keeps its shuffled order; the k-th marked row stands where k / num_marked of all are
+  // passed.
+  const auto middle = std::stable_partition(order.begin(), order.end(), is_marked);
+  const std::int64_t num_marked = middle - order.begin();
+  auto marked = order.begin();
+  auto unmarked = middle;
+  std::vector<std::int64_t> mixed;
+  for (std::int64_t i = 0; i < num_rows_; ++i) {
+    const bool is_due = (i + 1) * num_marked / num_rows_ > i * num_marked / num_rows_;
+    mixed.push_back(is_due ? *marked++ : *unmarked++);
+  }
+  return mixed;
+}
+
+Update Sampler::update(std::int64_t step) const {
+  BATON_ASSERT(step >= 0 && step < num_updates_, fmt::format("step {} of {}", step, num_updates_));
+  const std::vector<std::int64_t> order = order_of(step / updates_per_epoch_);
   const std::int64_t begin = step % updates_per_epoch_ * train_batch_size_;
   const std::int64_t end = std::min(begin + train_batch_size_, num_rows_);
   Update update;

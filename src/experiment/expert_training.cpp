@@ -38,6 +38,7 @@ train::TrainerOptions trainer_options(const config::Config& config,
   options.weight_decay = config.train.weight_decay;
   options.max_grad_norm = config.train.max_grad_norm;
   options.opening_loss_weight = method.opening_loss_weight();
+  options.balanced_batches = method.balances_batches();
   options.orthogonality = method.orthogonality();
   options.deterministic = config.cluster.deterministic;
   options.seed = seed;
@@ -63,7 +64,7 @@ expert::ExpertState new_state(const ExpertJob& job, std::uint64_t seed) {
     state.accept_token_id = job.workspace.indicators->accept;
     state.pass_token_id = job.workspace.indicators->pass;
   }
-  state.accept_threshold = job.method.threshold();
+  state.accept_threshold = job.method.threshold(job.prepared.training);
   state.prompt_template = job.workspace.prompt_template->name();
   state.seed = seed;
   state.num_positive = job.prepared.num_positive;

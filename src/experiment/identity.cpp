@@ -8,6 +8,8 @@
 #include "baton/base/error.hpp"
 #include "baton/base/json.hpp"
 #include "baton/base/text.hpp"
+#include "baton/data/builtin_general.hpp"
+#include "baton/data/rehearsal_buffer.hpp"
 #include "baton/method/method.hpp"
 
 namespace baton::experiment {
@@ -49,6 +51,9 @@ expert::Identity common_identity(const config::Config& config, const Workspace& 
     if (key != "model.dtype" && method->reads(key)) {
       identity.set(key, value);
     }
+  }
+  if (config.method.mismatch_ratio > 0 && method->reads("method.mismatch_ratio")) {
+    identity.set("mismatch_texts", data::rows_fingerprint(data::builtin_general_rows()));
   }
   if (!workspace.dtype.empty()) {
     identity.set("model.dtype", workspace.dtype);

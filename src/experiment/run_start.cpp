@@ -10,6 +10,7 @@
 #include "baton/base/log.hpp"
 #include "baton/base/sha256.hpp"
 #include "baton/base/text.hpp"
+#include "baton/base/utf8.hpp"
 #include "baton/checkpoint/buffer_file.hpp"
 #include "baton/checkpoint/expert_file.hpp"
 #include "baton/checkpoint/generation.hpp"
@@ -54,6 +55,10 @@ RunStart::RunStart(const config::Config& config,
 // ---- rows and buffers
 
 RunFacts RunStart::read_rows(const RowMeter& meter) {
+  for (const std::string& doubt : method_.doubts()) {
+    warn("config", doubt);
+  }
+  data::NearDuplicateFinder twins;
   RunFacts facts;
   facts.general = read_general_rows(config_, method_);
   if (!facts.general.empty()) {
@@ -65,12 +70,14 @@ RunFacts RunStart::read_rows(const RowMeter& meter) {
       throw base::Error(base::ErrorKind::kStopped, "asked to stop while the tasks were read",
                         {.fix = "run the same command again"});
     }
-    facts.tasks.push_back(read_task(index, meter));
+    facts.tasks.push_back(read_task(index, meter, twins));
   }
   return facts;
 }
 
-TaskFacts RunStart::read_task(std::size_t index, const RowMeter& meter) {
+TaskFacts RunStart::read_task(std::size_t index,
+                              const RowMeter& meter,
+                              data::NearDuplicateFinder& twins) {
   TaskFacts facts;
   facts.name = name_of(index);
   const TrainRows train = read_train_rows(index);
@@ -78,12 +85,31 @@ TaskFacts RunStart::read_task(std::size_t index, const RowMeter& meter) {
     facts.rows_fingerprint = data::rows_fingerprint(*train);
     facts.num_rows = static_cast<std::int64_t>(train->size());
     facts.own = meter.own(facts.name, *train);
+    warn_of_twins(twins.add(facts.name, *train));
   }
   if (const std::optional<data::RehearsalBuffer> buffer = choose_buffer(index, train)) {
     facts.buffer_fingerprint = buffer->fingerprint();
     facts.rehearsed = meter.rehearsed(*buffer);
   }
   return facts;
+}
+
+// Said once in the life of a run.
+void RunStart::warn(const std::string& area, const std::string& text) {
+  std::vector<std::string>& noted = folder_.record().warnings;
+  const std::string valid = base::to_valid_utf8(text);
+  if (std::find(noted.begin(), noted.end(), valid) == noted.end()) {
+    base::log_warning(area, text);
+    noted.push_back(valid);
+  }
+}
+
+void RunStart::warn_of_twins(const std::vector<data::NearDuplicates>& found) {
+  for (const data::NearDuplicates& pair : found) {
+    warn("data", fmt::format("{} of {} train rows of {} are nearly rows of {} (the first: {}): to "
+                             "one expert such a row is its own, to the other foreign",
+                             pair.num_rows, pair.num_task_rows, pair.task, pair.other, pair.first));
+  }
 }
 
 RunStart::TrainRows RunStart::read_train_rows(std::size_t index) const {

@@ -1,8 +1,10 @@
 // SEE (arXiv 2504.06664): an expert a task over the frozen base, each taught to say whether a query
 // is its own by rows of earlier tasks; a query goes down the line, newest expert first.
 
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <array>
+#include <cmath>
 
 #include "baton/method/see_rows.hpp"
 #include "baton/method/task_buffer.hpp"
@@ -24,8 +26,13 @@ ReconstructionOptions reconstruction_options(const config::Config& config) {
   options.general_samples = config.data.general_samples;
   options.calibration_ratio =
       config.method.accept_threshold.is_auto ? config.method.calibration_ratio : 0.0;
+  options.mismatch_ratio = config.method.mismatch_ratio;
   options.run_seed = config.train.seed;
   return options;
+}
+
+bool is_own(const data::TrainingRow& row) {
+  return row.role == data::RowRole::kPositive;
 }
 
 class See final : public Method {
@@ -52,19 +59,14 @@ class See final : public Method {
   }
 
   std::vector<std::string> own_keys() const override {
-    return {"method.negative_ratio",
-            "method.negative_floor",
-            "method.buffer_ratio",
-            "method.buffer_floor",
-            "method.buffer_selection",
-            "method.accept_indicator",
-            "method.pass_indicator",
-            "method.accept_threshold",
-            "method.calibration_ratio",
-            "method.calibration_batch_size",
-            "method.indicator_loss_weight",
-            "method.indicator_balance",
-            "data.general",
+    return {"method.negative_ratio",        "method.negative_floor",
+            "method.buffer_ratio",          "method.buffer_floor",
+            "method.buffer_selection",      "method.accept_indicator",
+            "method.pass_indicator",        "method.accept_threshold",
+            "method.calibration_ratio",     "method.calibration_batch_size",
+            "method.indicator_loss_weight", "method.indicator_balance",
+            "method.prior_correction",      "method.mismatch_ratio",
+            "method.balanced_batches",      "data.general",
             "data.general_samples"};
   }
 
@@ -104,9 +106,6 @@ class See final : public Method {
 
   // In the indicators' part of the loss the own rows together weigh as much as the foreign ones.
   void weigh_openings(std::span<data::TrainingRow> rows) const override {
-    const auto is_own = [](const data::TrainingRow& row) {
-      return row.role == data::RowRole::kPositive;
-    };
     const auto num_own = static_cast<double>(std::count_if(rows.begin(), rows.end(), is_own));
     const double num_foreign = static_cast<double>(rows.size()) - num_own;
     if (!keys_.indicator_balance || num_own == 0 || num_foreign == 0) {
@@ -121,7 +120,31 @@ class See final : public Method {
   double opening_loss_weight() const override { return keys_.indicator_loss_weight; }
 
   bool finds_threshold() const override { return keys_.accept_threshold.is_auto; }
-  double threshold() const override { return keys_.accept_threshold.value; }
+
+  // A classifier that saw `own` and `foreign` rows, by their weights, has a margin that is log(own /
+  // foreign) above that of one that saw both alike.
+  double threshold(std::span<const data::TrainingRow> rows) const override {
+    double own = 0;
+    double foreign = 0;
+    for (const data::TrainingRow& row : rows) {
+      (is_own(row) ? own : foreign) += row.opening_weight;
+    }
+    const bool shifts = keys_.prior_correction && own > 0 && foreign > 0;
+    return keys_.accept_threshold.value + (shifts ? std::log(own / foreign) : 0);
+  }
+
+  bool balances_batches() const override { return keys_.balanced_batches; }
+
+  std::vector<std::string> doubts() const override {
+    if (keys_.prior_correction && (finds_threshold() || keys_.indicator_balance)) {
+      return {fmt::format(
+          "method.prior_correction changes nothing with {}: {}",
+          finds_threshold() ? "method.accept_threshold = auto" : "method.indicator_balance = true",
+          finds_threshold() ? "the threshold is found on the margins as they are"
+                            : "own and foreign rows weigh alike already")};
+    }
+    return {};
+  }
 
   double cost_factor(std::size_t num_own_rows) const override {
     return cross_fits(options_, num_own_rows) ? kCostOfCrossFit : 1;

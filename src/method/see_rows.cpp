@@ -6,10 +6,14 @@
 #include <cmath>
 #include <cstddef>
 #include <map>
+#include <optional>
+#include <utility>
 
 #include "baton/base/error.hpp"
 #include "baton/base/seed.hpp"
+#include "baton/data/builtin_general.hpp"
 #include "baton/method/calibration.hpp"
+#include "mismatches.hpp"
 
 namespace baton::method {
 
@@ -189,6 +193,48 @@ void append_general(const std::string& task,
   list.append(rows, split.kept, result.training);
 }
 
+std::vector<const data::RehearsalBuffer*> by_name(std::span<const data::RehearsalBuffer> buffers) {
+  std::map<std::string, const data::RehearsalBuffer*> named;
+  for (const data::RehearsalBuffer& buffer : buffers) {
+    named[buffer.task] = &buffer;
+  }
+  std::vector<const data::RehearsalBuffer*> list;
+  for (const auto& [name, buffer] : named) {
+    list.push_back(buffer);
+  }
+  return list;
+}
+
+void append_mismatches(const std::string& task,
+                       std::span<const data::Example> own,
+                       std::vector<const data::RehearsalBuffer*> buffers,
+                       const ReconstructionOptions& options,
+                       Reconstruction& result) {
+  const std::size_t count = share_of(options.mismatch_ratio, static_cast<std::int64_t>(own.size()));
+  if (count == 0) {
+    return;
+  }
+  const std::optional<data::Frame> frame = data::frame_of(own);
+  if (!frame) {
+    result.warnings.push_back(
+        fmt::format("expert {}: its prompts have no instruction in common, so there are no "
+                    "mismatches of instruction and input",
+                    task));
+    return;
+  }
+  const RowList list(options, task,
+                     {.example = {}, .role = data::RowRole::kMismatch, .task = "mismatches"});
+  const std::vector<data::Example> general = data::builtin_general_rows();
+  const std::vector<data::Example> rows =
+      mismatches({own, *frame, general, std::move(buffers)}, count,
+                 base::seed_for(options.run_seed, {"mismatches", task}));
+  const HeldOutSplit split =
+      hold_out(rows.size(), num_to_hold_out(options.calibration_ratio, rows.size()),
+               list.seed("held_out", "mismatches"));
+  list.append(rows, split.held_out, result.held_out);
+  list.append(rows, split.kept, result.training);
+}
+
 }  // namespace
 
 bool cross_fits(const ReconstructionOptions& options, std::size_t num_own_rows) {
@@ -208,14 +254,12 @@ Reconstruction reconstruct(const std::string& task,
   Reconstruction result;
   append_own(task, train_rows, options, result);
   // By name: the order in which the tasks came must not change the expert.
-  std::map<std::string, const data::RehearsalBuffer*> by_name;
-  for (const data::RehearsalBuffer& buffer : earlier_buffers) {
-    by_name[buffer.task] = &buffer;
-  }
-  for (const auto& [name, buffer] : by_name) {
+  const std::vector<const data::RehearsalBuffer*> buffers = by_name(earlier_buffers);
+  for (const data::RehearsalBuffer* buffer : buffers) {
     append_rehearsal(task, *buffer, options, result);
   }
   append_general(task, general_rows, options, result);
+  append_mismatches(task, train_rows, buffers, options, result);
   result.num_negative = static_cast<std::int64_t>(result.training.size()) - result.num_positive;
   if (result.num_negative == 0) {
     result.warnings.push_back(

@@ -14,12 +14,19 @@ namespace baton::train {
 
 namespace {
 
-UpdateSource updates_of(const LearnerOptions& options, std::int64_t num_rows) {
+UpdateSource updates_of(const LearnerOptions& options, const std::vector<data::TrainingRow>& rows) {
   if (options.updates) {
     return *options.updates;
   }
-  const data::Sampler sampler(num_rows, options.train_batch_size, options.micro_batch_size,
-                              options.num_train_epochs, options.seed);
+  data::Sampler sampler(static_cast<std::int64_t>(rows.size()), options.train_batch_size,
+                        options.micro_batch_size, options.num_train_epochs, options.seed);
+  if (options.balanced_batches) {
+    std::vector<bool> is_own;
+    for (const data::TrainingRow& row : rows) {
+      is_own.push_back(row.role == data::RowRole::kPositive);
+    }
+    sampler = sampler.with_even_shares(std::move(is_own));
+  }
   return {sampler.num_updates(), [sampler](std::int64_t step) { return sampler.update(step); }};
 }
 
@@ -93,7 +100,7 @@ ExpertLearner::ExpertLearner(std::vector<data::TrainingRow> rows,
                              const LearnerOptions& options)
     : rows_(std::move(rows)),
       options_(options),
-      updates_(updates_of(options, static_cast<std::int64_t>(rows_.size()))),
+      updates_(updates_of(options, rows_)),
       schedule_(make_schedule(options, updates_.num_updates)),
       adapter_(adapter),
       parameters_(flatten(adapter_, 0)),

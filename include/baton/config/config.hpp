@@ -58,6 +58,9 @@ struct MethodConfig {
   double indicator_loss_weight = 0;         // weight of the indicator among the target tokens; > 0
   double lambda = 0;                        // weight of o_lora's orthogonality; >= 0
   bool indicator_balance = true;  // own and foreign rows weigh alike in the indicators' loss
+  bool prior_correction = false;  // a fixed threshold is shifted by log(own / foreign)
+  double mismatch_ratio = 0;      // rows of an own half and a foreign one, as a share of own rows
+  bool balanced_batches = false;  // each update has own and foreign rows in the same share
 };
 
 struct LoraConfig {

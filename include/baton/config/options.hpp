@@ -13,7 +13,9 @@ struct OptionInfo {
   std::string default_text;  // as one would type it; empty for none
   bool is_required = false;
   bool is_identity = false;  // changes an expert's result
-  std::string help;          // one sentence
+  /// False of a key that experts were trained without: at its default it is no fact of theirs.
+  bool is_fact_at_default = true;
+  std::string help;  // one sentence
 
   std::string key() const { return section + "." + name; }
 };

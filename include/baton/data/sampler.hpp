@@ -23,18 +23,25 @@ class Sampler {
           double num_epochs,
           std::uint64_t seed);
 
+  /// The same, but rows of two kinds are mixed evenly: every update has of the marked ones the share
+  /// they have of all, to the next row.
+  Sampler with_even_shares(std::vector<bool> is_marked) const;
+
   /// ceil(num_epochs x updates per epoch).
   std::int64_t num_updates() const { return num_updates_; }
   /// step in [0, num_updates()). Any order of calls gives the same answer.
   Update update(std::int64_t step) const;
 
  private:
+  std::vector<std::int64_t> order_of(std::int64_t epoch) const;
+
   std::int64_t num_rows_;
   std::int64_t train_batch_size_;
   std::int64_t micro_batch_size_;
   std::int64_t updates_per_epoch_;
   std::int64_t num_updates_;
   std::uint64_t seed_;
+  std::vector<bool> is_marked_ = {};  // empty: rows of one kind
 };
 
 }  // namespace baton::data

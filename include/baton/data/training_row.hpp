@@ -10,7 +10,7 @@
 
 namespace baton::data {
 
-enum class RowRole { kPositive, kRehearsal, kGeneral };
+enum class RowRole { kPositive, kRehearsal, kGeneral, kMismatch };
 
 /// A row that stands in an expert's training set. Its target: opening [answer] end-of-answer.
 struct SelectedRow {

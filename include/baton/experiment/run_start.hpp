@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "baton/config/config.hpp"
+#include "baton/data/near_duplicates.hpp"
 #include "baton/experiment/expert_rows.hpp"
 #include "baton/experiment/row_meter.hpp"
 #include "baton/expert/expert_state.hpp"
@@ -39,7 +40,8 @@ class RunStart {
 
   /// Reads the general rows, then every task and its buffer, one after the other; a buffer is made
   /// where the run has none. Of tasks only facts are kept, and new buffers until they are written. A
-  /// task that has both expert and buffer may have lost its training files. kStopped between two
+  /// task that has both expert and buffer may have lost its training files. Tasks that
+  /// share nearly the same rows are named, in the log and in the run's record. kStopped between two
   /// tasks when asked to stop.
   RunFacts read_rows(const RowMeter& meter);
 
@@ -77,7 +79,9 @@ class RunStart {
   const std::string& name_of(std::size_t index) const { return config_.data.tasks[index]; }
   using TrainRows = std::optional<std::vector<data::Example>>;  // nothing: the files are gone
 
-  TaskFacts read_task(std::size_t index, const RowMeter& meter);
+  TaskFacts read_task(std::size_t index, const RowMeter& meter, data::NearDuplicateFinder& twins);
+  void warn_of_twins(const std::vector<data::NearDuplicates>& found);
+  void warn(const std::string& area, const std::string& text);
   TrainRows read_train_rows(std::size_t index) const;
   std::optional<data::RehearsalBuffer> choose_buffer(std::size_t index, const TrainRows& train);
   data::RehearsalBuffer keep_or_replace(std::size_t index, data::RehearsalBuffer made);

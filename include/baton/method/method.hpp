@@ -93,14 +93,20 @@ class Method {
   /// Weight of an opening beside the other target tokens, which weigh 1.
   virtual double opening_loss_weight() const { return 1; }
 
+  /// Whether each update has own and foreign rows in the same share.
+  virtual bool balances_batches() const { return false; }
+
   /// Weight in the loss of sum |A_beside A^T| over the linears and the adapters beside.
   virtual double orthogonality() const { return 0; }
 
   // ---- after training
 
-  /// Whether an expert's threshold is looked for among held-out rows; else `threshold` is it.
+  /// Whether an expert's threshold is looked for among held-out rows; else `threshold` is it, which
+  /// may depend on the rows trained on.
   virtual bool finds_threshold() const { return false; }
-  virtual double threshold() const { return 0; }
+  virtual double threshold(std::span<const data::TrainingRow> /*rows*/) const { return 0; }
+  /// Settings that do not do what they say, in words for the user.
+  virtual std::vector<std::string> doubts() const { return {}; }
   /// What training a learner of so many own rows costs, in trainings without what follows them.
   virtual double cost_factor(std::size_t num_own_rows) const;
 

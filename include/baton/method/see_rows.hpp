@@ -22,12 +22,16 @@ struct ReconstructionOptions {
   /// In [0, 1): share held out of positives, of each buffer and of the general rows: rounded, at
   /// least one row of a list of four or more; 0 = nothing.
   double calibration_ratio = 0;
+  /// Prompts of an own half and a foreign one (instruction, input), as a share of the own rows; the
+  /// foreign halves are those of the general rows that come with Baton and of the buffers.
+  double mismatch_ratio = 0;
   std::uint64_t run_seed = 0;
 };
 
 struct Reconstruction {
   std::vector<data::SelectedRow>
-      training;  // positives in file order, negatives by name of their task, general rows
+      training;  // positives in file order, negatives by name of their task, general
+                 // rows, mismatches
   std::vector<data::SelectedRow> held_out;  // in the same order; never among `training`
   /// Too few own rows could be held out: all train, and the threshold comes from two experts that
   /// are trained on one fold each and asked about the other.

@@ -39,6 +39,7 @@ struct LearnerOptions {
   double weight_decay = 0;
   double max_grad_norm = 1.0;
   double opening_loss_weight = 1.0;         // weight of a target's first token
+  bool balanced_batches = false;            // own and foreign rows in the same share, each update
   std::vector<model::Adapter> beside = {};  // frozen ones that act with the learner's own
   /// Weight in the loss of sum |A_beside A^T| over linears and the adapters beside (O-LoRA, arXiv
   /// 2310.14152, equation 8).

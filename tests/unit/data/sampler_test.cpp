@@ -2,7 +2,10 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "baton/base/error.hpp"
 
@@ -108,6 +111,44 @@ TEST(Sampler, RefusesNonsense) {
   EXPECT_THROW(Sampler(10, 8, 4, 0.0 / 0.0, 1), base::Error);
   EXPECT_THROW(Sampler(10, 8, 4, 1, 1).update(2), base::Error);
   EXPECT_THROW(Sampler(10, 8, 4, 1, 1).update(-1), base::Error);
+}
+
+// Shares by hand: 10 of 40 rows are marked, so 2 of every 8; an odd share is met to the next row.
+TEST(Sampler, EvenSharesInEveryUpdate) {
+  const auto count_marked = [](const Update& update, const std::vector<bool>& marks) {
+    const std::vector<std::int64_t> rows = rows_of(update);
+    return std::count_if(rows.begin(), rows.end(),
+                         [&](std::int64_t row) { return marks[static_cast<std::size_t>(row)]; });
+  };
+  const std::vector<std::pair<std::int64_t, std::int64_t>> cases{{40, 10}, {37, 5}, {100, 33},
+                                                                 {9, 0},   {9, 9},  {16, 1}};
+  for (const auto& [num_rows, num_marked] : cases) {
+    std::vector<bool> marks(static_cast<std::size_t>(num_rows));
+    std::fill(marks.begin(), marks.begin() + num_marked, true);
+    const Sampler plain(num_rows, 8, 3, 2, 42);
+    const Sampler sampler = plain.with_even_shares(marks);
+    ASSERT_EQ(sampler.num_updates(), plain.num_updates());
+    const std::int64_t updates = sampler.num_updates() / 2;
+    std::vector<std::int64_t> all(static_cast<std::size_t>(num_rows));
+    std::iota(all.begin(), all.end(), 0);
+    const std::vector<std::int64_t> epoch = rows_of_epoch(sampler, updates, updates);
+    EXPECT_THAT(epoch, testing::UnorderedElementsAreArray(all));
+    EXPECT_EQ(sampler.update(updates).slots, sampler.update(updates).slots);
+    for (std::int64_t step = 0; step < sampler.num_updates(); ++step) {
+      const Update update = sampler.update(step);
+      const double share = static_cast<double>(num_marked) / static_cast<double>(num_rows) *
+                           static_cast<double>(rows_of(update).size());
+      EXPECT_LT(std::abs(static_cast<double>(count_marked(update, marks)) - share), 1.0 + 1e-9)
+          << num_rows << " step " << step;
+      if (num_rows == 40) {
+        EXPECT_EQ(count_marked(update, marks), 2);
+      }
+    }
+  }
+  std::vector<bool> marks(40);
+  std::fill(marks.begin(), marks.begin() + 10, true);
+  const Sampler sampler = Sampler(40, 8, 3, 2, 42).with_even_shares(marks);
+  EXPECT_NE(sampler.update(0).slots, sampler.update(5).slots);  // a new order in each epoch
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <cmath>
+
 #include "baton/base/error.hpp"
 
 namespace baton::method {
@@ -51,7 +53,7 @@ TEST(SeeTest, AnExpertATaskRehearsesWhatCameBefore) {
   EXPECT_TRUE(see->has_experts());
   EXPECT_TRUE(see->finds_threshold());
   EXPECT_FALSE(make_method(config_with("accept_threshold = 0.5\n"))->finds_threshold());
-  EXPECT_EQ(make_method(config_with("accept_threshold = 0.5\n"))->threshold(), 0.5);
+  EXPECT_EQ(make_method(config_with("accept_threshold = 0.5\n"))->threshold({}), 0.5);
 }
 
 TEST(SeeTest, OwnRowsAnswerAndOthersPass) {
@@ -71,6 +73,33 @@ TEST(SeeTest, OwnRowsAnswerAndOthersPass) {
     EXPECT_EQ(row.has_answer, is_own);
     EXPECT_THAT(row.opening, ElementsAre(is_own ? 7 : 9));
   }
+}
+
+// Six own and two foreign rows: log 3 above what a classifier of as many would say.
+TEST(SeeTest, PriorCorrectionShiftsAFixedThreshold) {
+  std::vector<data::TrainingRow> rows(8);
+  rows[6].role = data::RowRole::kRehearsal;
+  rows[7].role = data::RowRole::kMismatch;
+  const auto threshold = [&](const std::string& lines) {
+    std::vector<data::TrainingRow> weighed = rows;
+    const auto see = make_method(config_with("accept_threshold = 0.5\n" + lines));
+    see->weigh_openings(weighed);
+    return see->threshold(weighed);
+  };
+  EXPECT_EQ(threshold(""), 0.5);
+  EXPECT_EQ(threshold("indicator_balance = false\n"), 0.5);
+  EXPECT_DOUBLE_EQ(threshold("indicator_balance = false\nprior_correction = true\n"),
+                   0.5 + std::log(3.0));
+  EXPECT_NEAR(threshold("prior_correction = true\n"), 0.5, 1e-12);  // balanced: nothing to correct
+  rows.resize(6);
+  EXPECT_EQ(threshold("indicator_balance = false\nprior_correction = true\n"), 0.5);
+  const auto doubts = [](const std::string& lines) {
+    return make_method(config_with("prior_correction = true\n" + lines))->doubts();
+  };
+  ASSERT_EQ(doubts("").size(), 1U);
+  EXPECT_THAT(doubts("")[0], HasSubstr("auto"));
+  EXPECT_THAT(doubts("accept_threshold = 0\n")[0], HasSubstr("indicator_balance"));
+  EXPECT_TRUE(doubts("accept_threshold = 0\nindicator_balance = false\n").empty());
 }
 
 // Own and foreign openings together weigh as much as unweighted ones.

@@ -405,5 +405,31 @@ TEST(ChooseGeneral, SampleInFileOrder) {
   EXPECT_TRUE(choose_general({}, 5, kSeed).empty());
 }
 
+TEST(Reconstruct, MismatchesAreAShareOfTheOwnRows) {
+  ReconstructionOptions options{.negative_ratio = 0, .run_seed = kSeed};
+  options.mismatch_ratio = 0.5;
+  const Reconstruction result = reconstruct("c", rows_of("c", 40), {}, {}, options);
+  EXPECT_EQ(result.num_positive, 40);
+  EXPECT_EQ(result.num_negative, 20);
+  EXPECT_TRUE(result.warnings.empty());  // the first expert has something to tell its task from
+  EXPECT_EQ(count_of(result.training, "mismatches", data::RowRole::kMismatch), 20);
+  options.calibration_ratio = 0.2;
+  const Reconstruction held_out = reconstruct("c", rows_of("c", 40), {}, {}, options);
+  EXPECT_EQ(count_of(held_out.training, "mismatches", data::RowRole::kMismatch), 16);
+  EXPECT_EQ(count_of(held_out.held_out, "mismatches", data::RowRole::kMismatch), 4);
+}
+
+TEST(Reconstruct, RowsWithoutACommonInstructionHaveNoMismatches) {
+  std::vector<data::Example> rows = rows_of("c", 40);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    rows[i].conversation.back().text = std::to_string(i) + " apples" + std::to_string(i);
+  }
+  const Reconstruction result =
+      reconstruct("c", rows, {}, rows_of("g", 3), {.mismatch_ratio = 0.5, .run_seed = kSeed});
+  EXPECT_EQ(result.num_negative, 3);
+  ASSERT_EQ(result.warnings.size(), 1U);
+  EXPECT_THAT(result.warnings[0], testing::HasSubstr("no instruction in common"));
+}
+
 }  // namespace
 }  // namespace baton::method
