@@ -6,7 +6,6 @@
 #include <optional>
 #include <set>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "baton/base/error.hpp"
 #include "baton/base/log.hpp"
@@ -122,6 +121,7 @@ void check_name(const DatasetEntry& entry) {
 void check_rows(std::vector<Example>& examples, Split split) {
   std::unordered_map<std::string, std::string> origin_of;
   std::int64_t num_empty = 0;
+  std::string first_empty;
   for (std::size_t i = 0; i < examples.size(); ++i) {
     Example& example = examples[i];
     if (example.id.empty()) {
@@ -148,14 +148,15 @@ void check_rows(std::vector<Example>& examples, Split split) {
         refuse_row(example.origin, "the answer of a train row is empty", "text to learn",
                    "no text or white space only", "remove this row");
       }
-      ++num_empty;
+      first_empty = num_empty++ == 0 ? example.origin : first_empty;
     }
   }
   if (num_empty > 0) {
     base::log_warning(
         kArea, fmt::format(
-                   "{} of {} eval rows have an empty answer and can score nothing (first file: {})",
-                   num_empty, examples.size(), examples.front().origin));
+                   "{} of {} eval rows have an empty answer and can score nothing (the first: {}): "
+                   "give them answers, or remove them",
+                   num_empty, examples.size(), first_empty));
   }
 }
 
@@ -244,17 +245,33 @@ std::string prompt_key(const Example& example) {
 }
 
 // Counted among the rows that are used: a leak beyond the limits touches no score.
-std::int64_t count_leaked(const TaskData& task) {
+void find_leaks(TaskData& task) {
   if (task.eval.empty()) {
-    return 0;
+    return;
   }
-  std::unordered_set<std::string> train_prompts;
+  constexpr std::size_t kMaxShown = 3;
+  std::unordered_map<std::string, std::string> train_origins;
   for (const Example& example : task.train) {
-    train_prompts.insert(prompt_key(example));
+    train_origins.try_emplace(prompt_key(example), example.origin);
   }
-  return std::count_if(task.eval.begin(), task.eval.end(), [&](const Example& example) {
-    return train_prompts.contains(prompt_key(example));
-  });
+  std::vector<std::string> shown;
+  for (const Example& example : task.eval) {
+    const auto found = train_origins.find(prompt_key(example));
+    if (found == train_origins.end()) {
+      continue;
+    }
+    if (++task.num_leaked <= static_cast<std::int64_t>(kMaxShown)) {
+      shown.push_back(example.origin + " is " + found->second);
+    }
+  }
+  if (task.num_leaked > 0) {
+    base::log_warning(
+        kArea,
+        fmt::format("task {}: {} of {} eval prompts are also train prompts ({}{}): its scores "
+                    "will be too high; remove them from one of the two",
+                    task.name, task.num_leaked, task.eval.size(), base::join(shown, "; "),
+                    task.num_leaked > static_cast<std::int64_t>(kMaxShown) ? "; ..." : ""));
+  }
 }
 
 }  // namespace
@@ -280,7 +297,7 @@ const DatasetEntry& Dataset::find_entry(const std::string& name) const {
   const std::optional<std::string> nearest = base::nearest_name(name, names);
   throw base::Error(
       base::ErrorKind::kUsage, "the dataset folder has no task of this name",
-      {.where = dataset_dir_.string(),
+      {.where = dataset_dir_.string() + ", named in data.tasks or data.general",
        .expected = base::join(names, ", "),
        .found = "\"" + name + "\"",
        .fix = nearest ? "did you mean \"" + *nearest + "\"?"
@@ -351,11 +368,7 @@ TaskData Dataset::read_task(const std::string& name, const ReadLimits& limits) c
   TaskData task = source.read_splits(true);
   limit_rows(task.train, limits.max_train_samples);
   limit_rows(task.eval, limits.max_eval_samples);
-  task.num_leaked = count_leaked(task);
-  if (task.num_leaked > 0) {
-    base::log_warning(kArea, fmt::format("task {}: {} of {} eval prompts are also train prompts",
-                                         name, task.num_leaked, task.eval.size()));
-  }
+  find_leaks(task);
   return task;
 }
 

@@ -112,13 +112,18 @@ void RunStart::warn_of_twins(const std::vector<data::NearDuplicates>& found) {
   }
 }
 
-RunStart::TrainRows RunStart::read_train_rows(std::size_t index) const {
+RunStart::TrainRows RunStart::read_train_rows(std::size_t index) {
   try {
     data::TaskData task =
         data::Dataset(config_.data.dataset_dir)
             .read_task(name_of(index), {.max_train_samples = config_.data.max_train_samples,
                                         .max_eval_samples = config_.data.max_eval_samples});
     eval::scorer_of(task, config_.eval.metric);  // whether it fits: now, not after the training
+    if (task.eval.empty()) {
+      warn("data", fmt::format("task {} has no eval rows: it can be trained and asked, but `baton "
+                               "eval` refuses this run (give its entry an \"eval_file\")",
+                               task.name));
+    }
     return std::move(task.train);
   } catch (const base::Error& error) {
     if (tasks_[index].is_wished || !is_finished(index)) {

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import re
 import shutil
 import struct
@@ -262,6 +263,60 @@ class Data(Case):
         self.refuse_config(DATA, "formatting", data__dataset_dir=str(self.data(
             json.dumps({"loud": {"file_name": "last.json", "formatting": "bigbnch"}}), "dataset_info.json")),
             tasks="loud", data__general="")
+
+    def write(self, **tasks):
+        """A folder of alpaca tasks: name=(train answers or None, eval answers or None, more of its entry)."""
+        folder = workspace() / fresh("tasks")
+        folder.mkdir()
+        info = {}
+        for name, (train_rows, eval_rows, entry) in tasks.items():
+            info[name] = dict(entry)
+            for split, rows in (("train", train_rows), ("eval", eval_rows)):
+                if rows is None:
+                    continue
+                items = [{"instruction": f"say {split} {i}", "input": "", "output": answer}
+                         for i, answer in enumerate(rows)]
+                (folder / f"{name}.{split}.json").write_text("\n".join(map(json.dumps, items)))
+                info[name][f"{split}_file"] = f"{name}.{split}.json"
+        (folder / "dataset_info.json").write_text(json.dumps(info))
+        return str(folder)
+
+    def test_tasks_that_can_teach_or_score_nothing(self):
+        ten = ["yes"] * 10
+        cases = {
+            "no_rows": ([], ten, {}, ["no_rows.train.json", "empty", "at least one row"]),
+            "no_eval_rows": (ten, [], {}, ["no_eval_rows.eval.json", "empty", "at least one row"]),
+            "no_answer": (["yes", " ", "no"], ten, {}, ["answer of a train row is empty", r"train.json line 2"]),
+            "no_options": (ten, ten, {"metric": "multiple_choice"}, ["does not fit", "no options", "eval.json line 1"]),
+            "other_labels": (ten, ten, {"metric": "accuracy", "labels": ["no", "maybe"]}, ["none of the task's labels"]),
+            "idle_labels": (ten, ten, {"metric": "rouge_l", "labels": ["no", "yes"]}, ["no effect on this scorer"]),
+        }
+        folder = self.write(**{name: case[:3] for name, case in cases.items()})
+        for name, (*_, words) in cases.items():
+            with self.subTest(name):
+                self.refuse_config(DATA, *words, tasks=name, data__dataset_dir=folder)
+
+    def test_a_task_of_the_order_that_is_not_in_the_data(self):
+        folder = self.write(here=(["a"] * 4, ["a"], {}))
+        self.refuse_config(USAGE, "no task of this name", "data.tasks", "\"hear\"", "did you mean \"here\"",
+                           tasks="here, hear", data__dataset_dir=folder)
+
+    def test_what_is_doubtful_is_said_before_the_training(self):
+        folder = self.write(plain=(["yes", "no"] * 4, ["yes", "no"], {}), one_label=(["yes"] * 8, ["yes"] * 2, {}),
+                            silent=(["yes"] * 8, ["yes", "", ""], {}), unscored=(["yes"] * 8, None, {}))
+        path = pathlib.Path(folder)
+        leaked = (path / "plain.train.json").read_text().splitlines()[4:6]
+        (path / "plain.eval.json").write_text("\n".join([(path / "plain.eval.json").read_text(), *leaked]))
+        said = run_ok("train", "--config", write_config(fresh("doubtful"), tasks="plain, silent, unscored",
+                                                        data__dataset_dir=folder, train__num_train_epochs="0.2")).err
+        self.assertRegex(said, r"task plain: 2 of 4 eval prompts are also train prompts \(\S*plain.eval.json line 3 "
+                               r"is \S*plain.train.json line 5; \S*plain.eval.json line 4 is")
+        self.assertRegex(said, r"2 of 3 eval rows have an empty answer .*silent.eval.json line 2")
+        self.assertIn("task unscored has no eval rows", said)
+        out = fresh("one-label")
+        run_ok("train", "--config", write_config(out, tasks="one_label", data__dataset_dir=folder, eval__metric="accuracy",
+                                                 train__num_train_epochs="0.2"))
+        self.assertIn("accuracy over one label", run_ok("eval", "--run", workspace() / out).err)
 
     def test_fewer_rows_than_ranks(self):
         folder = self.data(self.GOOD)

@@ -82,7 +82,7 @@ class RunStart {
   TaskFacts read_task(std::size_t index, const RowMeter& meter, data::NearDuplicateFinder& twins);
   void warn_of_twins(const std::vector<data::NearDuplicates>& found);
   void warn(const std::string& area, const std::string& text);
-  TrainRows read_train_rows(std::size_t index) const;
+  TrainRows read_train_rows(std::size_t index);
   std::optional<data::RehearsalBuffer> choose_buffer(std::size_t index, const TrainRows& train);
   data::RehearsalBuffer keep_or_replace(std::size_t index, data::RehearsalBuffer made);
   data::RehearsalBuffer load_buffer(std::size_t index) const;
