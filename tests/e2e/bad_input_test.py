@@ -294,12 +294,12 @@ class Data(Case):
         folder = self.write(**{name: case[:3] for name, case in cases.items()})
         for name, (*_, words) in cases.items():
             with self.subTest(name):
-                self.refuse_config(DATA, *words, tasks=name, data__dataset_dir=folder)
+                self.refuse_config(DATA, *words, tasks=name, data__dataset_dir=folder, data__general="none")
 
     def test_a_task_of_the_order_that_is_not_in_the_data(self):
         folder = self.write(here=(["a"] * 4, ["a"], {}))
         self.refuse_config(USAGE, "no task of this name", "data.tasks", "\"hear\"", "did you mean \"here\"",
-                           tasks="here, hear", data__dataset_dir=folder)
+                           tasks="here, hear", data__dataset_dir=folder, data__general="none")
 
     def test_what_is_doubtful_is_said_before_the_training(self):
         folder = self.write(plain=(["yes", "no"] * 4, ["yes", "no"], {}), one_label=(["yes"] * 8, ["yes"] * 2, {}),
@@ -308,13 +308,14 @@ class Data(Case):
         leaked = (path / "plain.train.json").read_text().splitlines()[4:6]
         (path / "plain.eval.json").write_text("\n".join([(path / "plain.eval.json").read_text(), *leaked]))
         said = run_ok("train", "--config", write_config(fresh("doubtful"), tasks="plain, silent, unscored",
-                                                        data__dataset_dir=folder, train__num_train_epochs="0.2")).err
+                                                        data__dataset_dir=folder, data__general="none",
+                                                        train__num_train_epochs="0.2")).err
         self.assertRegex(said, r"task plain: 2 of 4 eval prompts are also train prompts \(\S*plain.eval.json line 3 "
                                r"is \S*plain.train.json line 5; \S*plain.eval.json line 4 is")
         self.assertRegex(said, r"2 of 3 eval rows have an empty answer .*silent.eval.json line 2")
         self.assertIn("task unscored has no eval rows", said)
         out = fresh("one-label")
-        run_ok("train", "--config", write_config(out, tasks="one_label", data__dataset_dir=folder, eval__metric="accuracy",
+        run_ok("train", "--config", write_config(out, tasks="one_label", data__dataset_dir=folder, eval__metric="accuracy", data__general="none",
                                                  train__num_train_epochs="0.2"))
         self.assertIn("accuracy over one label", run_ok("eval", "--run", workspace() / out).err)
 
