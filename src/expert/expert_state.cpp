@@ -54,14 +54,26 @@ const std::vector<std::string>& lora_target_names() {
   return kNames;
 }
 
-std::string peft_key(std::int64_t layer, const std::string& module, char factor) {
+namespace {
+
+std::string module_key(std::int64_t layer, const std::string& module) {
   const std::vector<std::string>& names = lora_target_names();
   const auto place = std::find(names.begin(), names.end(), module);
-  BATON_ASSERT(layer >= 0 && place != names.end() && (factor == 'A' || factor == 'B'),
-               "layer " + std::to_string(layer) + ", module " + module + ", factor " + factor);
+  BATON_ASSERT(layer >= 0 && place != names.end(),
+               "layer " + std::to_string(layer) + ", module " + module);
   const char* parent = place - names.begin() < 4 ? "self_attn" : "mlp";
-  return "base_model.model.model.layers." + std::to_string(layer) + "." + parent + "." + module +
-         ".lora_" + factor + ".weight";
+  return "base_model.model.model.layers." + std::to_string(layer) + "." + parent + "." + module;
+}
+
+}  // namespace
+
+std::string peft_key(std::int64_t layer, const std::string& module, char factor) {
+  BATON_ASSERT(factor == 'A' || factor == 'B', std::string("factor ") + factor);
+  return module_key(layer, module) + ".lora_" + factor + ".weight";
+}
+
+std::string gate_key(std::int64_t layer, const std::string& module) {
+  return module_key(layer, module) + ".gate";
 }
 
 }  // namespace baton::expert

@@ -5,7 +5,6 @@
 #include <torch/csrc/autograd/variable.h>
 
 #include <functional>
-#include <set>
 #include <utility>
 
 #include "baton/model/training_pass.hpp"
@@ -23,23 +22,22 @@ class CallAfterAccumulation : public torch::autograd::PostAccumulateGradHook {
   std::function<void()> call_;
 };
 
-// For the length of a pass the trained factors are leaves of autograd whose gradients are the
-// sink's tensors; a hook on each counts its layer down.
+// For the length of a pass what is trained are leaves of autograd whose gradients are the sink's
+// tensors; a hook on each counts its layer down.
 class Leaves {
  public:
-  Leaves(const AdapterUses& uses, std::size_t num_layers, GradientSink& sink)
+  Leaves(std::size_t num_layers, GradientSink& sink)
       : sink_(sink), num_missing_(num_layers, 0), lowest_done_(num_layers) {
-    std::set<const at::TensorImpl*> seen;
-    for (const AdapterUse& use : uses.uses) {
-      attach(use, seen);
+    for (const TrainedTensor& tensor : sink.trained()) {
+      attach(tensor);
     }
   }
 
   ~Leaves() {
-    for (const at::Tensor& factor : factors_) {
-      torch::autograd::impl::set_post_acc_grad_hooks(factor, nullptr);
-      factor.mutable_grad() = at::Tensor();
-      factor.set_requires_grad(false);
+    for (const at::Tensor& value : values_) {
+      torch::autograd::impl::set_post_acc_grad_hooks(value, nullptr);
+      value.mutable_grad() = at::Tensor();
+      value.set_requires_grad(false);
     }
   }
 
@@ -47,35 +45,15 @@ class Leaves {
   Leaves& operator=(const Leaves&) = delete;
 
  private:
-  void attach(const AdapterUse& use, std::set<const at::TensorImpl*>& seen) {
-    const Adapter& adapter = *use.adapter;
-    for (std::size_t layer = 0; layer < adapter.layers.size(); ++layer) {
-      if (!use.acts_at(static_cast<std::int64_t>(layer))) {
-        continue;
-      }
-      for (int linear = 0; linear < kNumLinears; ++linear) {
-        const LoraFactors& factors = adapter.layers[layer][static_cast<std::size_t>(linear)];
-        // An adapter may be in use more than once.
-        if (!factors.a.defined() || !seen.insert(factors.a.unsafeGetTensorImpl()).second) {
-          continue;
-        }
-        const LoraFactors gradients =
-            sink_.gradients_of(adapter, static_cast<std::int64_t>(layer), linear);
-        if (gradients.a.defined()) {
-          attach(factors.a, gradients.a, layer);
-          attach(factors.b, gradients.b, layer);
-        }
-      }
-    }
-  }
-
-  void attach(const at::Tensor& factor, const at::Tensor& gradient, std::size_t layer) {
-    factors_.push_back(factor);
-    factor.set_requires_grad(true);
-    factor.mutable_grad() = gradient;  // autograd adds to it in place
+  void attach(const TrainedTensor& tensor) {
+    const auto layer = static_cast<std::size_t>(tensor.layer);
+    const at::Tensor& value = tensor.value;
+    values_.push_back(value);
+    value.set_requires_grad(true);
+    value.mutable_grad() = tensor.gradient;  // autograd adds to it in place
     ++num_missing_[layer];
     torch::autograd::impl::set_post_acc_grad_hooks(
-        factor, std::make_unique<CallAfterAccumulation>([this, layer] { one_less(layer); }));
+        value, std::make_unique<CallAfterAccumulation>([this, layer] { one_less(layer); }));
   }
 
   // A layer is told only after those above it, so that the order is the same on every rank.
@@ -91,8 +69,8 @@ class Leaves {
   }
 
   GradientSink& sink_;
-  std::vector<at::Tensor> factors_;
-  std::vector<std::int64_t> num_missing_;  // [L] factors whose gradient is still to come
+  std::vector<at::Tensor> values_;
+  std::vector<std::int64_t> num_missing_;  // [L] tensors whose gradient is still to come
   std::size_t lowest_done_;
 };
 
@@ -104,7 +82,7 @@ class AutogradPass final : public TrainingPass {
                           const AdapterUses& uses,
                           GradientSink& sink) override {
     const at::Device& device = model_.device();
-    const Leaves leaves(uses, static_cast<std::size_t>(model_.config().num_hidden_layers), sink);
+    const Leaves leaves(static_cast<std::size_t>(model_.config().num_hidden_layers), sink);
     const PackedRows packed = pack_rows(slot.inputs, device);
     const at::Tensor hidden = model_.forward_hidden(model_.embedder().embed(packed), packed, &uses,
                                                     nullptr, &slot.dropout);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "baton/base/error.hpp"
 #include "baton/base/seed.hpp"
 #include "baton/model/packed_rows.hpp"
 
@@ -135,11 +136,33 @@ at::Tensor dropout_mask(const LayerContext& context,
   return mask;
 }
 
-std::optional<at::Tensor> token_weights_at(const AdapterUse& use, std::int64_t layer) {
-  if (!use.token_weights.defined()) {
-    return std::nullopt;
+// The use's own weights times `made` [N], each where there are such.
+std::optional<at::Tensor> token_weights_at(const AdapterUse& use,
+                                           std::int64_t layer,
+                                           const at::Tensor& made) {
+  at::Tensor weights = use.token_weights;
+  if (weights.defined() && weights.dim() == 2) {
+    weights = weights[layer];
   }
-  return use.token_weights.dim() == 2 ? use.token_weights[layer] : use.token_weights;
+  if (made.defined()) {
+    const at::Tensor chosen = use.tokens.defined() ? made.index_select(0, use.tokens) : made;
+    weights = weights.defined() ? weights * chosen : chosen;
+  }
+  return weights.defined() ? std::optional(weights) : std::nullopt;
+}
+
+// What the pass's weigher makes of this linear's input: [U, N], or undefined.
+at::Tensor weights_made(const LayerContext& context, const at::Tensor& x, int linear_index) {
+  const AdapterUses& adapters = *context.adapters;
+  if (adapters.weigher == nullptr || adapters.uses.empty()) {
+    return {};
+  }
+  at::Tensor made = adapters.weigher->weights(x, context.layer, linear_index);
+  BATON_ASSERT(
+      !made.defined() || (made.size(0) == static_cast<std::int64_t>(adapters.uses.size()) &&
+                          made.size(1) == x.size(0)),
+      std::to_string(adapters.uses.size()) + " uses");
+  return made;
 }
 
 }  // namespace
@@ -152,7 +175,9 @@ at::Tensor apply_linear(const FrozenLinear& linear,
   if (context.adapters == nullptr) {
     return y;
   }
-  for (const AdapterUse& use : context.adapters->uses) {
+  const at::Tensor made = weights_made(context, x, linear_index);
+  for (std::size_t index = 0; index < context.adapters->uses.size(); ++index) {
+    const AdapterUse& use = context.adapters->uses[index];
     const Adapter& adapter = *use.adapter;
     const LoraFactors& factors = adapter.layers[static_cast<std::size_t>(context.layer)]
                                                [static_cast<std::size_t>(linear_index)];
@@ -164,7 +189,8 @@ at::Tensor apply_linear(const FrozenLinear& linear,
       mask =
           on_device(dropout_mask(context, adapter.dropout, x.size(-1), linear_index), x.device());
     }
-    y = LoraFunction::apply(y, x, factors.a, factors.b, token_weights_at(use, context.layer),
+    const at::Tensor own = made.defined() ? made[static_cast<std::int64_t>(index)] : made;
+    y = LoraFunction::apply(y, x, factors.a, factors.b, token_weights_at(use, context.layer, own),
                             use.tokens.defined() ? std::optional(use.tokens) : std::nullopt, mask,
                             use.weight * adapter.scale());
   }

@@ -48,43 +48,45 @@ void for_each_linear(Adapter& adapter, Use use) {
   }
 }
 
-// All factors side by side in one buffer, and the adapter's tensors as views of it: AdamW is one
-// call and the reduction one message.
-at::Tensor flatten(model::Adapter& adapter, std::int64_t num_more) {
+/// Calls use(layer, tensor) for all that is learnt: the gates, where there are some, else the
+/// factors.
+template <typename Use>
+void for_each_learnt(model::Adapter& adapter, std::optional<model::Gates>& gates, Use use) {
+  if (!gates) {
+    for_each_linear(adapter, [&](std::size_t layer, std::size_t, model::LoraFactors& factors) {
+      use(layer, factors.a);
+      use(layer, factors.b);
+    });
+    return;
+  }
+  for (std::size_t layer = 0; layer < gates->layers.size(); ++layer) {
+    for (at::Tensor& gate : gates->layers[layer]) {
+      if (gate.defined()) {
+        use(layer, gate);
+      }
+    }
+  }
+}
+
+// All that is learnt side by side in one buffer, and the tensors as views of it: AdamW is one call
+// and the reduction one message.
+at::Tensor flatten(model::Adapter& adapter, std::optional<model::Gates>& gates) {
   const at::NoGradGuard frozen;
-  std::int64_t count = num_more;
+  std::int64_t count = 0;
   at::TensorOptions options = at::TensorOptions().dtype(at::kFloat);
-  for_each_linear(adapter, [&](std::size_t, std::size_t, const model::LoraFactors& factors) {
-    count += factors.a.numel() + factors.b.numel();
-    options = factors.a.options();
+  for_each_learnt(adapter, gates, [&](std::size_t, const at::Tensor& tensor) {
+    count += tensor.numel();
+    options = tensor.options();
   });
   at::Tensor flat = at::empty({count}, options);
   std::int64_t begin = 0;
-  const auto move_in = [&](at::Tensor& factor) {
-    at::Tensor view = flat.narrow(0, begin, factor.numel()).view(factor.sizes());
-    view.copy_(factor);
-    begin += factor.numel();
-    factor = view;
-  };
-  for_each_linear(adapter, [&](std::size_t, std::size_t, model::LoraFactors& factors) {
-    move_in(factors.a);
-    move_in(factors.b);
+  for_each_learnt(adapter, gates, [&](std::size_t, at::Tensor& tensor) {
+    at::Tensor view = flat.narrow(0, begin, tensor.numel()).view(tensor.sizes());
+    view.copy_(tensor);
+    begin += tensor.numel();
+    tensor = view;
   });
   return flat;
-}
-
-std::vector<std::int64_t> begins_of_layers(const model::Adapter& adapter) {
-  std::vector<std::int64_t> sizes(adapter.layers.size(), 0);
-  for_each_linear(adapter, [&](std::size_t layer, std::size_t, const model::LoraFactors& factors) {
-    sizes[layer] += factors.a.numel() + factors.b.numel();
-  });
-  std::vector<std::int64_t> begins;
-  std::int64_t begin = 0;
-  for (const std::int64_t size : sizes) {
-    begins.push_back(begin);
-    begin += size;
-  }
-  return begins;
 }
 
 AdamWOptions adamw_options(const LearnerOptions& options) {
@@ -103,16 +105,25 @@ ExpertLearner::ExpertLearner(std::vector<data::TrainingRow> rows,
       updates_(updates_of(options, rows_)),
       schedule_(make_schedule(options, updates_.num_updates)),
       adapter_(adapter),
-      parameters_(flatten(adapter_, 0)),
-      gradients_(adapter),
-      layer_begins_(begins_of_layers(adapter)),
+      gates_(options.gates),
+      parameters_(flatten(adapter_, gates_)),
+      gradient_(at::zeros({parameters_.numel() + 1}, parameters_.options())),
+      layer_begins_(adapter.layers.size(), 0),
       optimizer_(parameters_, adamw_options(options)) {
-  gradient_ = flatten(gradients_, 1);
-  gradient_.zero_();
-}
-
-const model::LoraFactors& ExpertLearner::gradients_of(std::int64_t layer, int linear_index) const {
-  return gradients_.layers[static_cast<std::size_t>(layer)][static_cast<std::size_t>(linear_index)];
+  std::int64_t begin = 0;
+  std::size_t num_begun = 0;
+  const auto begin_layers = [&](std::size_t end) {
+    for (; num_begun < end; ++num_begun) {
+      layer_begins_[num_begun] = begin;
+    }
+  };
+  for_each_learnt(adapter_, gates_, [&](std::size_t layer, const at::Tensor& value) {
+    begin_layers(layer + 1);
+    trained_.push_back({value, gradient_.narrow(0, begin, value.numel()).view(value.sizes()),
+                        static_cast<std::int64_t>(layer)});
+    begin += value.numel();
+  });
+  begin_layers(layer_begins_.size());
 }
 
 model::TrainingSlot ExpertLearner::slot(const std::vector<std::int64_t>& rows,
@@ -155,24 +166,29 @@ model::AdapterUses ExpertLearner::uses() const {
     all.uses.push_back({.adapter = &adapter});
   }
   all.uses.push_back({.adapter = &adapter_});
+  if (gates_) {
+    all.weigher = model::make_gate(*gates_);
+  }
   return all;
 }
 
 // d/dA of sum |A_old A^T| is sign(A_old A^T)^T A_old.
 void ExpertLearner::add_penalty() {
-  if (options_.orthogonality == 0 || options_.beside.empty()) {
+  if (options_.orthogonality == 0 || options_.beside.empty() || gates_) {
     return;
   }
   const at::NoGradGuard frozen;
   at::Tensor loss = gradient_[num_parameters()];
+  std::size_t next = 0;  // of what is learnt
   for_each_linear(adapter_, [&](std::size_t layer, std::size_t linear, const auto& factors) {
+    const at::Tensor& gradient = trained_[next].gradient;  // of A; that of B follows
+    next += 2;
     for (const model::Adapter& adapter : options_.beside) {
       const at::Tensor& old = adapter.layers[layer][linear].a;
       if (old.defined()) {
         const at::Tensor products = at::matmul(old, factors.a.t());  // [R_old, R]
         loss.add_(products.abs().sum(), options_.orthogonality);
-        gradients_.layers[layer][linear].a.add_(at::matmul(products.sign().t(), old),
-                                                options_.orthogonality);
+        gradient.add_(at::matmul(products.sign().t(), old), options_.orthogonality);
       }
     }
   });

@@ -47,12 +47,7 @@ class SlotSink final : public model::GradientSink {
     learner_.gradient()[learner_.num_parameters()].add_(loss);
   }
 
-  model::LoraFactors gradients_of(const model::Adapter& adapter,
-                                  std::int64_t layer,
-                                  int linear_index) override {
-    return &adapter == &learner_.adapter() ? learner_.gradients_of(layer, linear_index)
-                                           : model::LoraFactors{};
-  }
+  std::span<const model::TrainedTensor> trained() const override { return learner_.trained(); }
 
   void layers_done(std::int64_t first_layer) noexcept override {
     reducer_.layers_done(first_layer);

@@ -108,5 +108,7 @@ const std::vector<std::string>& lora_target_names();
 
 /// PEFT's key of one factor: factor is 'A' or 'B', module one of lora_target_names().
 std::string peft_key(std::int64_t layer, const std::string& module, char factor);
+/// The same of a gate: "base_model.model.model.layers.0.self_attn.q_proj.gate".
+std::string gate_key(std::int64_t layer, const std::string& module);
 
 }  // namespace baton::expert

@@ -3,11 +3,13 @@
 // layers. One adapter on everything (training an expert, asking it), activation from a position on,
 // several experts in one batch, gates a token and mixtures inside a layer are all values of it; the
 // linears know nothing else. y = W x + b + sum_u w_u(n, l) * alpha_u / R_u * B_u (A_u x): LoRA (arXiv
-// 2106.09685, equation 3), summed over the uses u that act on token n in layer l.
+// 2106.09685, equation 3), summed over the uses u that act on token n in layer l. A weight is known
+// before the pass (AdapterUse) or made in it from what the linear reads (TokenWeigher).
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <utility>
 #include <vector>
@@ -32,10 +34,24 @@ struct AdapterUse {
   bool acts_at(std::int64_t layer) const;
 };
 
+/// Weighs the uses of a pass, token by token and linear by linear, by what the linear reads: gates,
+/// and experts mixed inside a layer.
+class TokenWeigher {
+ public:
+  virtual ~TokenWeigher() = default;
+  /// x [N, in], in the base's dtype, is what linear `linear_index` (a position in
+  /// expert::lora_target_names()) of the layer reads. Gives fp32 [U, N]: a weight for each use, in
+  /// their order, on each token; undefined where it weighs nothing (1). Differentiable in x and in
+  /// what it is made of. Called once a linear, in the order of the pass.
+  virtual at::Tensor weights(const at::Tensor& x, std::int64_t layer, int linear_index) const = 0;
+};
+
 /// All that is active in a pass; the base alone where it is empty. The adapters outlive it. Sums
 /// are made in this order.
 struct AdapterUses {
   std::vector<AdapterUse> uses;
+  /// Of all of them; its weights come on top of the uses' own. Null: 1.
+  std::shared_ptr<const TokenWeigher> weigher = {};
 
   AdapterUses() = default;
   /// One adapter on every token of every layer.

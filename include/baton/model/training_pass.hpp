@@ -1,5 +1,5 @@
 #pragma once
-// The loss of one micro-batch slot and its gradients for the adapters in use: all that a training
+// The loss of one micro-batch slot and its gradients for what is trained: all that a training
 // step asks of a model. What is done with gradients is the sink's affair. Autograd is the first form
 // and stays as the slow twin of any other.
 
@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "baton/model/adapter.hpp"
@@ -25,18 +26,22 @@ struct TrainingSlot {
   DropoutKey dropout;
 };
 
-/// Where loss and gradients go. A pass calls it in this order: add_loss once, gradients_of for every
-/// factor in use, then layers_done with falling layers while the backward pass runs, at last with 0.
+/// A tensor that is learnt, and where its gradient is added up in place.
+struct TrainedTensor {
+  at::Tensor value;     // fp32: a factor, a gate, whatever the pass's adapters and weights stand on
+  at::Tensor gradient;  // shaped alike
+  std::int64_t layer = 0;
+};
+
+/// Where loss and gradients go. A pass calls it in this order: trained and add_loss once, then
+/// layers_done with falling layers while the backward pass runs, at last with 0.
 class GradientSink {
  public:
   virtual ~GradientSink() = default;
   /// The slot's loss, a scalar fp32, before the backward pass begins.
   virtual void add_loss(const at::Tensor& loss) = 0;
-  /// Where the gradients of these factors are added up in place (fp32, shaped as the factors);
-  /// undefined tensors for an adapter that is not trained.
-  virtual LoraFactors gradients_of(const Adapter& adapter,
-                                   std::int64_t layer,
-                                   int linear_index) = 0;
+  /// All that is trained, each once; everything else is frozen. Lives as long as the pass runs.
+  virtual std::span<const TrainedTensor> trained() const = 0;
   /// Nothing more is added to the gradients of `first_layer` and the layers above it. May be called
   /// from inside the backward pass, so it keeps what it meets to itself.
   virtual void layers_done(std::int64_t first_layer) noexcept = 0;

@@ -1,7 +1,7 @@
 #pragma once
-// One expert while it is trained: its rows and their order, its factors and their gradient side by
-// side in two flat buffers, AdamW's moments, the schedule, the step. Knows no group and no model;
-// the trainer steps one or several.
+// One expert while it is trained: its rows and their order, its factors (or, where these are frozen,
+// its gates) and their gradient side by side in two flat buffers, AdamW's moments, the schedule, the
+// step. Knows no group and no model; the trainer steps one or several.
 
 #include <ATen/core/Tensor.h>
 
@@ -10,6 +10,7 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@
 #include "baton/data/training_row.hpp"
 #include "baton/expert/training_state.hpp"
 #include "baton/model/adapter.hpp"
+#include "baton/model/gates.hpp"
 #include "baton/model/training_pass.hpp"
 #include "baton/train/lr_schedule.hpp"
 #include "baton/train/optimizer.hpp"
@@ -44,6 +46,9 @@ struct LearnerOptions {
   /// Weight in the loss of sum |A_beside A^T| over linears and the adapters beside (O-LoRA, arXiv
   /// 2310.14152, equation 8).
   double orthogonality = 0;
+  /// Learnt instead of the adapter, whose factors are frozen: on each linear its part is multiplied
+  /// by sigmoid(gate . x) (PHATGOOSE, arXiv 2402.05859). None: the factors are learnt.
+  std::optional<model::Gates> gates = {};
   std::uint64_t seed = 0;  // of this expert: order and dropout
   /// Instead of data::Sampler's order (batch sizes and epochs are then unused): for comparisons
   /// with other programs on the same batches.
@@ -84,11 +89,11 @@ class ExpertLearner {
   /// Counts of rows and tokens; the rest is left at 0.
   StepRecord facts_of(const data::Update& update) const;
 
-  /// [P + 1] fp32: the gradient of the factors; the last value is the loss.
+  /// [P + 1] fp32: the gradient of what is learnt; the last value is the loss.
   at::Tensor& gradient() { return gradient_; }
-  /// Parts of it, shaped as the factors.
-  const model::LoraFactors& gradients_of(std::int64_t layer, int linear_index) const;
-  /// [L]: where each layer's factors begin in the flat buffers.
+  /// What is learnt, in the order of the flat buffers: layer, linear, A before B.
+  std::span<const model::TrainedTensor> trained() const { return trained_; }
+  /// [L]: where each layer's part begins in the flat buffers.
   const std::vector<std::int64_t>& layer_begins() const { return layer_begins_; }
 
   /// Adds what depends on the factors alone to the gradient and the loss of all slots: the same on
@@ -117,16 +122,20 @@ class ExpertLearner {
   double last_loss() const { return last_loss_; }
   std::int64_t num_tokens() const { return num_tokens_; }
   const model::Adapter& adapter() const { return adapter_; }
+  /// Where they are what is learnt.
+  const model::Gates& gates() const { return gates_.value(); }
 
  private:
   std::vector<data::TrainingRow> rows_;
   LearnerOptions options_;
   UpdateSource updates_;
   LrSchedule schedule_;
-  model::Adapter adapter_;    // views of parameters_
-  at::Tensor parameters_;     // [P] fp32
-  at::Tensor gradient_;       // [P + 1] fp32
-  model::Adapter gradients_;  // views of gradient_, as adapter_ is of parameters_
+  // What is learnt of these two are views of parameters_.
+  model::Adapter adapter_;
+  std::optional<model::Gates> gates_;
+  at::Tensor parameters_;                      // [P] fp32
+  at::Tensor gradient_;                        // [P + 1] fp32
+  std::vector<model::TrainedTensor> trained_;  // views of both
   std::vector<std::int64_t> layer_begins_;
   AdamW optimizer_;
   mutable std::mutex changing_;  // held while what copy_state reads changes

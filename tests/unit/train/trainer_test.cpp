@@ -157,7 +157,7 @@ TEST_F(TrainerTest, TheFastReducerIsNearOnAnyNumberOfRanks) {
     Trainer trainer(*model_, group, rows(), adapter_, options_);
     const std::vector<double> found = trace_of(trainer);
     ASSERT_EQ(found.size(), expected.size());
-    for (std::size_t i = 0; i < 12; ++i) {  // losses and norms
+    for (std::size_t i = 0; i < 12; ++i) {                     // losses and norms
       EXPECT_NEAR(found[i], expected[i], 3e-6 * expected[i]);  // measured 3.3e-7
     }
   });
@@ -265,7 +265,7 @@ TEST_F(TrainerTest, ThePenaltyIsTheSumOfTheProductsOfRows) {
   learner.add_penalty();
   EXPECT_NEAR(learner.gradient()[learner.num_parameters()].item<double>(),
               0.25 * penalty_of(old, adapter_), 1e-4 * penalty_of(old, adapter_));
-  const at::Tensor& gradient = learner.gradients_of(0, 0).a;
+  const at::Tensor& gradient = learner.trained()[0].gradient;  // A of the first linear
   for (const auto& [row, column] : {std::pair(0, 0), std::pair(1, 3), std::pair(2, 5)}) {
     constexpr double kStep = 1e-3;
     std::array<double, 2> ends{};
@@ -302,7 +302,7 @@ TEST_F(TrainerTest, WhatIsBesideActsAndStays) {
   for (std::size_t i = 0; i < before.size(); ++i) {
     EXPECT_EQ(before[i].values, after[i].values);
   }
-  EXPECT_GT(trainer.learner().gradients_of(0, 0).b.abs().max().item<double>(), 0);
+  EXPECT_GT(trainer.learner().trained()[1].gradient.abs().max().item<double>(), 0);
 }
 
 TEST_F(TrainerTest, ALossThatIsNotFiniteStopsBeforeTheUpdate) {
