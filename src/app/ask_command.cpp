@@ -19,6 +19,7 @@
 #include "baton/device/device.hpp"
 #include "baton/eval/ask.hpp"
 #include "baton/experiment/analytic_fit.hpp"
+#include "baton/experiment/gate_fit.hpp"
 #include "baton/experiment/open_run.hpp"
 #include "commands.hpp"
 #include "line_reader.hpp"
@@ -59,6 +60,14 @@ void check_prompt(const std::string& text, const std::string& name, ErrorKind ki
   }
 }
 
+std::string answerer_text(const eval::AskResult& result) {
+  if (result.route != "expert") {
+    return "the base model";
+  }
+  return result.experts.empty() ? "expert " + result.expert
+                                : "experts " + base::join(result.experts, ", ") + " together";
+}
+
 class Asker {
  public:
   explicit Asker(const config::Command& command) : as_json_(command.as_json) {
@@ -86,6 +95,7 @@ class Asker {
             experiment::make_classifier({*folder_, config_, workspace_, experts_}, *alone_);
         router_->take(classifier_);
       }
+      open_ensembles(*method);
     }
   }
 
@@ -114,7 +124,7 @@ class Asker {
 
   std::vector<eval::AskResult> ask(std::span<const eval::Question> questions) const {
     return eval::ask(experiment::answering_of(workspace_, config_), experts_.chain, *router_,
-                     with_features(questions));
+                     with_features(questions), ensembles_);
   }
 
   void print(const eval::AskResult& result) const {
@@ -127,11 +137,9 @@ class Asker {
     for (const eval::AskedExpert& expert : result.asked) {
       asked += fmt::format("{}{} {:+.2f}", asked.empty() ? "" : ", ", expert.expert, expert.margin);
     }
-    std::cerr << fmt::format(
-        "answered by {}{}; {} prompt tokens, {} new\n",
-        result.route == "expert" ? "expert " + result.expert : std::string("the base model"),
-        asked.empty() ? "" : " (margins, newest first: " + asked + ")", result.prompt_tokens,
-        result.new_tokens);
+    std::cerr << fmt::format("answered by {}{}; {} prompt tokens, {} new\n", answerer_text(result),
+                             asked.empty() ? "" : " (margins, newest first: " + asked + ")",
+                             result.prompt_tokens, result.new_tokens);
   }
 
   /// In the place of an answer, so that the n-th line of the output belongs to the n-th prompt.
@@ -144,6 +152,17 @@ class Asker {
   }
 
  private:
+  // Those with all experts that are there: only they are asked for.
+  void open_ensembles(const method::Method& method) {
+    const std::vector<std::vector<int>> sets = router_->ensembles(experts_.chain.size());
+    if (!sets.empty()) {
+      const experiment::LearntGates learnt =
+          experiment::make_gates({*folder_, config_, method, workspace_, experts_}, *alone_);
+      ensembles_ = experiment::make_ensembles(experts_, learnt, std::span(sets).last(1),
+                                              config_.method.top_k);
+    }
+  }
+
   std::vector<eval::Question> with_features(std::span<const eval::Question> questions) const {
     std::vector<eval::Question> all(questions.begin(), questions.end());
     if (classifier_ == nullptr || experts_.chain.empty()) {
@@ -169,6 +188,7 @@ class Asker {
   std::shared_ptr<const method::FeatureClassifier> classifier_;  // for a router that needs one
   experiment::Workspace workspace_;
   experiment::LoadedExperts experts_;
+  std::vector<eval::Ensemble> ensembles_;
 };
 
 std::string prompt_in(const Line& line, const std::string& name) {

@@ -6,6 +6,7 @@
 #include <iostream>
 #include <numeric>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "baton/base/build.hpp"
@@ -21,6 +22,7 @@
 #include "baton/eval/report.hpp"
 #include "baton/eval/task_scorer.hpp"
 #include "baton/experiment/analytic_fit.hpp"
+#include "baton/experiment/gate_fit.hpp"
 #include "baton/experiment/open_run.hpp"
 #include "baton/experiment/partial_evaluation.hpp"
 #include "baton/experiment/rank_facts.hpp"
@@ -183,7 +185,10 @@ class EvalRun {
       experts_ = experiment::load_experts(*folder_, config_, *method_, *workspace_);
       input_ = read_queries(config_, *workspace_, experts_);
     });
-    prepare_routers();
+    work::agreed_by_the_world([this] {
+      prepare_features();
+      prepare_ensembles();
+    });
     work::together(world_, [&] {
       input_.router = router_.get();
       for (const auto& router : more_routers_) {
@@ -192,8 +197,9 @@ class EvalRun {
       input_.has_experts = method_->has_experts();
       chunks_ =
           eval::plan_chunks(input_, config_.eval.eval_batch_size, config_.data.max_new_tokens);
-      partial_.emplace(folder_->paths().eval_folder(), input_,
-                       facts_of(config_, *workspace_, experts_, routers_text(), num_threads_));
+      partial_.emplace(
+          folder_->paths().eval_folder(), input_,
+          facts_of(config_, *workspace_, experts_, routers_text(), num_threads_) + gates_text_);
     });
     work::together(world_, [this] {
       if (leads()) {
@@ -214,7 +220,7 @@ class EvalRun {
   }
 
   // What a router that looks at features needs: the queries', and a classifier of them.
-  void prepare_routers() {
+  void prepare_features() {
     std::vector<method::Router*> in_need;
     for (auto* router : routers()) {
       if (router->needs_features()) {
@@ -241,6 +247,30 @@ class EvalRun {
         task.queries[i].features = std::move(features[i]);
       }
     }
+  }
+
+  // The experts that a router lets answer as one, and the gates that mix them.
+  void prepare_ensembles() {
+    std::set<std::vector<int>> sets;
+    for (const method::Router* router : routers()) {
+      for (std::vector<int>& members : router->ensembles(experts_.chain.size())) {
+        sets.insert(std::move(members));
+      }
+    }
+    if (sets.empty()) {
+      return;
+    }
+    experiment::GateJob job{*folder_, config_, *method_, *workspace_, experts_, /*may_write=*/true};
+    std::int64_t num_slots = 0;
+    job.before_slot = [&](const std::string& task, std::int64_t step) {
+      heartbeat_.set_place("gates", task, step, num_slots++ == 0);
+      return work::stop_requested();
+    };
+    const experiment::LearntGates learnt = experiment::make_gates(job, world_.everyone());
+    input_.ensembles = experiment::make_ensembles(
+        experts_, learnt, std::vector<std::vector<int>>(sets.begin(), sets.end()),
+        config_.method.top_k);
+    gates_text_ = fmt::format(" {} {}", base::join(learnt.digests, " "), config_.method.top_k);
   }
 
   std::vector<method::Router*> routers() const {
@@ -414,7 +444,7 @@ class EvalRun {
     }
     partial_->remove();
     std::cout << eval::matrix_table(result) << '\n'
-              << (result.has_experts ? eval::routing_table(result) + '\n' : std::string())
+              << (result.has_routing() ? eval::routing_table(result) + '\n' : std::string())
               << (result.more.empty() ? std::string() : eval::router_table(result) + '\n')
               << eval::score_table(result) << "\nfiles: " << folder.string() << '\n'
               << std::flush;
@@ -436,6 +466,7 @@ class EvalRun {
   std::unique_ptr<method::Router> router_;
   std::vector<std::unique_ptr<method::Router>> more_routers_;
   eval::EvaluationInput input_;
+  std::string gates_text_;  // what the ensembles depend on
   std::vector<eval::EvaluationChunk> chunks_;
   std::optional<experiment::PartialEvaluation> partial_;
   std::optional<ProgressBoard> board_;      // rank 0

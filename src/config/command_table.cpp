@@ -161,13 +161,15 @@ std::string keys_note(const CommandSpec& command) {
   }
   switch (*command.purpose) {
     case Purpose::kEval:
-      return "\nKeys that may be set: eval.*, cluster.*, method.router, data.max_new_tokens,\n"
+      return "\nKeys that may be set: eval.*, cluster.*, method.router, method.gate_steps,\n"
+             "method.gate_learning_rate, method.top_k, data.max_new_tokens, "
              "data.max_eval_samples\n";
     case Purpose::kAsk:
     case Purpose::kAskModel:
       return "\nKeys that may be set: cluster.*, eval.eval_batch_size (prompts at a time), "
              "data.max_new_tokens;\n"
-             "with --run also method.router; with --model model.dtype, data.template, "
+             "with --run also method.router, gate_steps, gate_learning_rate, top_k; with --model "
+             "model.dtype, data.template, "
              "data.cutoff_len\n";
     case Purpose::kTrain:
     case Purpose::kPlan:

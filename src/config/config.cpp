@@ -117,6 +117,12 @@ void check_together(const Config& config, const GivenValues& given) {
   }
 }
 
+// Who answers, of given experts.
+bool is_of_routers(const std::string& key) {
+  return key == "method.router" || key == "method.gate_steps" ||
+         key == "method.gate_learning_rate" || key == "method.top_k";
+}
+
 bool may_change(const std::string& key, Purpose purpose) {
   const bool is_machine = key.starts_with("cluster.");
   switch (purpose) {
@@ -125,10 +131,10 @@ bool may_change(const std::string& key, Purpose purpose) {
       return true;
     case Purpose::kEval:
       return is_machine || key.starts_with("eval.") || key == "data.max_new_tokens" ||
-             key == "data.max_eval_samples" || key == "method.router";
+             key == "data.max_eval_samples" || is_of_routers(key);
     case Purpose::kAsk:
       return is_machine || key == "eval.eval_batch_size" || key == "data.max_new_tokens" ||
-             key == "method.router";
+             is_of_routers(key);
     case Purpose::kAskModel:
       return is_machine || key == "eval.eval_batch_size" || key == "model.dtype" ||
              key == "data.template" || key == "data.cutoff_len" || key == "data.max_new_tokens";
@@ -261,8 +267,12 @@ std::vector<std::string> identity_keys() {
 
 std::map<std::string, std::string> evaluation_settings(const Config& config) {
   std::map<std::string, std::string> settings = resolved(config);
-  std::erase_if(settings, [](const auto& entry) {
-    const std::string& key = entry.first;
+  const std::map<std::string, std::string> defaults = resolved(default_config());
+  std::erase_if(settings, [&](const auto& entry) {
+    const auto& [key, value] = entry;
+    if (is_of_routers(key) && key != "method.router") {
+      return value == defaults.at(key);  // what only some routers read: told where it was changed
+    }
     return !key.starts_with("eval.") && key != "data.max_new_tokens" &&
            key != "data.max_eval_samples" && key != "method.router";
   });

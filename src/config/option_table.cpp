@@ -127,7 +127,7 @@ std::vector<std::string> read_routers(const std::string& text) {
 Option router_option(OptionInfo made) {
   const std::string first = made.default_text;
   return choice_option(
-      std::move(made), {first, "oracle", "parallel", "analytic"}, {"gates"},
+      std::move(made), {first, "oracle", "parallel", "analytic", "gates"}, {},
       [](auto& c) -> auto& { return c.method.router; });
 }
 
@@ -253,7 +253,8 @@ void add_method(Table& table) {
       [](auto& c) -> auto& { return c.method.method; }));
   table.push_back(router_option(info("method", "router", "sequential",
                                      "Who answers: the newest expert that accepts, the surest of "
-                                     "all, or (in an evaluation) the true task's.")));
+                                     "all, all of them mixed by gates, or (in an evaluation) the "
+                                     "true task's.")));
   table.push_back(number_option(
       identity(info("method", "negative_ratio", "0.25",
                     "Rows of each earlier task learnt as \"pass\", as a share of its rows.")),
@@ -319,6 +320,18 @@ void add_accepting(Table& table) {
       later(identity(info("method", "balanced_batches", "false",
                           "Every update has own and foreign rows in the same share."))),
       [](auto& c) -> auto& { return c.method.balanced_batches; }));
+}
+
+void add_gates(Table& table) {
+  table.push_back(integer_option(
+      info("method", "gate_steps", "100", "gates: updates that each expert's gates are learnt in."),
+      {1, 1'000'000}, [](auto& c) -> auto& { return c.method.gate_steps; }));
+  table.push_back(number_option(
+      info("method", "gate_learning_rate", "0.005", "gates: the highest learning rate of these."),
+      {0, true, 1000, false}, [](auto& c) -> auto& { return c.method.gate_learning_rate; }));
+  table.push_back(integer_option(
+      info("method", "top_k", "2", "gates: experts that count on a token of a linear."),
+      {1, 1'000'000}, [](auto& c) -> auto& { return c.method.top_k; }));
 }
 
 void add_other_methods(Table& table) {
@@ -444,6 +457,7 @@ Table make_table() {
   add_data(table);
   add_method(table);
   add_accepting(table);
+  add_gates(table);
   add_other_methods(table);
   add_lora(table);
   add_batches(table);

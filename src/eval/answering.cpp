@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -9,6 +10,32 @@
 #include "baton/base/text.hpp"
 
 namespace baton::eval {
+
+int answerer_of(std::span<const method::Answerer> named,
+                std::size_t num_experts,
+                std::span<const Ensemble> ensembles) {
+  if (named.size() == 1) {
+    return named.front().expert;
+  }
+  const auto has_them = [named](const Ensemble& ensemble) {
+    return std::equal(
+        named.begin(), named.end(), ensemble.members.begin(), ensemble.members.end(),
+        [](const method::Answerer& answerer, int member) { return answerer.expert == member; });
+  };
+  const auto found = std::find_if(ensembles.begin(), ensembles.end(), has_them);
+  BATON_ASSERT(found != ensembles.end(), fmt::format("{} answerers", named.size()));
+  return static_cast<int>(num_experts) + static_cast<int>(found - ensembles.begin());
+}
+
+const ChainExpert* voice_at(int answerer,
+                            std::span<const ChainExpert> experts,
+                            std::span<const Ensemble> ensembles) {
+  if (answerer == method::kBase) {
+    return nullptr;
+  }
+  const auto index = static_cast<std::size_t>(answerer);
+  return index < experts.size() ? &experts[index] : &ensembles[index - experts.size()].voice;
+}
 
 std::vector<method::PanelExpert> panel_of(std::span<const ChainExpert> experts) {
   std::vector<method::PanelExpert> panel;

@@ -21,9 +21,11 @@ class Asking {
   Asking(const Answering& answering,
          std::span<const ChainExpert> experts,
          const method::Router& router,
-         std::span<const Question> questions)
+         std::span<const Question> questions,
+         std::span<const Ensemble> ensembles)
       : answering_(answering),
         experts_(experts),
+        ensembles_(ensembles),
         panel_(panel_of(experts)),
         router_(router),
         questions_(questions),
@@ -54,8 +56,8 @@ class Asking {
     Answer answer;
   };
 
-  const ChainExpert* expert_at(int expert) const {
-    return expert == method::kBase ? nullptr : &experts_[static_cast<std::size_t>(expert)];
+  const ChainExpert* expert_at(int answerer) const {
+    return voice_at(answerer, experts_, ensembles_);
   }
 
   // Puts the question into the line of whom the router wants to hear, or returns who answers it.
@@ -67,9 +69,7 @@ class Asking {
                                                   .features = questions_[question].features},
                                                  {panel_, state.asked});
       if (decision.ask.empty()) {
-        BATON_ASSERT(decision.answerers.size() == 1,
-                     fmt::format("{} answerers", decision.answerers.size()));
-        state.answerer = decision.answerers.front().expert;
+        state.answerer = answerer_of(decision.answerers, experts_.size(), ensembles_);
         return state.answerer;
       }
       state.to_ask.assign(decision.ask.rbegin(), decision.ask.rend());
@@ -152,7 +152,14 @@ class Asking {
       result.prompt = questions_[i].text;
       result.answer = std::move(state.answer.text);
       result.route = state.answerer == method::kBase ? "base" : "expert";
-      result.expert = state.answerer == method::kBase ? "" : expert_at(state.answerer)->name;
+      const auto place = static_cast<std::size_t>(state.answerer);
+      if (state.answerer != method::kBase && place < experts_.size()) {
+        result.expert = experts_[place].name;
+      } else if (state.answerer != method::kBase) {
+        for (const int member : ensembles_[place - experts_.size()].members) {
+          result.experts.push_back(expert_at(member)->name);
+        }
+      }
       for (const method::Asked& asked : state.asked) {
         result.asked.push_back({expert_at(asked.expert)->name, asked.margin});
       }
@@ -164,6 +171,7 @@ class Asking {
 
   const Answering& answering_;
   std::span<const ChainExpert> experts_;
+  std::span<const Ensemble> ensembles_;
   std::vector<method::PanelExpert> panel_;
   const method::Router& router_;
   std::span<const Question> questions_;
@@ -177,7 +185,8 @@ class Asking {
 std::vector<AskResult> ask(const Answering& answering,
                            std::span<const ChainExpert> experts,
                            const method::Router& router,
-                           std::span<const Question> questions) {
+                           std::span<const Question> questions,
+                           std::span<const Ensemble> ensembles) {
   for (const Question& question : questions) {
     if (question.prompt.empty()) {
       throw base::Error(base::ErrorKind::kUsage, "the prompt holds no tokens",
@@ -187,7 +196,7 @@ std::vector<AskResult> ask(const Answering& answering,
                          .fix = "give a prompt, as an argument or on standard input"});
     }
   }
-  return Asking(answering, experts, router, questions).run();
+  return Asking(answering, experts, router, questions, ensembles).run();
 }
 
 std::string ask_json(const AskResult& result) {
@@ -199,6 +208,9 @@ std::string ask_json(const AskResult& result) {
     json["expert"] = nullptr;
   } else {
     json["expert"] = result.expert;
+  }
+  if (!result.experts.empty()) {
+    json["experts"] = result.experts;
   }
   json["asked"] = base::OrderedJson::array();
   for (const AskedExpert& asked : result.asked) {

@@ -24,6 +24,23 @@ std::vector<QueryPlace> places_of(const EvaluationInput& input) {
   return places;
 }
 
+// Answers are told apart by who gave them.
+void check_name(const EvaluationInput& input, const EvalTask& task) {
+  const bool is_base = task.name == "base";
+  const bool is_ensemble =
+      std::any_of(input.ensembles.begin(), input.ensembles.end(),
+                  [&](const Ensemble& ensemble) { return ensemble.voice.name == task.name; });
+  if (is_base || is_ensemble) {
+    throw Error(ErrorKind::kUsage, "a task must not be named " + task.name,
+                {.where = "data.tasks",
+                 .expected = std::string("another name: results call ") +
+                             (is_base ? "the model without an expert" : "several experts") + " " +
+                             task.name,
+                 .found = task.name,
+                 .fix = "rename the task in dataset_info.json"});
+  }
+}
+
 void check_input(const EvaluationInput& input) {
   BATON_ASSERT(
       !input.tasks.empty() && (!input.has_experts || input.tasks.size() == input.experts.size()),
@@ -34,13 +51,7 @@ void check_input(const EvaluationInput& input) {
         fmt::format("{} at {}", expert.name, expert.position));
   }
   for (const EvalTask& entry : input.tasks) {
-    if (entry.name == "base") {
-      throw Error(ErrorKind::kUsage, "a task must not be named base",
-                  {.where = "data.tasks",
-                   .expected = "another name: results call the model without an expert base",
-                   .found = "base",
-                   .fix = "rename the task in dataset_info.json"});
-    }
+    check_name(input, entry);
     if (entry.queries.empty()) {
       throw Error(ErrorKind::kData, "a task has no rows to evaluate",
                   {.where = fmt::format("task {}", entry.name),
@@ -79,6 +90,7 @@ void add_chunks(const EvaluationInput& input,
     chunk.batches.push_back(batches.rows[index]);
     for (const QueryPlace& place : batches.rows[index]) {
       const bool decodes = !input.has_experts || answerer == method::kBase ||
+                           answerer >= static_cast<int>(input.experts.size()) ||
                            place.task == static_cast<std::size_t>(answerer);
       chunk.cost +=
           static_cast<double>(input.tasks[place.task].queries[place.query].prompt.size()) +
@@ -119,10 +131,11 @@ std::vector<EvaluationChunk> plan_chunks(const EvaluationInput& input,
       rows.push_back(places[row]);
     }
   }
-  // Of T tasks an expert decodes one row in T, where it takes its own alone. The base decodes all:
-  // half as many batches are as much work.
+  // Of T tasks an expert decodes one row in T, where it takes its own alone. The base and ensembles
+  // decode all: half as many batches are as much work.
   const std::size_t num_experts = input.experts.size();
-  const std::size_t chunks_an_answerer = std::max<std::size_t>(max_chunks / (num_experts + 2), 1);
+  const std::size_t chunks_an_answerer =
+      std::max<std::size_t>(max_chunks / (input.num_voices() + 2), 1);
   const std::size_t fewest = rounded_up(batches.rows.size(), chunks_an_answerer);
   const std::size_t of_expert = std::max(2 * num_experts, fewest);
   const std::size_t of_base = std::max(num_experts, fewest);
@@ -131,11 +144,15 @@ std::vector<EvaluationChunk> plan_chunks(const EvaluationInput& input,
     add_chunks(input, batches, static_cast<int>(expert), of_expert, chunks);
   }
   add_chunks(input, batches, method::kBase, of_base, chunks);
+  for (std::size_t voice = num_experts; voice < input.num_voices(); ++voice) {
+    add_chunks(input, batches, static_cast<int>(voice), of_base, chunks);
+  }
   return chunks;
 }
 
 std::vector<QueryRecord> assemble(const EvaluationInput& input, std::vector<ChunkResult> parts) {
   const std::size_t num_experts = input.experts.size();
+  const std::size_t num_voices = input.num_voices();
   std::vector<std::size_t> first_of_task;
   std::vector<QueryRecord> records;
   for (std::size_t task = 0; task < input.tasks.size(); ++task) {
@@ -146,15 +163,15 @@ std::vector<QueryRecord> assemble(const EvaluationInput& input, std::vector<Chun
       record.query_index = static_cast<std::int64_t>(records.size() - 1 - first_of_task.back());
       record.prompt_tokens = static_cast<std::int64_t>(query.prompt.size());
       record.margins.resize(num_experts);
-      record.answers.resize(num_experts);
+      record.answers.resize(num_voices);
     }
   }
   // [query][answerer], the base last
-  std::vector<std::vector<bool>> is_there(records.size(), std::vector<bool>(num_experts + 1));
+  std::vector<std::vector<bool>> is_there(records.size(), std::vector<bool>(num_voices + 1));
   std::size_t num_replies = 0;
   for (ChunkResult& part : parts) {
     const bool is_base = part.answerer == method::kBase;
-    const std::size_t answerer = is_base ? num_experts : static_cast<std::size_t>(part.answerer);
+    const std::size_t answerer = is_base ? num_voices : static_cast<std::size_t>(part.answerer);
     for (Reply& reply : part.replies) {
       const std::size_t place = first_of_task.at(static_cast<std::size_t>(reply.task_index)) +
                                 static_cast<std::size_t>(reply.query_index);
@@ -167,14 +184,16 @@ std::vector<QueryRecord> assemble(const EvaluationInput& input, std::vector<Chun
       if (is_base) {
         record.base = std::move(*reply.answer);
       } else {
-        record.margins[answerer] = reply.margin;
+        if (answerer < num_experts) {
+          record.margins[answerer] = reply.margin;
+        }
         record.answers[answerer] = std::move(reply.answer);
       }
     }
   }
-  BATON_ASSERT(num_replies == records.size() * (num_experts + 1),
-               fmt::format("{} replies to {} queries of {} experts and the base", num_replies,
-                           records.size(), num_experts));
+  BATON_ASSERT(num_replies == records.size() * (num_voices + 1),
+               fmt::format("{} replies to {} queries of {} voices and the base", num_replies,
+                           records.size(), num_voices));
   return records;
 }
 

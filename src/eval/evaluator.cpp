@@ -27,8 +27,9 @@ class ChunkPass {
  public:
   ChunkPass(const Answering& answering, const EvaluationInput& input, int answerer)
       : input_(input),
-        expert_(answerer == method::kBase ? nullptr
-                                          : &input.experts[static_cast<std::size_t>(answerer)]),
+        decodes_all_(answerer == method::kBase ||
+                     answerer >= static_cast<int>(input.experts.size())),
+        expert_(input.voice(answerer)),
         voice_(answering, expert_),
         queue_(voice_, answering.batch_size, [this](std::size_t reply, Answer answer) {
           result_.replies[reply].answer = std::move(answer);
@@ -44,7 +45,7 @@ class ChunkPass {
     const Stopwatch reading;
     Prefill rows = voice_.read(prompts);
     std::vector<double> margins(places.size());
-    if (voice_.has_margins()) {
+    if (!decodes_all_ && voice_.has_margins()) {
       margins = voice_.margins(rows, [&](std::size_t row) {
         return fmt::format("task {}, row {}", input_.tasks[places[row].task].name,
                            query_at(places[row]).id);
@@ -86,7 +87,7 @@ class ChunkPass {
   // Its own task's queries are the oracle's.
   bool is_decoded(const QueryPlace& place, double margin) const {
     const std::string& task = input_.tasks[place.task].name;
-    return expert_ == nullptr || (input_.has_experts && task == expert_->name) ||
+    return decodes_all_ || (input_.has_experts && task == expert_->name) ||
            may_answer(*input_.router, place, margin) ||
            std::any_of(input_.more_routers.begin(), input_.more_routers.end(),
                        [&](const auto* router) { return may_answer(*router, place, margin); });
@@ -102,6 +103,7 @@ class ChunkPass {
 
   const Stopwatch total_;
   const EvaluationInput& input_;
+  bool decodes_all_;           // the base, or an ensemble: nobody asks for its margin
   const ChainExpert* expert_;  // null: the base
   Voice voice_;
   DecodeQueue queue_;

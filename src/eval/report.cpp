@@ -75,6 +75,16 @@ OrderedJson cost_json(const ChainCost& cost) {
   return json;
 }
 
+// Null where there are no right and wrong routes.
+void add_routing(const RouterResult& result, OrderedJson& json) {
+  json["routing"] = nullptr;
+  json["routing_accuracy"] = nullptr;
+  if (result.has_routing()) {
+    json["routing"] = result.routing;
+    json["routing_accuracy"] = result.routing_accuracy;
+  }
+}
+
 OrderedJson router_json(const RouterResult& result, bool has_stages) {
   OrderedJson json;
   json["matrix"] = matrix_json(result.matrix);
@@ -82,15 +92,14 @@ OrderedJson router_json(const RouterResult& result, bool has_stages) {
   for (std::size_t i = 0; i < kSummaries.size(); ++i) {
     json[kSummaries[i].key] = number_or_null(values[i]);
   }
-  json["routing"] = result.routing;
-  json["routing_accuracy"] = result.routing_accuracy;
+  add_routing(result, json);
   json["cost"] = cost_json(result.cost);
   return json;
 }
 
 std::string answerer_name(const EvaluationInput& input, int answerer) {
-  return answerer == method::kBase ? "base"
-                                   : input.experts[static_cast<std::size_t>(answerer)].name;
+  const ChainExpert* voice = input.voice(answerer);
+  return voice == nullptr ? "base" : voice->name;
 }
 
 std::string short_number(const std::optional<double>& value) {
@@ -139,13 +148,10 @@ std::string results_json(const EvaluationResult& result, const RunFacts& facts) 
       "a[i][j]: score on task j (from 1) of the chain of the first i experts; row 0 is the base";
   json["oracle"] = nullptr;
   json["base"] = result.base;
-  json["routing"] = nullptr;
-  json["routing_accuracy"] = nullptr;
   if (result.has_experts) {
     json["oracle"] = result.oracle;
-    json["routing"] = result.routing;
-    json["routing_accuracy"] = result.routing_accuracy;
   }
+  add_routing(result, json);
   json["cost"] = cost_json(result.cost);
   if (result.has_experts) {
     json["routers"][result.router] = router_json(result, result.has_stages);
@@ -173,13 +179,15 @@ std::string predictions_jsonl(const EvaluationInput& input, const EvaluationResu
     OrderedJson answers = {{"base", record.base.text}};
     OrderedJson scores = {{"base", scored.base_score}};
     for (std::size_t expert = 0; expert < input.experts.size(); ++expert) {
-      const std::string& name = input.experts[expert].name;
       if (input.experts[expert].indicators) {
-        margins[name] = record.margins[expert];
+        margins[input.experts[expert].name] = record.margins[expert];
       }
-      if (record.answers[expert]) {
-        answers[name] = record.answers[expert]->text;
-        scores[name] = *scored.scores[expert];
+    }
+    for (std::size_t voice = 0; voice < input.num_voices(); ++voice) {
+      const std::string name = answerer_name(input, static_cast<int>(voice));
+      if (record.answers[voice]) {
+        answers[name] = record.answers[voice]->text;
+        scores[name] = *scored.scores[voice];
       }
     }
     OrderedJson answered_by = OrderedJson::array();
@@ -255,11 +263,11 @@ std::string score_table(const EvaluationResult& result) {
         {tasks[task], short_number(result.base[task]),
          short_number(result.matrix.at(last, static_cast<int>(task))),
          result.has_experts ? short_number(result.oracle[task]) : "-",
-         result.has_experts ? fmt::format("{:.3f}", result.routing_accuracy_of(task)) : "-"});
+         result.has_routing() ? fmt::format("{:.3f}", result.routing_accuracy_of(task)) : "-"});
   }
   rows.push_back({"mean", short_number(mean_of(result.base)), short_number(result.matrix.average()),
                   short_number(mean_of(result.oracle)),
-                  result.has_experts ? fmt::format("{:.3f}", result.routing_accuracy) : "-"});
+                  result.has_routing() ? fmt::format("{:.3f}", result.routing_accuracy) : "-"});
   std::string text =
       base::format_table({"task", "base", "chain", "oracle", "routing accuracy"}, rows);
   const std::array<std::optional<double>, 4> values =
@@ -284,7 +292,8 @@ std::string router_table(const EvaluationResult& result) {
   const auto add = [&](const RouterResult& router) {
     const auto values = summary_values(router.matrix, result.has_stages);
     rows.push_back({router.router, short_number(values[0]), short_number(values[1]),
-                    short_number(values[2]), fmt::format("{:.3f}", router.routing_accuracy),
+                    short_number(values[2]),
+                    router.has_routing() ? fmt::format("{:.3f}", router.routing_accuracy) : "-",
                     fmt::format("{:.2f}", router.cost.experts_asked_mean)});
   };
   add(result);

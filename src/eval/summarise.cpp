@@ -56,7 +56,7 @@ class RouterScores {
         counts_(num_tasks_, 0),
         stage_sums_(num_tasks_ + 1, std::vector<double>(num_tasks_, 0.0)),
         result_{.router = router.name(), .matrix = metrics::ScoreMatrix(names_of(input))} {
-    if (input.has_experts) {
+    if (input.has_experts && router.ensembles(input.experts.size()).empty()) {
       result_.routing.assign(num_tasks_, std::vector<std::int64_t>(num_tasks_ + 1, 0));
     }
   }
@@ -73,16 +73,16 @@ class RouterScores {
         ++num_there;
       }
       route = route_of(scored.record, num_there);
-      answered_by.push_back(route.answerers.front().expert);
+      answered_by.push_back(answerer_of(route.answerers, input_.experts.size(), input_.ensembles));
       stage_sums_[stage][task] += score_of(scored, answered_by.back());
     }
-    if (input_.has_experts) {
+    if (result_.has_routing()) {
       const int answerer = answered_by.back();
       ++result_.routing[task][answerer == method::kBase ? num_tasks_
                                                         : static_cast<std::size_t>(answerer)];
       num_right_ += answerer == static_cast<int>(task) ? 1 : 0;
     }
-    add_cost(scored.record, route);
+    add_cost(scored.record, route, answered_by.back());
     return answered_by;
   }
 
@@ -112,12 +112,10 @@ class RouterScores {
   method::Route route_of(const QueryRecord& record, std::size_t num_there) const {
     const EvalTask& task = input_.tasks[static_cast<std::size_t>(record.task_index)];
     const EvalQuery& query = task.queries[static_cast<std::size_t>(record.query_index)];
-    method::Route route =
-        method::route(router_, {.id = query.id, .true_task = task.name, .features = query.features},
-                      std::span(panel_).first(num_there),
-                      [&](int expert) { return record.margins[static_cast<std::size_t>(expert)]; });
-    BATON_ASSERT(route.answerers.size() == 1, fmt::format("{} answerers", route.answerers.size()));
-    return route;
+    return method::route(
+        router_, {.id = query.id, .true_task = task.name, .features = query.features},
+        std::span(panel_).first(num_there),
+        [&](int expert) { return record.margins[static_cast<std::size_t>(expert)]; });
   }
 
   static double score_of(const ScoredRecord& scored, int answerer) {
@@ -132,9 +130,8 @@ class RouterScores {
   }
 
   // Of the last stage's route. Who was asked has read the prompt.
-  void add_cost(const QueryRecord& record, const method::Route& route) {
+  void add_cost(const QueryRecord& record, const method::Route& route, int answerer) {
     ChainCost& cost = result_.cost;
-    const int answerer = route.answerers.front().expert;
     const std::size_t num_asked = route.asked.size();
     const bool was_asked =
         std::any_of(route.asked.begin(), route.asked.end(),
@@ -148,7 +145,7 @@ class RouterScores {
                            ? record.base.new_tokens
                            : record.answers[static_cast<std::size_t>(answerer)]->new_tokens;
     cost.pass_prompt_tokens +=
-        static_cast<std::int64_t>(input_.experts.size() + 1) * record.prompt_tokens;
+        static_cast<std::int64_t>(input_.num_voices() + 1) * record.prompt_tokens;
     cost.pass_new_tokens += record.base.new_tokens;
     for (const std::optional<Answer>& answer : record.answers) {
       cost.pass_new_tokens += answer ? answer->new_tokens : 0;

@@ -15,7 +15,7 @@ namespace {
 
 // Each under the name it gives itself.
 constexpr std::array kRouters = {make_sequential_router, make_oracle_router, make_parallel_router,
-                                 make_analytic_router};
+                                 make_analytic_router, make_gates_router};
 
 }  // namespace
 

@@ -113,6 +113,17 @@ void read_results(LoadedRun& loaded, const Json& json) {
   }
 }
 
+/// A router without routes lets several experts answer as one: then a name may be no task's.
+int answerer_of(const LoadedRun& loaded, const std::string& name) {
+  if (name == "base") {
+    return kBaseAnswers;
+  }
+  const bool mixes = !loaded.oracle.empty() && loaded.routers.front().routing.empty();
+  const bool is_task =
+      std::find(loaded.tasks.begin(), loaded.tasks.end(), name) != loaded.tasks.end();
+  return mixes && !is_task ? kTogetherAnswers : static_cast<int>(loaded.task_place(name));
+}
+
 Query query_of(const LoadedRun& loaded, const Json& line, const std::string& task) {
   Query query;
   query.id = line.at("id").dump();
@@ -122,8 +133,7 @@ Query query_of(const LoadedRun& loaded, const Json& line, const std::string& tas
   for (const Json& who : line.at("answered_by")) {
     const auto name = who.get<std::string>();
     query.stage_scores.push_back(scores.at(name).get<double>());
-    query.answered_by.push_back(name == "base" ? kBaseAnswers
-                                               : static_cast<int>(loaded.task_place(name)));
+    query.answered_by.push_back(answerer_of(loaded, name));
   }
   if (!loaded.oracle.empty()) {
     query.oracle_score = number_of(scores, task.c_str());

@@ -141,7 +141,7 @@ void add_run(Page& page, const LoadedRun& loaded, std::size_t place, bool is_ope
                    std::make_move_iterator(found.end()));
   }
   page.add(figures);
-  if (loaded.routers.front().routing.empty()) {
+  if (loaded.oracle.empty()) {
     page.body +=
         "<p class=\"note\">This method has no experts to choose from: no routing, margins "
         "or ROC.</p>\n";

@@ -133,6 +133,9 @@ std::vector<double> asked_by_stage(const LoadedRun& loaded) {
       for (std::size_t stage = 1; stage <= num_tasks; ++stage) {
         const int who = query.answered_by[stage];
         const auto place = static_cast<double>(stage);
+        if (who == kTogetherAnswers) {
+          return {};  // nobody was asked
+        }
         asked[stage - 1] += who == kBaseAnswers ? place : place - who;
       }
     }

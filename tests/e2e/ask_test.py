@@ -123,11 +123,11 @@ class Ask(unittest.TestCase):
         self.refuse(USAGE, "method.router", "oracle",
                     arguments=("--run", self.folder, "--set", "method.router=oracle"), prompt="cat dog")
 
-    def test_routers_to_come_are_refused_in_words(self):
-        config = write_config("later", method__router="gates")
+    def test_what_is_still_to_come_and_misspelt_routers_are_refused_in_words(self):
+        config = write_config("later", method__method="cmoe")
         result = run("train", "--config", config)
         self.assertEqual(result.code, USAGE, result.text)
-        self.assertIn("'gates' is not available in this version", result.err)
+        self.assertIn("'cmoe' is not available in this version", result.err)
         result = run("eval", "--run", self.folder, "--set", "method.router=sequental")
         self.assertEqual(result.code, USAGE, result.text)
         self.assertIn("did you mean 'sequential'?", result.err)

@@ -57,6 +57,9 @@ struct MethodConfig {
   std::int64_t calibration_batch_size = 0;  // prompts read together for their margins
   double indicator_loss_weight = 0;         // weight of the indicator among the target tokens; > 0
   double lambda = 0;                        // weight of o_lora's orthogonality; >= 0
+  std::int64_t gate_steps = 0;              // updates that an expert's gates are learnt in
+  double gate_learning_rate = 0;            // of these; > 0
+  std::int64_t top_k = 0;                   // experts that count on a token of a linear
   bool indicator_balance = true;  // own and foreign rows weigh alike in the indicators' loss
   bool prior_correction = false;  // a fixed threshold is shifted by log(own / foreign)
   double mismatch_ratio = 0;      // rows of an own half and a foreign one, as a share of own rows

@@ -26,6 +26,23 @@ struct ChainExpert {
   double threshold = 0;
 };
 
+/// Experts of a chain that answer as one.
+struct Ensemble {
+  std::vector<int> members;  // ascending; two or more
+  /// Its adapters are those of all members and what weighs them; named after them.
+  ChainExpert voice;
+};
+
+/// Whom a decision names: an expert's index, kBase, or beyond the experts that of the ensemble with
+/// just these members, which is there.
+int answerer_of(std::span<const method::Answerer> named,
+                std::size_t num_experts,
+                std::span<const Ensemble> ensembles);
+/// The one with that index; null: the base.
+const ChainExpert* voice_at(int answerer,
+                            std::span<const ChainExpert> experts,
+                            std::span<const Ensemble> ensembles);
+
 /// The experts as a router knows them.
 std::vector<method::PanelExpert> panel_of(std::span<const ChainExpert> experts);
 

@@ -1,8 +1,8 @@
 #pragma once
 // The score matrix of a chain in one pass over the queries. Every query is read by every expert and
 // by the base; an expert decodes where it can come to answer at some stage (the router says so) and
-// where the task is its own (the oracle); the base decodes every query. All stages follow from these
-// records.
+// where the task is its own (the oracle); the base decodes every query, and so do ensembles of
+// experts that a router lets answer as one. All stages follow from these records.
 //
 // Three steps, so that chunks can be handed to whoever is free and a half-finished evaluation can
 // go on: plan_chunks (pure), evaluate_chunk (may throw, communicates nothing), assemble and
@@ -50,6 +50,12 @@ struct EvaluationInput {
   bool has_experts = true;
   const method::Router* router = nullptr;                // must outlive it, as the others
   std::vector<const method::Router*> more_routers = {};  // scored in the same pass
+  std::vector<Ensemble> ensembles = {};                  // those of all of these routers
+
+  /// Indices below it are those of experts and, beyond these, ensembles.
+  std::size_t num_voices() const { return experts.size() + ensembles.size(); }
+  /// Null: the base.
+  const ChainExpert* voice(int answerer) const { return voice_at(answerer, experts, ensembles); }
 };
 
 struct QueryPlace {
@@ -59,7 +65,7 @@ struct QueryPlace {
 
 /// What one worker computes at a time: whole batches, by one answerer.
 struct EvaluationChunk {
-  int answerer = method::kBase;  // expert index or kBase
+  int answerer = method::kBase;  // index of an expert or ensemble, or kBase
   std::vector<std::vector<QueryPlace>> batches;
   double cost = 0;  // tokens read and, as far as is known, decoded
 
@@ -89,7 +95,7 @@ struct QueryRecord {
   std::int64_t prompt_tokens = 0;
   std::vector<double> margins;  // [E], by expert
   Answer base;
-  std::vector<std::optional<Answer>> answers;  // [E]; none where the expert did not decode
+  std::vector<std::optional<Answer>> answers;  // by voice; none where the expert did not decode
 };
 
 /// Seconds of one worker; never part of a result.
@@ -152,10 +158,10 @@ std::vector<QueryRecord> assemble(const EvaluationInput& input, std::vector<Chun
 struct ScoredRecord {
   QueryRecord record;
   double base_score = 0;
-  std::vector<std::optional<double>> scores;  // [E]
+  std::vector<std::optional<double>> scores;  // by voice
   bool base_is_outside = false;               // its answer is none of the task's labels or options
-  std::vector<bool> is_outside;               // [E]
-  std::vector<int> answered_by;  // [T + 1]; expert index or method::kBase, stage 0 first
+  std::vector<bool> is_outside;               // by voice
+  std::vector<int> answered_by;  // [T + 1]; index of a voice or method::kBase, stage 0 first
 };
 
 /// What asking the chain costs, at the last stage; counts over all queries.
@@ -174,10 +180,13 @@ struct ChainCost {
 struct RouterResult {
   std::string router;
   metrics::ScoreMatrix matrix;
-  /// [T][T + 1]: true task, answered by (last: base), last stage; empty without experts
+  /// [T][T + 1]: true task, answered by (last: base), last stage; empty without experts, and where
+  /// several answer as one: then there are no right or wrong routes
   std::vector<std::vector<std::int64_t>> routing = {};
   double routing_accuracy = 0;  // share of all queries that their own expert answers, 0-1
   ChainCost cost = {};
+
+  bool has_routing() const { return !routing.empty(); }
 };
 
 /// Answers that are none of a task's labels or options, at the last stage.

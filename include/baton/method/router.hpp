@@ -49,8 +49,9 @@ struct Answerer {
 
 /// One of the two lists is empty.
 struct Decision {
-  std::vector<int> ask = {};             // experts to ask now, none of them asked before
-  std::vector<Answerer> answerers = {};  // who answers
+  std::vector<int> ask = {};  // experts to ask now, none of them asked before
+  /// Who answers: one, or several experts (ascending) that answer as one (Router::ensembles).
+  std::vector<Answerer> answerers = {};
 };
 
 class Router {
@@ -67,6 +68,10 @@ class Router {
   /// Whether it needs Query::features, and before the first query a classifier of them.
   virtual bool needs_features() const { return false; }
   virtual void take(std::shared_ptr<const FeatureClassifier> /*classifier*/) {}
+  /// The sets of two or more experts (ascending) that it ever lets answer as one, mixed by their
+  /// gates, while there are up to `num_experts`. None: it names one expert, or the base, for every
+  /// query, so that there are right and wrong routes.
+  virtual std::vector<std::vector<int>> ensembles(std::size_t /*num_experts*/) const { return {}; }
 };
 
 /// The router of this name (key method.router). Unknown names: kUsage, nearest name.

@@ -18,12 +18,13 @@ namespace baton::report {
 /// The key of the scores with the true task's expert, and the router that is told the true task.
 inline constexpr const char* kOracle = "oracle";
 inline constexpr int kBaseAnswers = -1;
+inline constexpr int kTogetherAnswers = -2;  // several experts as one
 
 struct Query {
   std::string id;
   std::string prompt;
   std::vector<double> stage_scores;            // [stage 0..T]: of the run's own router
-  std::vector<int> answered_by;                // [stage]: place of a task, or kBaseAnswers
+  std::vector<int> answered_by;                // [stage]: place of a task, or one of these
   std::vector<std::optional<double>> margins;  // [expert]
   double base_score = 0;
   std::optional<double> oracle_score;

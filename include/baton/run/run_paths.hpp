@@ -25,6 +25,9 @@ class RunPaths {
   std::string expert_file(std::size_t position) const { return named("experts/", position, ".h5"); }
   std::string buffer_file(std::size_t position) const { return named("buffers/", position, ".h5"); }
   std::string router_file(std::size_t position) const { return named("routers/", position, ".h5"); }
+  std::string gate_file(std::size_t position) const {
+    return named("routers/", position, ".gates.h5");
+  }
   std::string log_file(std::size_t position) const { return named("logs/", position, ".jsonl"); }
   std::string checkpoint_folder(std::size_t position) const {
     return named("checkpoints/", position, "");

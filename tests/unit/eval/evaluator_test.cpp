@@ -15,6 +15,7 @@
 #include "baton/eval/report.hpp"
 #include "baton/metrics/metric.hpp"
 #include "baton/metrics/rouge_l.hpp"
+#include "baton/model/gates.hpp"
 #include "eval/batches.hpp"
 #include "eval_fixture.hpp"
 
@@ -278,6 +279,63 @@ TEST_F(EvaluatorTest, TheMatrixFollowsFromThePredictionsAlone) {
                 sums[stage][task] / kNumQueries);
     }
   }
+}
+
+// Beside another router in the same pass: experts one by one, and mixed by gates.
+TEST_F(EvaluatorTest, ExpertsThatAnswerAsOneDecodeEveryQuery) {
+  const std::unique_ptr<method::Router> gates = method::make_router("gates");
+  input_.more_routers = {gates.get()};
+  for (const std::vector<int>& members : gates->ensembles(kNumTasks)) {
+    Ensemble& ensemble = input_.ensembles.emplace_back(Ensemble{members, {}});
+    std::vector<model::Gates> of_members;
+    for (const int member : members) {
+      const model::Adapter& adapter = adapters_[static_cast<std::size_t>(member)];
+      ensemble.voice.adapters.uses.push_back({.adapter = &adapter});
+      ensemble.voice.name += (ensemble.voice.name.empty() ? "" : " + ") + adapter.name;
+      of_members.push_back(model::zero_gates(adapter));
+    }
+    ensemble.voice.indicators = kIndicators;
+    ensemble.voice.adapters.weigher = model::make_top_gates(of_members, 2);
+  }
+  const EvaluationResult result = evaluate(4096);
+  ASSERT_EQ(result.more.size(), 1U);
+  EXPECT_TRUE(result.has_routing());
+  EXPECT_FALSE(result.more[0].has_routing());
+  EXPECT_EQ(result.more[0].cost.experts_asked_mean, 0);
+  std::size_t num_unlike = 0;
+  for (std::size_t task = 0; task < kNumTasks; ++task) {
+    std::vector<double> sums(kNumTasks + 1, 0.0);
+    for (std::size_t query = 0; query < kNumQueries; ++query) {
+      const EvalQuery& entry = input_.tasks[task].queries[query];
+      const Question question{"", entry.prompt};
+      const QueryRecord& record = result.records[task * kNumQueries + query].record;
+      for (std::size_t stage = 0; stage <= kNumTasks; ++stage) {
+        const AskResult twin = ask(answering(), std::span(input_.experts).first(stage), *gates,
+                                   std::span(&question, 1), input_.ensembles)
+                                   .front();
+        EXPECT_EQ(twin.experts.size(), stage < 2 ? 0 : stage);
+        EXPECT_EQ(twin.expert, stage == 1 ? "task0" : "");
+        sums[stage] += metrics::rouge_l_best(twin.answer, entry.references);
+        num_unlike += stage == 2 && twin.answer != record.answers[0]->text ? 1 : 0;
+      }
+    }
+    for (std::size_t stage = 0; stage <= kNumTasks; ++stage) {
+      EXPECT_DOUBLE_EQ(result.more[0].matrix.at(static_cast<int>(stage), static_cast<int>(task)),
+                       sums[stage] / kNumQueries);
+    }
+  }
+  EXPECT_GT(num_unlike, 0U);
+  const auto line = base::Json::parse(
+      predictions_jsonl(input_, result).substr(0, predictions_jsonl(input_, result).find('\n')));
+  EXPECT_TRUE(line.at("answers").contains("task0 + task1 + task2"));
+  EXPECT_EQ(line.at("margins").size(), kNumTasks);
+  const auto json = base::Json::parse(results_json(result, kFacts));
+  EXPECT_TRUE(json.at("routers").at("gates").at("routing").is_null());
+  EXPECT_TRUE(json.at("routers").at("gates").at("routing_accuracy").is_null());
+  EXPECT_TRUE(json.at("routers").at("sequential").at("routing").is_array());
+
+  input_.tasks[1].name = input_.experts[1].name = "task0 + task1";
+  EXPECT_THROW(plan_chunks(input_, 4, kMaxNewTokens), base::Error) << "a name for two answerers";
 }
 
 TEST_F(EvaluatorTest, RefusesInputItCannotEvaluate) {

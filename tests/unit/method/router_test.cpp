@@ -101,5 +101,21 @@ TEST(MakeRouter, EveryRouterIsFoundByTheNameItGivesItself) {
   }
 }
 
+TEST(GatesRouter, AllThatAreThereAnswerAsOneAndNobodyIsAsked) {
+  EXPECT_EQ(go("gates", {"1", "a"}, {}).answerers.at(0).expert, kBase);
+  const Route route = go("gates", {"1", "a"}, {{"a"}, {"b"}, {"c"}});
+  ASSERT_EQ(route.answerers.size(), 3U);
+  EXPECT_EQ(route.answerers[2].expert, 2);
+  EXPECT_TRUE(route.asked.empty());
+  const auto router = make_router("gates");
+  EXPECT_EQ(router->ensembles(3), (std::vector<std::vector<int>>{{0, 1}, {0, 1, 2}}));
+  EXPECT_TRUE(router->ensembles(1).empty()) << "one alone is itself";
+  EXPECT_TRUE(router->may_answer({}, {"a", 0, 0}, -9));
+  EXPECT_FALSE(router->may_answer({}, {"b", 0, 1}, 9));
+  for (const std::string& name : router_names()) {
+    EXPECT_EQ(make_router(name)->ensembles(3).empty(), name != "gates");
+  }
+}
+
 }  // namespace
 }  // namespace baton::method

@@ -145,6 +145,50 @@ TEST_F(GatesTest, WeightsMadeInThePassAreWeightsOfUses) {
   EXPECT_LE(max_difference(hidden(mixed), hidden(AdapterUses({half, {&adapters_[1], 0.5}}))), 1e-5);
 }
 
+// The whole pass in doubles, token by token: each linear has the parts of the two experts that its
+// input is nearest to.
+TEST_F(GatesTest, LogitsOfAMixtureAreTheTwinsAlsoThroughTheCache) {
+  const at::NoGradGuard frozen;
+  TwinLlama twin(tiny_folder("tiny-gqa-tied"), model_->config());
+  twin.added = [this](const at::Tensor& x, std::int64_t layer, std::size_t linear) {
+    std::vector<at::Tensor> tokens;
+    for (std::int64_t token = 0; token < x.size(0); ++token) {
+      std::vector<std::pair<double, std::size_t>> shares;
+      for (std::size_t use = 0; use < gates_.size(); ++use) {
+        const at::Tensor& gate = gates_[use].layers[static_cast<std::size_t>(layer)][linear];
+        shares.emplace_back(std::exp(standard_score(x[token], gate)), use);
+      }
+      std::sort(shares.rbegin(), shares.rend());
+      at::Tensor sum;
+      for (const auto& [share, use] : {shares[0], shares[1]}) {
+        const model::LoraFactors& factors =
+            adapters_[use].layers[static_cast<std::size_t>(layer)][linear];
+        const at::Tensor part =
+            at::mv(factors.b.to(at::kDouble), at::mv(factors.a.to(at::kDouble), x[token])) *
+            (adapters_[use].scale() * share / (shares[0].first + shares[1].first));
+        sum = sum.defined() ? sum + part : part;
+      }
+      tokens.push_back(sum);
+    }
+    return at::stack(tokens);
+  };
+  AdapterUses mixed;
+  for (const Adapter& adapter : adapters_) {
+    mixed.uses.push_back({&adapter});
+  }
+  mixed.weigher = model::make_top_gates(gates_, 2);
+  const at::Tensor wanted = at::cat({twin.logits(rows_[0]), twin.logits(rows_[1])});
+  EXPECT_LE(max_difference(model_->logits(hidden(mixed)), wanted), 1e-4);
+  EXPECT_GT(max_difference(model_->logits(hidden(AdapterUses(adapters_[0]))), wanted), 1e-2);
+
+  const Row prompt(rows_[0].begin(), rows_[0].end() - 1);
+  model::KvCache cache = cache_of(*model_, {prompt}, 4, &mixed);
+  const at::Tensor last = at::tensor(std::vector<std::int64_t>{rows_[0].back()}, at::kLong);
+  const at::Tensor stepped = model_->logits(model_->forward_step(last, &mixed, cache));
+  EXPECT_LE(max_difference(stepped[0], wanted[static_cast<std::int64_t>(rows_[0].size()) - 1]),
+            1e-4);
+}
+
 TEST_F(GatesTest, GradientOfAGateIsThatOfDifferences) {
   model::TrainingSlot slot;
   slot.inputs = {rows_[0], rows_[1]};

@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -216,6 +217,9 @@ class TwinLlama {
     return at::mm(norm(x, "model.norm.weight"), weights_.at(head).t());
   }
 
+  /// What a linear's output gets on top, from what it reads: x [T, in] -> [T, out]. May be empty.
+  std::function<at::Tensor(const at::Tensor& x, std::int64_t layer, std::size_t linear)> added = {};
+
  private:
   at::Tensor norm(const at::Tensor& x, const std::string& name) const {
     return x / (x * x).mean(-1, true).add(config_.rms_norm_eps).sqrt() * weights_.at(name);
@@ -239,7 +243,10 @@ class TwinLlama {
                               at::mm(factors.b.to(at::kDouble), factors.a.to(at::kDouble));
       }
     }
-    const at::Tensor y = at::mm(x, weight.t());
+    at::Tensor y = at::mm(x, weight.t());
+    if (added) {
+      y = y + added(x, layer, index);
+    }
     const auto bias = weights_.find(name + ".bias");
     return bias == weights_.end() ? y : y + bias->second;
   }
