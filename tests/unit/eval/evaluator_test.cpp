@@ -313,7 +313,7 @@ TEST_F(EvaluatorTest, ExpertsThatAnswerAsOneDecodeEveryQuery) {
         const AskResult twin = ask(answering(), std::span(input_.experts).first(stage), *gates,
                                    std::span(&question, 1), input_.ensembles)
                                    .front();
-        EXPECT_EQ(twin.experts.size(), stage < 2 ? 0 : stage);
+        EXPECT_EQ(twin.experts.size(), stage < 2 ? std::size_t{0} : stage);
         EXPECT_EQ(twin.expert, stage == 1 ? "task0" : "");
         sums[stage] += metrics::rouge_l_best(twin.answer, entry.references);
         num_unlike += stage == 2 && twin.answer != record.answers[0]->text ? 1 : 0;
