@@ -133,16 +133,23 @@ class QuestionsRun {
       config_ = experiment::config_of_run(*folder_, command_.overrides, config::Purpose::kEval);
       method_ = method::make_method(config_);
       router_ = method_->make_router();
-      refuse_true_task();
+      refuse_router();
       session_.begin(command_.run, std::move(lock));
     });
   }
 
-  void refuse_true_task() const {
+  void refuse_router() const {
     if (router_->needs_true_task()) {
       throw base::Error(base::ErrorKind::kUsage, "nobody is the true expert of these questions",
                         {.where = "method.router",
                          .expected = "a router that decides by the query",
+                         .found = "\"" + router_->name() + "\"",
+                         .fix = "say --set method.router=sequential"});
+    }
+    if (!router_->ensembles(2).empty()) {
+      throw base::Error(base::ErrorKind::kUsage, "this router lets several experts answer as one",
+                        {.where = "method.router",
+                         .expected = "a router that gives a question to one expert or the base",
                          .found = "\"" + router_->name() + "\"",
                          .fix = "say --set method.router=sequential"});
     }

@@ -267,6 +267,11 @@ class Gates(unittest.TestCase):
         self.assertIn("is learnt anew", run_ok("eval", "--run", folder, "--set", "eval.routers=gates", *EVAL).err)
         run_ok(*ask)
 
+    def test_questions_are_for_routers_that_pick(self):
+        refused = run("eval", "--run", self.folder, "--questions", workspace(), "--set", "method.router=gates")
+        self.assertEqual(refused.code, 2)
+        self.assertIn("several experts answer as one", refused.err)
+
     def test_a_stop_keeps_what_is_finished(self):
         folder = workspace() / "gates-stop"
         shutil.copytree(self.fresh, folder)

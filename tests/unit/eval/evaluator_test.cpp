@@ -316,7 +316,7 @@ TEST_F(EvaluatorTest, ExpertsThatAnswerAsOneDecodeEveryQuery) {
         EXPECT_EQ(twin.experts.size(), stage < 2 ? std::size_t{0} : stage);
         EXPECT_EQ(twin.expert, stage == 1 ? "task0" : "");
         sums[stage] += metrics::rouge_l_best(twin.answer, entry.references);
-        num_unlike += stage == 2 && twin.answer != record.answers[0]->text ? 1 : 0;
+        num_unlike += stage == 2 && twin.answer != record.answers[0]->text ? 1U : 0U;
       }
     }
     for (std::size_t stage = 0; stage <= kNumTasks; ++stage) {
