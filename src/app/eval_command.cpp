@@ -371,7 +371,7 @@ class EvalRun {
   // A query is done when all experts and the base have read it: on the way, their replies are
   // counted.
   std::int64_t queries_of(std::size_t num_replies) const {
-    return static_cast<std::int64_t>(num_replies / (input_.experts.size() + 1));
+    return static_cast<std::int64_t>(num_replies / (input_.num_voices() + 1));
   }
 
   // On rank 0 in the coordinator's thread.

@@ -186,6 +186,8 @@ class Gates(unittest.TestCase):
                 mean = numpy.mean([row["scores"][STAGES[stage]] for row in self.rows if row["task"] == task])
                 self.assertAlmostEqual(scores["matrix"][stage][place], mean, 9)
         self.assertEqual(digests(self.folder, "experts/*.h5", "buffers/*.h5"), self.experts)
+        timings = read_json(self.folder / "eval/timings.json")
+        self.assertEqual((timings["queries"], timings["queries_before"]), (15, 0))
         self.assertNotIn("method.gate_learning_rate", self.results["settings"])
         self.assertEqual(self.results["settings"]["method.gate_steps"], str(STEPS))
 
