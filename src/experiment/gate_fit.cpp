@@ -156,11 +156,14 @@ class GateFit {
     ExpertRows texts;
     texts.task = expert_.task;
     texts.own.push_back({expert_.task, std::move(rows)});
-    return prepare_expert(
-               {job_.method, expert::indicators_of(expert_).value_or(expert::Indicators{}), encoder,
-                job_.config.data.cutoff_len},
-               texts, {})
-        .training;
+    std::vector<data::TrainingRow> all =
+        prepare_expert({job_.method, expert::indicators_of(expert_).value_or(expert::Indicators{}),
+                        encoder, job_.config.data.cutoff_len},
+                       texts, {})
+            .training;
+    std::erase_if(
+        all, [](const data::TrainingRow& row) { return row.role != data::RowRole::kPositive; });
+    return all;
   }
 
   train::TrainerOptions options_for(std::int64_t num_rows) const {
