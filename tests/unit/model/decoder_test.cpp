@@ -201,7 +201,7 @@ TEST(KvCache, PromptsOfSeveralPassesGoOnAsAlone) {
     hidden_of(*model, {rows[0], rows[1]}, nullptr, &first);
     model::PassCaches second;
     hidden_of(*model, {rows[2]}, nullptr, &second);
-    model::PassCaches longer{second.kept, {}};
+    model::PassCaches longer{.prefixes = second.kept};
     hidden_of(*model, {{6}}, nullptr, &longer);
     KvCache cache(std::vector{first.kept[0], first.kept[1], longer.kept[0]}, spare);
     EXPECT_EQ(cache.lengths(), (std::vector<std::int64_t>{5, 14, 3}));

@@ -55,7 +55,7 @@ TEST_P(PromptCacheOn, ManyTailsOnOnePrefix) {
   const SharedPrompt shared = read(prefix);
   EXPECT_EQ(shared->num_tokens(), 9);
   const at::Tensor before = shared->keys(0).clone();
-  PassCaches caches{{shared, shared, shared}, {}};
+  PassCaches caches{.prefixes = {shared, shared, shared}};
   const at::Tensor found = hidden_of(*model_, tails, nullptr, &caches);
   std::int64_t begin = 0;
   for (std::size_t i = 0; i < tails.size(); ++i) {
@@ -80,7 +80,7 @@ TEST_P(PromptCacheOn, RowsWithAndWithoutPrefixInOnePass) {
   const Row prefix = random_row(4, vocab_, 1);
   const Row tail = random_row(3, vocab_, 2);
   const Row alone = random_row(6, vocab_, 3);
-  PassCaches caches{{read(prefix), nullptr}, {}};
+  PassCaches caches{.prefixes = {read(prefix), nullptr}};
   const at::Tensor found = hidden_of(*model_, {tail, alone}, nullptr, &caches);
   EXPECT_LE(max_difference(found.narrow(0, 0, 3),
                            hidden_of(*model_, {joined(prefix, tail)}).narrow(0, 4, 3)),
@@ -105,7 +105,7 @@ TEST_P(PromptCacheOn, ExpertsActiveFromThePrefixsEndShareTheBases) {
   for (const std::uint64_t seed : {7U, 8U}) {
     const model::Adapter adapter = random_adapter(model_->config(), 3, 12, {0, 1}, seed);
     const AdapterUses everywhere(adapter);
-    PassCaches caches{{shared}, {}};
+    PassCaches caches{.prefixes = {shared}};
     const at::Tensor found = hidden_of(*model_, {tail}, &everywhere, &caches);
     AdapterUse from{&adapter};
     from.tokens = model::tokens_from(std::vector<std::int64_t>{0, 12}, std::vector<std::int64_t>{8},
