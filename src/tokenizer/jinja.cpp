@@ -74,9 +74,42 @@ Value bounded_range(const std::shared_ptr<Context>& /*context*/, ArgumentsValue&
   return result;
 }
 
-std::string run(std::string_view source,
-                std::span<const Message> conversation,
-                const JinjaTokens& tokens) {
+// The first line says what; the others repeat the template.
+std::string first_line(const std::exception& failure) {
+  const std::string_view text(failure.what());
+  return std::string(text.substr(0, text.find('\n')));
+}
+
+std::string fault_of(std::string_view source) {
+  if (source.size() > kMaxTemplateBytes) {
+    return "it is longer than 64 KiB";
+  }
+  if (source.find("macro") != std::string_view::npos) {  // one that calls itself has no end
+    return "it has macros, which are not run";
+  }
+  return std::string(fault_of_size(source));
+}
+
+}  // namespace
+
+JinjaTemplate::JinjaTemplate(std::string_view source) : error_(fault_of(source)) {
+  if (!error_.empty()) {
+    return;
+  }
+  const minja::Options options{
+      .trim_blocks = true, .lstrip_blocks = true, .keep_trailing_newline = false};
+  try {
+    root_ = minja::Parser::parse(std::string(source), options);
+  } catch (const std::exception& failure) {
+    error_ = first_line(failure);
+  }
+}
+
+JinjaResult JinjaTemplate::render(std::span<const Message> conversation,
+                                  const JinjaTokens& tokens) const {
+  if (root_ == nullptr) {
+    return {.text = "", .error = error_};
+  }
   auto messages = nlohmann::ordered_json::array();
   for (const Message& message : conversation) {
     messages.push_back({{"role", message.role}, {"content", message.text}});
@@ -85,34 +118,12 @@ std::string run(std::string_view source,
                                          {"add_generation_prompt", true},
                                          {"bos_token", tokens.bos},
                                          {"eos_token", tokens.eos}};
-  const minja::Options options{
-      .trim_blocks = true, .lstrip_blocks = true, .keep_trailing_newline = false};
-  const auto root = minja::Parser::parse(std::string(source), options);
-  const auto context = Context::make(Value(values));
-  context->set("range", Value::callable(bounded_range));
-  return root->render(context);
-}
-
-}  // namespace
-
-JinjaResult render_jinja(std::string_view source,
-                         std::span<const Message> conversation,
-                         const JinjaTokens& tokens) {
-  if (source.size() > kMaxTemplateBytes) {
-    return {.text = "", .error = "it is longer than 64 KiB"};
-  }
-  if (const std::string_view fault = fault_of_size(source); !fault.empty()) {
-    return {.text = "", .error = std::string(fault)};
-  }
-  if (source.find("macro") != std::string_view::npos) {  // one that calls itself has no end
-    return {.text = "", .error = "it has macros, which are not run"};
-  }
   try {
-    return {.text = run(source, conversation, tokens), .error = ""};
+    const auto context = Context::make(Value(values));
+    context->set("range", Value::callable(bounded_range));
+    return {.text = root_->render(context), .error = ""};
   } catch (const std::exception& failure) {
-    // The first line says what; the others repeat the template.
-    const std::string_view text(failure.what());
-    return {.text = "", .error = std::string(text.substr(0, text.find('\n')))};
+    return {.text = "", .error = first_line(failure)};
   }
 }
 

@@ -4,11 +4,16 @@
 // program: its size and ranges are bounded, macros are not run, and what it does wrong is a text
 // here. One that means harm can still use up time and memory, as in `transformers`.
 
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "baton/tokenizer/prompt_template.hpp"
+
+namespace minja {
+class TemplateNode;
+}
 
 namespace baton::tokenizer {
 
@@ -23,10 +28,18 @@ struct JinjaTokens {
   std::string eos;
 };
 
-/// With the generation prompt asked for. A template that asks for the date gets what it has for
-/// those who do not know it, or fails.
-JinjaResult render_jinja(std::string_view source,
-                         std::span<const Message> conversation,
-                         const JinjaTokens& tokens);
+class JinjaTemplate {
+ public:
+  /// A text that is no template, or too large a one, is told by every `render`.
+  explicit JinjaTemplate(std::string_view source);
+
+  /// With the generation prompt asked for. A template that asks for the date gets what it has for
+  /// those who do not know it, or fails.
+  JinjaResult render(std::span<const Message> conversation, const JinjaTokens& tokens) const;
+
+ private:
+  std::shared_ptr<minja::TemplateNode> root_;
+  std::string error_;
+};
 
 }  // namespace baton::tokenizer

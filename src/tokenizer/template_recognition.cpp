@@ -33,9 +33,10 @@ std::vector<Probe> render_probes(std::string_view source, const JinjaTokens& tok
        {"user", "Three"},
        {"assistant", "Four"},
        {"user", "Five"}}};
+  const JinjaTemplate chat(source);
   std::vector<Probe> probes;
   for (const auto& conversation : conversations) {
-    probes.push_back({conversation, render_jinja(source, conversation, tokens)});
+    probes.push_back({conversation, chat.render(conversation, tokens)});
   }
   return probes;
 }

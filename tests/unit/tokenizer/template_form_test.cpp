@@ -256,6 +256,33 @@ TEST(UnknownChat, ShowsBothTexts) {
   }
 }
 
+std::string repeated(const std::string& text, int count) {
+  std::string result;
+  for (; count > 0; --count) {
+    result += text;
+  }
+  return result;
+}
+
+// As deep as a template may go, and deeper: an error, not the end of the stack.
+TEST(UnknownChat, NestedDeeply) {
+  const auto tokenizer = load_tokenizer(golden_folder() / "qwen");
+  const TemporaryFolder folder;
+  for (const int count : {120, 5000}) {
+    for (const std::string& text :
+         {repeated("{% if 1 %}", count) + "x" + repeated("{% endif %}", count),
+          repeated("{% for a in [1] %}", count) + "x" + repeated("{% endfor %}", count),
+          "{{ " + repeated("not ", count) + "1 }}", "{{ " + repeated("(", count) + "1",
+          "{{ 1" + repeated("|string", count) + " }}", "{{ 1" + repeated(" and 1", count) + " }}",
+          "{{ " + repeated("[", count) + repeated("]", count) + " }}",
+          "{{ '" + repeated("\\'", count) + "' }}", repeated("{{ 1 }}", count)}) {
+      folder.write("chat_template.jinja", text);
+      EXPECT_THROW(make_template("auto", folder.path(), *tokenizer), base::Error)
+          << text.substr(0, 30) << " " << count;
+    }
+  }
+}
+
 class TextAfterText : public testing::TestWithParam<std::string> {};
 
 // A text that goes on has the ids that it has after a line break in one text.
