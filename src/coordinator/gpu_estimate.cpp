@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <optional>
-#include <sstream>
 
 #include "baton/base/error.hpp"
 #include "baton/base/text.hpp"
@@ -29,9 +28,7 @@ std::vector<GpuModel> gpus_named(const std::string& list) {
     names.push_back(gpu.name);
   }
   std::vector<GpuModel> gpus;
-  std::istringstream items(list);
-  for (std::string item; std::getline(items, item, ',');) {
-    const std::string name = base::trim(item);
+  for (const std::string& name : base::split_list(list)) {
     const auto place = std::find(names.begin(), names.end(), name);
     if (place == names.end()) {
       const std::optional<std::string> nearest = base::nearest_name(name, names);
