@@ -137,9 +137,11 @@ class Asker {
     for (const eval::AskedExpert& expert : result.asked) {
       asked += fmt::format("{}{} {:+.2f}", asked.empty() ? "" : ", ", expert.expert, expert.margin);
     }
-    std::cerr << fmt::format("answered by {}{}; {} prompt tokens, {} new\n", answerer_text(result),
-                             asked.empty() ? "" : " (margins, newest first: " + asked + ")",
+    std::cerr << fmt::format("answered by {}; {} prompt tokens, {} new\n", answerer_text(result),
                              result.prompt_tokens, result.new_tokens);
+    if (!asked.empty()) {
+      std::cerr << "margins, newest first: " << asked << '\n';
+    }
   }
 
   /// In the place of an answer, so that the n-th line of the output belongs to the n-th prompt.

@@ -39,11 +39,11 @@ void TrainedTable::print() const {
   for (const auto& [item, row] : rows_) {
     rows.push_back(row);
   }
-  std::cerr
-      << base::format_table(
-             {"expert", "rows", "updates", "loss", "threshold", "own", "others", "seconds"}, rows)
-      << "rows: its own + others; own: share of its own unseen rows that it accepts; others:\n"
-         "share of unseen foreign rows that it passes on\n";
+  std::cerr << base::format_table(
+                   {"expert", "rows", "updates", "loss", "threshold", "own", "others", "seconds"},
+                   rows)
+            << "rows: its own + others; own: share of its own unseen rows that it accepts;\n"
+               "others: share of unseen foreign rows that it passes on\n";
   for (const std::string& doubt : doubts_) {
     base::log_warning("train", doubt);
   }

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "baton/base/json.hpp"
+#include "baton/base/narrow.hpp"
 #include "baton/base/text.hpp"
 
 namespace baton::eval {
@@ -276,7 +277,7 @@ std::string score_table(const EvaluationResult& result) {
   for (std::size_t i = 0; i < kSummaries.size(); ++i) {
     summary_rows.push_back({kSummaries[i].key, short_number(values[i]), kSummaries[i].formula});
   }
-  text += "\n" + base::format_table({"summary", "value", "formula"}, summary_rows);
+  text += "\n" + base::format_narrow_table({"summary", "value", "formula"}, summary_rows);
   text += fmt::format(
       "\nscorer {}, {} queries, a[i][j] = chain of the first i experts on task j\n"
       "cost of a query: {:.2f} experts asked, {:.1f} prompt tokens read, {:.1f} tokens decoded\n",

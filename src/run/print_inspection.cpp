@@ -1,8 +1,10 @@
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
+#include "baton/base/narrow.hpp"
 #include "baton/base/text.hpp"
 #include "baton/run/inspect.hpp"
 
@@ -54,23 +56,27 @@ void print_facts(const OrderedJson& facts, std::ostream& out) {
   out << base::format_table({"fact", "value"}, rows);
 }
 
+/// "experts/01-qa.h5" -> "01-qa": the table's title says which folder.
+std::string name_of(const OrderedJson& file) {
+  return std::filesystem::path(member(file, "file")).stem().string();
+}
+
 void print_files(const OrderedJson& facts, std::ostream& out) {
   std::vector<std::vector<std::string>> experts;
   for (const OrderedJson& file : facts["experts"]) {
     const OrderedJson content = file.value("content", OrderedJson::object());
-    experts.push_back({member(file, "file"), member(content, "lora_rank"), member(content, "steps"),
+    experts.push_back({name_of(file), member(content, "lora_rank"), member(content, "steps"),
                        member(content, "num_positive"), member(content, "num_negative"),
                        member(content, "accept_threshold"),
                        member(content, "fingerprint").substr(0, 12), member(file, "condition")});
   }
-  out << base::format_table({"expert", "rank", "steps", "positives", "negatives", "threshold",
-                             "fingerprint", "condition"},
-                            experts);
+  out << base::format_table(
+      {"expert", "rank", "steps", "own", "others", "threshold", "fingerprint", "condition"},
+      experts);
   std::vector<std::vector<std::string>> buffers;
   for (const OrderedJson& file : facts["buffers"]) {
     const OrderedJson content = file.value("content", OrderedJson::object());
-    buffers.push_back({member(file, "file"), member(content, "num_rows"),
-                       member(content, "num_task_rows"),
+    buffers.push_back({name_of(file), member(content, "num_rows"), member(content, "num_task_rows"),
                        member(content, "fingerprint").substr(0, 12), member(file, "condition")});
   }
   out << "\n" << base::format_table({"buffer", "rows", "of", "fingerprint", "condition"}, buffers);
@@ -95,7 +101,7 @@ void print_run(const OrderedJson& facts, std::ostream& out) {
   out << "run " << member(facts, "path") << ": " << member(facts, "condition") << "\n";
   if (facts.contains("status")) {
     const OrderedJson& status = facts["status"];
-    out << fmt::format("{} {} (exit code {}), started {}, last written {}\n",
+    out << fmt::format("{} {} (exit code {})\nstarted {}, last written {}\n",
                        member(status, "command"), member(status, "state"),
                        member(status, "exit_code"), member(status, "started"),
                        member(status, "updated"));
@@ -105,7 +111,10 @@ void print_run(const OrderedJson& facts, std::ostream& out) {
     }
   }
   for (const OrderedJson& warning : facts["warnings"]) {
-    out << "warning: " << cell(warning) << "\n";
+    for (const std::string& line :
+         base::wrap_text("warning: " + cell(warning), base::kPlainWidth)) {
+      out << line << "\n";
+    }
   }
   out << "\n";
   print_files(facts, out);

@@ -239,7 +239,7 @@ TEST_F(RunFolderTest, InspectSeesWholeAndDamagedFiles) {
   EXPECT_EQ(facts["buffers"][0]["content"]["num_rows"], 3);
   std::ostringstream table;
   print_inspection(facts, table);
-  EXPECT_THAT(table.str(), HasSubstr("experts/01-qa.h5"));
+  EXPECT_THAT(table.str(), HasSubstr("01-qa"));
   EXPECT_THAT(table.str(), HasSubstr("lora.lora_rank"));
 
   std::string bytes = read_all(run.expert_path("qa"));
