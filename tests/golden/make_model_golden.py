@@ -4,7 +4,7 @@
     python tests/golden/make_model_golden.py tiny
     python tests/golden/make_model_golden.py families
     python tests/golden/make_model_golden.py logits --model DIR --data DIR
-    python tests/golden/make_model_golden.py greedy --model DIR --data DIR
+    python tests/golden/make_model_golden.py greedy --model DIR --data DIR [--kind gemma3-270m]
 
 tiny    small random Llama folders that switch every part of the config on and off, with ids and logits.
 families  the same for the other families.
@@ -221,10 +221,18 @@ def read_rows(data, task):
     return [(f"{task}/{row['id']}", row["full_prompt"]) for row in rows]
 
 
-def chat_ids(tokenizer, text):
+# What stands around a lone user text, which tokens end an answer, how many greedy texts are stored.
+KINDS = {
+    "smollm2": dict(before=f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n",
+                    after="<|im_end|>\n<|im_start|>assistant\n", ends=[2], count=50),
+    "gemma3-270m": dict(before="<bos><start_of_turn>user\n", after="<end_of_turn>\n<start_of_turn>model\n",
+                        ends=[1, 106], count=20),
+}
+
+
+def chat_ids(tokenizer, text, kind="smollm2"):
     """Template parts are encoded apart from the user's text and the ids concatenated."""
-    before = f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n"
-    after = "<|im_end|>\n<|im_start|>assistant\n"
+    before, after = KINDS[kind]["before"], KINDS[kind]["after"]
     return sum((tokenizer.encode(part, add_special_tokens=False) for part in (before, text, after)), [])
 
 
@@ -258,10 +266,10 @@ def make_logits(model, tokenizer, data):
 
 
 @torch.no_grad()
-def greedy(model, prompts, new_tokens, end):
+def greedy(model, prompts, new_tokens, ends):
     """Left-padded batch, own loop so that the gaps are those of the tokens taken."""
     longest = max(map(len, prompts))
-    ids = torch.tensor([[end] * (longest - len(p)) + p for p in prompts])
+    ids = torch.tensor([[ends[0]] * (longest - len(p)) + p for p in prompts])
     mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts])
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
     out, gaps, done, cache = [[] for _ in prompts], [[] for _ in prompts], [False] * len(prompts), None
@@ -274,7 +282,7 @@ def greedy(model, prompts, new_tokens, end):
             if not done[row]:
                 out[row].append(int(top.indices[row, 0]))
                 gaps[row].append(float(top.values[row, 0] - top.values[row, 1]))
-                done[row] = out[row][-1] == end
+                done[row] = out[row][-1] in ends
         if all(done):
             break
         ids = top.indices[:, :1]
@@ -283,31 +291,32 @@ def greedy(model, prompts, new_tokens, end):
     return out, gaps
 
 
-def make_greedy(model, tokenizer, data):
+def make_greedy(model, tokenizer, data, kind):
+    ends, count = KINDS[kind]["ends"], KINDS[kind]["count"]
     picked = []
     for task in TASKS:
         for name, text in read_rows(data, task):
-            ids = chat_ids(tokenizer, text)
-            if len(ids) <= 120:
-                picked.append((task, name, ids))
+            ids = chat_ids(tokenizer, text, kind)
+            if len(ids) <= 120 and text == text.strip():  # gemma's template would cut white space
+                picked.append((task, name, text, ids))
     chosen = []
     for turn in range(200):  # every task in turn, so that tasks with few short rows are there too
         for task in TASKS:
             rows = [row for row in picked if row[0] == task]
-            if turn < len(rows) and len(chosen) < 50:
+            if turn < len(rows) and len(chosen) < count:
                 chosen.append(rows[turn])
-    assert len(chosen) == 50, len(chosen)
-    chosen.sort(key=lambda row: len(row[2]))
+    assert len(chosen) == count, len(chosen)
+    chosen.sort(key=lambda row: len(row[3]))
     result = []
     for begin in range(0, len(chosen), 10):
         part = chosen[begin:begin + 10]
-        out, gaps = greedy(model, [row[2] for row in part], 64, 2)
-        for (_, name, ids), tokens, gap in zip(part, out, gaps):
-            result.append({"name": name, "prompt": ids, "tokens": tokens, "gaps": [round(g, 6) for g in gap]})
+        out, gaps = greedy(model, [row[3] for row in part], 64, ends)
+        for (_, name, text, ids), tokens, gap in zip(part, out, gaps):
+            result.append({"name": name, "text": text, "prompt": ids, "tokens": tokens, "gaps": [round(g, 6) for g in gap]})
         print(len(result), flush=True)
     text = ",\n".join(json.dumps(row) for row in result)
-    head = json.dumps({"versions": versions(), "end": 2, "max_new_tokens": 64})[1:-1]
-    (HERE / "smollm2-greedy.json").write_text("{" + head + ',\n"rows": [\n' + text + "\n]}\n")
+    head = json.dumps({"versions": versions(), "ends": ends, "max_new_tokens": 64})[1:-1]
+    (HERE / f"{kind}-greedy.json").write_text("{" + head + ',\n"rows": [\n' + text + "\n]}\n")
 
 
 def main():
@@ -315,13 +324,17 @@ def main():
     parser.add_argument("what", choices=["tiny", "families", "logits", "greedy"])
     parser.add_argument("--model")
     parser.add_argument("--data")
+    parser.add_argument("--kind", choices=list(KINDS), default="smollm2")
     args = parser.parse_args()
     torch.set_num_threads(1)
     if args.what in ("tiny", "families"):
         make_tiny() if args.what == "tiny" else make_families()
         return
     model, tokenizer = load_real(args.model)
-    (make_logits if args.what == "logits" else make_greedy)(model, tokenizer, args.data)
+    if args.what == "logits":
+        make_logits(model, tokenizer, args.data)
+    else:
+        make_greedy(model, tokenizer, args.data, args.kind)
 
 
 if __name__ == "__main__":

