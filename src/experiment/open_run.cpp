@@ -57,10 +57,9 @@ config::Config config_of_run(const run::RunFolder& folder,
   return config::with_overrides(stored, overrides, purpose);
 }
 
-namespace {
-
-void require_experts(const run::RunFolder& folder,
-                     const std::vector<method::LearnerPlan>& learners) {
+std::vector<method::LearnerPlan> finished_learners(const run::RunFolder& folder,
+                                                   const method::Method& method) {
+  std::vector<method::LearnerPlan> learners = method.learners(folder.record().tasks.size());
   std::vector<std::string> missing;
   for (const method::LearnerPlan& learner : learners) {
     if (!folder.has(folder.paths().expert_file(learner.position))) {
@@ -74,36 +73,40 @@ void require_experts(const run::RunFolder& folder,
                        .found = "missing: " + base::join(missing, ", "),
                        .fix = "run `baton train` with the run's config first"});
   }
+  return learners;
 }
 
-// Those that `baton calibrate` set, where the expert is still the one they were set for.
-void take_set_thresholds(const run::RunFolder& folder, LoadedExperts& experts) {
+std::vector<double> thresholds_in_use(const run::RunFolder& folder,
+                                      std::span<const expert::ExpertState> states,
+                                      std::span<const std::string> digests) {
   const std::optional<run::Thresholds> set = run::load_thresholds(folder);
-  if (!set) {
-    return;
-  }
-  for (std::size_t i = 0; i < experts.chain.size(); ++i) {
-    eval::ChainExpert& expert = experts.chain[i];
-    const auto found = set->by_task.find(expert.name);
-    if (found != set->by_task.end() && found->second.expert_sha256 == experts.digests[i]) {
-      expert.threshold = found->second.threshold;
+  std::vector<double> thresholds;
+  for (std::size_t i = 0; i < states.size(); ++i) {
+    const expert::ExpertState& state = states[i];
+    thresholds.push_back(state.accept_threshold);
+    if (!set) {
+      continue;
+    }
+    const auto found = set->by_task.find(state.task);
+    if (found != set->by_task.end() && found->second.expert_sha256 == digests[i]) {
+      thresholds.back() = found->second.threshold;
     } else {
       base::log_warning("run", fmt::format("{} was trained after the thresholds were set: its own "
                                            "counts (`baton calibrate` sets all anew)",
-                                           expert.name));
+                                           state.task));
     }
   }
-  base::log_info("run", "thresholds as set for the target " + set->target);
+  if (set) {
+    base::log_info("run", "thresholds as set for the target " + set->target);
+  }
+  return thresholds;
 }
-
-}  // namespace
 
 LoadedExperts load_experts(const run::RunFolder& folder,
                            const config::Config& config,
                            const method::Method& method,
                            const Workspace& workspace) {
-  const std::vector<method::LearnerPlan> learners = method.learners(folder.record().tasks.size());
-  require_experts(folder, learners);
+  const std::vector<method::LearnerPlan> learners = finished_learners(folder, method);
   LoadedExperts experts;
   const expert::Identity now = common_identity(config, workspace);
   const std::int64_t num_layers = workspace.model->config().num_hidden_layers;
@@ -125,6 +128,7 @@ LoadedExperts load_experts(const run::RunFolder& folder,
     experts.states.push_back(std::move(state));
     experts.digests.push_back(base::sha256_file(path));
   }
+  const std::vector<double> thresholds = thresholds_in_use(folder, experts.states, experts.digests);
   for (std::size_t i = 0; i < experts.states.size(); ++i) {
     const expert::ExpertState& state = experts.states[i];
     model::AdapterUses uses;
@@ -136,9 +140,8 @@ LoadedExperts load_experts(const run::RunFolder& folder,
     }
     uses.uses.push_back({.adapter = &experts.adapters[i]});
     experts.chain.push_back({state.task, std::move(uses), learners[i].position,
-                             expert::indicators_of(state), state.accept_threshold});
+                             expert::indicators_of(state), thresholds[i]});
   }
-  take_set_thresholds(folder, experts);
   return experts;
 }
 

@@ -36,6 +36,8 @@ class ParallelRouter final : public Router {
     return margin > expert.threshold;
   }
 
+  MarginRule margin_rule() const override { return MarginRule::kSurest; }
+
  private:
   std::string name_ = "parallel";
 };

@@ -31,6 +31,8 @@ class SequentialRouter final : public Router {
     return margin > expert.threshold;
   }
 
+  MarginRule margin_rule() const override { return MarginRule::kFirst; }
+
  private:
   std::string name_ = "sequential";
 };

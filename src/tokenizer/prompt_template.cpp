@@ -43,6 +43,7 @@ class PlainTemplate : public PromptTemplate {
   }
 
   const std::vector<TokenId>& invocation_ids() const override { return invocation_; }
+  QuestionFrame question_frame() const override { return {.before = bos_, .is_beginning = true}; }
   TokenId end_of_answer_id() const override { return end_of_answer_; }
   std::vector<TemplatePart> parts() const override {
     return {{"bos", bos_}, {"separator", separator_}, {"end_of_answer", {end_of_answer_}}};

@@ -192,6 +192,32 @@ EncodedPrompt TurnTemplate::encode(std::span<const Message> conversation,
   return std::move(builder).finish(max_tokens);
 }
 
+QuestionFrame TurnTemplate::question_frame() const {
+  constexpr std::string_view kAnyText = "text";
+  QuestionFrame frame{.trims_text = form_.trims_texts, .is_beginning = true};
+  if (!form_.begin) {
+    frame.before = folder_.bos;
+  }
+  const Message question{"user", std::string(kAnyText)};
+  std::vector<TokenId>* side = &frame.before;
+  bool is_first = true;
+  for (const Piece& piece : Walk(form_).run(std::span(&question, 1))) {
+    if (piece.kind == Piece::Kind::kUserText) {
+      frame.lead = piece.text.substr(0, piece.text.size() - kAnyText.size());
+      frame.is_beginning = is_first;
+      side = &frame.after;
+    } else {
+      const std::vector<TokenId> ids = piece_ids(piece.text, SpecialTokens::kBecomeIds, is_first);
+      side->insert(side->end(), ids.begin(), ids.end());
+    }
+    is_first = false;
+  }
+  if (!form_.answer_start.empty()) {
+    frame.after.insert(frame.after.end(), invocation_.begin(), invocation_.end());
+  }
+  return frame;
+}
+
 // Named so that an expert's facts can tell what changed; equal ends are told once.
 std::vector<TemplatePart> TurnTemplate::parts() const {
   std::vector<TemplatePart> parts;

@@ -31,6 +31,7 @@ class TurnTemplate : public PromptTemplate {
   EncodedPrompt encode(std::span<const Message> conversation,
                        std::int64_t max_tokens) const override;
   const std::vector<TokenId>& invocation_ids() const override { return invocation_; }
+  QuestionFrame question_frame() const override;
   TokenId end_of_answer_id() const override { return end_of_answer_; }
   std::vector<TemplatePart> parts() const override;
   std::string render(std::span<const Message> conversation) const override;

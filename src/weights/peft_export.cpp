@@ -4,8 +4,6 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
-#include <system_error>
 #include <vector>
 
 #include "baton/base/error.hpp"
@@ -13,6 +11,7 @@
 #include "baton/base/json.hpp"
 #include "baton/base/text.hpp"
 #include "baton/weights/safetensors.hpp"
+#include "export_folder.hpp"
 
 namespace baton::weights {
 namespace {
@@ -20,44 +19,8 @@ namespace {
 using base::Error;
 using base::ErrorKind;
 
-constexpr const char* kReadme = "README.md";
 constexpr const char* kConfig = "adapter_config.json";
 constexpr const char* kTensors = "adapter_model.safetensors";
-// A folder whose README holds this line, and nothing but these three files, was written here.
-constexpr const char* kMark = "<!-- written by baton export -->";
-
-void check_out_folder(const std::filesystem::path& out) {
-  std::error_code status;
-  if (!std::filesystem::exists(out, status)) {
-    return;
-  }
-  std::string foreign;
-  if (!std::filesystem::is_directory(out, status)) {
-    foreign = "a file";
-  } else {
-    const std::set<std::string> ours = {kReadme, kConfig, kTensors};
-    bool is_empty = true;
-    for (const auto& entry : std::filesystem::directory_iterator(out)) {
-      is_empty = false;
-      if (!ours.contains(entry.path().filename().string())) {
-        foreign = entry.path().filename().string();
-      }
-    }
-    const bool marked =
-        std::filesystem::exists(out / kReadme, status) &&
-        base::read_file(out / kReadme, ErrorKind::kUsage).find(kMark) != std::string::npos;
-    if (foreign.empty() && !is_empty && !marked) {
-      foreign = "an adapter that another program wrote";
-    }
-  }
-  if (!foreign.empty()) {
-    throw Error(ErrorKind::kUsage, "The folder to export into is in use.",
-                {.where = out.string(),
-                 .expected = "a new or empty folder, or an earlier export",
-                 .found = foreign,
-                 .fix = "Give another folder, or empty this one yourself."});
-  }
-}
 
 [[noreturn]] void fail_state(const expert::ExpertState& state,
                              const std::string& expected,
@@ -187,11 +150,12 @@ std::string indicator(std::int64_t id, const std::string& text) {
 }
 
 std::string readme(const expert::ExpertState& state, const PeftExportOptions& options) {
+  const double threshold = options.threshold.value_or(state.accept_threshold);
   std::string text = "---\nlibrary_name: peft\ntags:\n- lora\n";
   if (!options.base_model.empty()) {
     text += fmt::format("base_model: {}\n", base::OrderedJson(options.base_model).dump());
   }
-  text += fmt::format("---\n{}\n\n# Expert `{}`\n\n", kMark, state.task);
+  text += fmt::format("---\n{}\n\n# Expert `{}`\n\n", kExportMark, state.task);
   text += fmt::format(
       "A LoRA adapter (rank {}, alpha {}, on {}) that answers one task and was trained to say "
       "whether a prompt\n"
@@ -210,13 +174,12 @@ std::string readme(const expert::ExpertState& state, const PeftExportOptions& op
       options.prompt_suffix.empty()
           ? ""
           : fmt::format(" (it ends with {})", base::OrderedJson(options.prompt_suffix).dump()),
-      state.accept_token_id, state.pass_token_id, state.accept_threshold, state.accept_token_id,
+      state.accept_token_id, state.pass_token_id, threshold, state.accept_token_id,
       state.accept_token_id, state.pass_token_id);
   text += fmt::format(
       "- accept: {}\n- pass: {}\n- accept threshold: {}\n- base model fingerprint: `{}`\n",
       indicator(state.accept_token_id, options.accept_text),
-      indicator(state.pass_token_id, options.pass_text), state.accept_threshold,
-      state.base_fingerprint);
+      indicator(state.pass_token_id, options.pass_text), threshold, state.base_fingerprint);
   if (state.lora_activation == "invocation") {
     text += fmt::format(
         "- activation: the adapter is active from the first of the tokens [{}] on "
@@ -241,10 +204,10 @@ void export_peft(const expert::ExpertState& state,
                  const std::filesystem::path& out,
                  const PeftExportOptions& options) {
   const std::vector<std::int64_t> layers = touched_layers(state);
-  check_out_folder(out);
+  check_out_folder(out, adapter_export());
   base::make_directories(out);
   // The marked README comes first: a folder left half written can then be written again.
-  base::write_file_atomically(out / kReadme, readme(state, options));
+  base::write_file_atomically(out / kExportReadme, readme(state, options));
   std::vector<TensorToWrite> tensors;
   for (const expert::NamedArray& array : state.arrays) {
     tensors.push_back({.name = array.name,

@@ -41,12 +41,15 @@ def make_tokenizer(vocab_size):
     return tokenizer
 
 
-def write_model(out, seed=0, width=32):
+def write_model(out, seed=0, width=32, tokenizer_file=None):
     out = pathlib.Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    tokenizer = make_tokenizer(500)
-    for word in ("accept", "pass"):
-        assert len(tokenizer.encode(word).ids) == 1, word
+    if tokenizer_file:  # of another kind; its chat template is for who asks to name
+        tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    else:
+        tokenizer = make_tokenizer(500)
+        for word in ("accept", "pass"):
+            assert len(tokenizer.encode(word).ids) == 1, word
     tokenizer.save(str(out / "tokenizer.json"))
     (out / "chat_template.jinja").write_text(CHATML)
     (out / "tokenizer_config.json").write_text(json.dumps({

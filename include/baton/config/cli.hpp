@@ -40,7 +40,7 @@ struct Command {
   std::filesystem::path out;                            // export, report
   std::vector<std::filesystem::path> runs;              // report
   std::vector<std::filesystem::path> question_folders;  // eval: of questions with choices
-  std::string expert;                                   // export: the task's name
+  std::string expert;                                   // export: the task's name; "": the whole chain
   std::string methods;                                  // sweep: lists, as typed
   std::string orders;                                   // sweep
   std::string seeds;                                    // sweep: how many

@@ -3,6 +3,7 @@
 // device, chain.
 
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,17 @@ struct LoadedExperts {
 config::Config config_of_run(const run::RunFolder& folder,
                              const std::vector<config::Override>& overrides,
                              config::Purpose purpose);
+
+/// The learners of a run whose experts are all there; missing ones are a kUsage error that says what
+/// to run.
+std::vector<method::LearnerPlan> finished_learners(const run::RunFolder& folder,
+                                                   const method::Method& method);
+
+/// The thresholds that experts are asked with, `digests` being those of their files: what `baton
+/// calibrate` set for such a file, else the one of the training.
+std::vector<double> thresholds_in_use(const run::RunFolder& folder,
+                                      std::span<const expert::ExpertState> states,
+                                      std::span<const std::string> digests);
 
 /// Every expert of the run that the method has, verified; missing ones are a kUsage error that says
 /// what to run. An expert that was trained with another base, tokenizer, template or settings than

@@ -54,6 +54,14 @@ struct Decision {
   std::vector<Answerer> answerers = {};
 };
 
+/// How a router goes by margins and thresholds alone, which a program that knows no router can do,
+/// too. Experts are asked newest first.
+enum class MarginRule {
+  kNone,   // it goes by something else
+  kFirst,  // the first one above its threshold answers, and no more are asked
+  kSurest  // the one that is farthest above its threshold answers; ties: the newest
+};
+
 class Router {
  public:
   virtual ~Router() = default;
@@ -68,6 +76,7 @@ class Router {
   /// Whether it needs Query::features, and before the first query a classifier of them.
   virtual bool needs_features() const { return false; }
   virtual void take(std::shared_ptr<const FeatureClassifier> /*classifier*/) {}
+  virtual MarginRule margin_rule() const { return MarginRule::kNone; }
   /// The sets of two or more experts (ascending) that it ever lets answer as one, mixed by their
   /// gates, while there are up to `num_experts`. None: it names one expert, or the base, for every
   /// query, so that there are right and wrong routes.

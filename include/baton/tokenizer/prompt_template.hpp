@@ -37,6 +37,16 @@ struct TemplatePart {
   std::vector<TokenId> ids;
 };
 
+/// What a template makes of a conversation that is one message of the user: enough to build the
+/// prompt elsewhere. Ids = before + text + after, and only the text's are cut.
+struct QuestionFrame {
+  std::vector<TokenId> before = {};
+  std::string lead = {};      // stands before the text and is encoded with it
+  bool trims_text = false;    // white space at both ends of the text goes first
+  bool is_beginning = false;  // Tokenizer::encode makes the text's ids, else encode_after
+  std::vector<TokenId> after = {};
+};
+
 class PromptTemplate {
  public:
   virtual ~PromptTemplate() = default;
@@ -52,6 +62,9 @@ class PromptTemplate {
   /// The fixed ids that end every prompt: what the generation prompt adds, or, where it adds nothing
   /// (llama2, mistral), what closes the user's turn; empty when there are none.
   virtual const std::vector<TokenId>& invocation_ids() const = 0;
+
+  /// How a lone question becomes a prompt.
+  virtual QuestionFrame question_frame() const = 0;
 
   /// The end-of-answer token: appended to every target, ends decoding.
   virtual TokenId end_of_answer_id() const = 0;

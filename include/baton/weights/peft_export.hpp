@@ -4,6 +4,7 @@
 // Knows no model and no HDF5.
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "baton/expert/expert_state.hpp"
@@ -14,6 +15,8 @@ struct PeftExportOptions {
   std::string base_model;   // base_model_name_or_path in adapter_config.json; may be empty
   std::string accept_text;  // the indicators' spelling, for the README; may be empty
   std::string pass_text;
+  std::optional<double> threshold =
+      {};  // the one in use, for the README; nothing: the expert's own
   std::string
       prompt_suffix;  // text the template's generation prompt adds, for the README; may be empty
 };

@@ -73,6 +73,7 @@ TEST(Cli, EvalAskPlanInspectExportTokenize) {
   const auto exported = parse({"export", "--run", "r", "--expert", "qa", "--out", "o"});
   EXPECT_EQ(exported.expert, "qa");
   EXPECT_EQ(exported.out, "o");
+  EXPECT_EQ(parse({"export", "--run", "r", "--out", "o"}).expert, "");
   EXPECT_EQ(parse({"tokenize", "--model", "m"}).model, "m");
 }
 
@@ -151,7 +152,7 @@ TEST(Cli, MissingAndSuperfluousValues) {
   EXPECT_THAT(error_of({"train", "--config", "a", "b"}), HasSubstr("unexpected argument 'b'"));
   EXPECT_THAT(error_of({"ask", "--run", "r", "two", "words"}), HasSubstr("in quotes"));
   EXPECT_THAT(error_of({"inspect"}), HasSubstr("needs a path"));
-  EXPECT_THAT(error_of({"export", "--run", "r", "--out", "o"}), HasSubstr("needs --expert"));
+  EXPECT_THAT(error_of({"export", "--run", "r", "--expert", "qa"}), HasSubstr("needs --out"));
 }
 
 TEST(Cli, AskTakesRunOrModel) {

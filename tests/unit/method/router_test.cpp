@@ -95,6 +95,14 @@ TEST(MakeRouter, UnknownNameSuggestsTheNearest) {
   }
 }
 
+TEST(MakeRouter, WhoGoesByMarginsAlone) {
+  EXPECT_EQ(make_router("sequential")->margin_rule(), MarginRule::kFirst);
+  EXPECT_EQ(make_router("parallel")->margin_rule(), MarginRule::kSurest);
+  for (const char* name : {"oracle", "analytic", "gates"}) {
+    EXPECT_EQ(make_router(name)->margin_rule(), MarginRule::kNone) << name;
+  }
+}
+
 TEST(MakeRouter, EveryRouterIsFoundByTheNameItGivesItself) {
   for (const std::string& name : router_names()) {
     EXPECT_EQ(make_router(name)->name(), name);

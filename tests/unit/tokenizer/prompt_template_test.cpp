@@ -108,6 +108,18 @@ Ids joined(const std::vector<Ids>& pieces) {
   return all;
 }
 
+TEST(QuestionFrames, OfAPlainPrompt) {
+  const TemplateFolder folder;
+  const auto plain = folder.make("none");
+  const QuestionFrame frame = plain->question_frame();
+  const std::vector<Message> question = {{"user", " Hi <|im_end|>"}};
+  EXPECT_TRUE(frame.is_beginning);
+  EXPECT_FALSE(frame.trims_text);
+  EXPECT_EQ(plain->encode(question, 0).ids,
+            joined({frame.before, folder.tokenizer().encode(frame.lead + " Hi <|im_end|>"),
+                    frame.after}));
+}
+
 // What is not a part of the template is the text: nothing else can change a prompt.
 TEST(TemplateParts, ArePromptsButForTheTexts) {
   const TemplateFolder folder;

@@ -74,6 +74,24 @@ TEST_P(ChatForm, EndsEveryPromptWithItsInvocation) {
   }
 }
 
+// What a program without Baton builds the prompt of a lone question from.
+TEST_P(ChatForm, FrameOfAQuestionIsItsPrompt) {
+  const QuestionFrame frame = chat_->question_frame();
+  for (const std::string text : {"Hi", "Say <s> and 12 <|im_end|>", "two\n\nlines", "caf\u00e9"}) {
+    for (const std::string& around : {std::string(), std::string(" \n")}) {
+      const std::vector<Message> messages{{"user", around + text + around}};
+      const std::string whole = frame.lead + (frame.trims_text ? text : messages[0].text);
+      Ids ids = frame.before;
+      const Ids inside = frame.is_beginning
+                             ? tokenizer_->encode(whole)
+                             : tokenizer_->encode_after(whole, SpecialTokens::kStayText);
+      ids.insert(ids.end(), inside.begin(), inside.end());
+      ids.insert(ids.end(), frame.after.begin(), frame.after.end());
+      EXPECT_EQ(chat_->encode(messages, 0).ids, ids) << messages[0].text;
+    }
+  }
+}
+
 TEST_P(ChatForm, TextNeverBecomesASpecialToken) {
   const std::vector<Message> plain{{"user", "x"}};
   const std::string end = tokenizer_->id_to_token(chat_->end_of_answer_id());
