@@ -15,13 +15,11 @@
 #include "baton/base/log.hpp"
 #include "baton/base/text.hpp"
 #include "baton/base/wire.hpp"
-#include "baton/data/dataset.hpp"
-#include "baton/data/position_limit.hpp"
 #include "baton/device/host.hpp"
 #include "baton/eval/evaluator.hpp"
 #include "baton/eval/report.hpp"
-#include "baton/eval/task_scorer.hpp"
 #include "baton/experiment/analytic_fit.hpp"
+#include "baton/experiment/finished_evaluation.hpp"
 #include "baton/experiment/gate_fit.hpp"
 #include "baton/experiment/open_run.hpp"
 #include "baton/experiment/partial_evaluation.hpp"
@@ -32,61 +30,14 @@
 #include "baton/work/watchdog.hpp"
 #include "baton/work/work_loop.hpp"
 #include "commands.hpp"
+#include "eval_queries.hpp"
+#include "predictions_export.hpp"
 #include "progress_board.hpp"
 #include "questions_command.hpp"
 
 namespace baton::app {
 
 namespace {
-
-// What predictions.jsonl shows: of one message its text, of several each under its role.
-std::string prompt_text(const data::Example& example) {
-  if (example.conversation.size() == 1) {
-    return example.conversation.front().text;
-  }
-  std::string text;
-  for (const tokenizer::Message& message : example.conversation) {
-    text += fmt::format("{}{}: {}", text.empty() ? "" : "\n\n", message.role, message.text);
-  }
-  return text;
-}
-
-eval::EvaluationInput read_queries(const config::Config& config,
-                                   const experiment::Workspace& workspace,
-                                   const experiment::LoadedExperts& experts) {
-  const data::RowEncoder encoder(*workspace.tokenizer, *workspace.prompt_template,
-                                 config.data.cutoff_len);
-  const data::Dataset dataset(config.data.dataset_dir);
-  eval::EvaluationInput input;
-  input.experts = experts.chain;
-  data::EncodingCounts counts;
-  for (const std::string& name : config.data.tasks) {
-    if (work::stop_requested()) {
-      throw base::Error(base::ErrorKind::kStopped, "asked to stop while the queries were read",
-                        {.fix = "run the same command again"});
-    }
-    const data::TaskData rows =
-        dataset.read_task(name, {.max_train_samples = config.data.max_train_samples,
-                                 .max_eval_samples = config.data.max_eval_samples});
-    eval::EvalTask task{name, {}, rows.num_leaked, eval::scorer_of(rows, config.eval.metric)};
-    for (const data::Example& example : rows.eval) {
-      eval::EvalQuery query{example.id, encoder.encode_prompt(example, counts), example.references,
-                            prompt_text(example), example.options};
-      data::check_positions(static_cast<std::int64_t>(query.prompt.size()),
-                            1 + config.data.max_new_tokens,
-                            workspace.model->config().max_position_embeddings, example.origin);
-      task.queries.push_back(std::move(query));
-    }
-    input.tasks.push_back(std::move(task));
-  }
-  if (counts.num_rows_cut > 0) {
-    base::log_warning(
-        "data",
-        fmt::format("the text of {} queries was cut to data.cutoff_len = {} ({} tokens in all)",
-                    counts.num_rows_cut, config.data.cutoff_len, counts.num_tokens_cut));
-  }
-  return input;
-}
 
 // What records depend on besides the queries. The scorer is not among them: scores are made from
 // the answers at the end.
@@ -127,6 +78,7 @@ class EvalRun {
 
  private:
   bool leads() const { return world_.rank() == 0; }
+  bool exports() const { return !command_.export_predictions.empty(); }
 
   // run.json is read under the lock: whoever had the folder before may have written it to the last.
   void open() {
@@ -148,11 +100,17 @@ class EvalRun {
           more_routers_.push_back(method_->make_router(name));
         }
       }
+      if (leads() && exports()) {
+        check_export_file(*folder_, command_.export_predictions);
+      }
       session_.begin(command_.run, std::move(lock));
     });
   }
 
   int evaluate() {
+    if (exports() && is_done_already()) {
+      return export_alone();
+    }
     load();
     session_.stop_point();
     const work::WorkOutcome outcome = compute();
@@ -165,6 +123,22 @@ class EvalRun {
     work::together(world_, [this] {
       if (leads()) {
         write();
+      }
+    });
+    return 0;
+  }
+
+  bool is_done_already() {
+    return work::from_leader(world_,
+                             [this] { return experiment::is_evaluated(*folder_, config_); });
+  }
+
+  int export_alone() {
+    work::together(world_, [this] {
+      if (leads()) {
+        base::log_info("eval", "the evaluation is there already; nothing is evaluated anew");
+        export_predictions(*folder_, config_, command_.export_predictions);
+        session_.end("done", 0);
       }
     });
     return 0;
@@ -443,6 +417,9 @@ class EvalRun {
       folder_->record_file(name, "", "", made);
     }
     partial_->remove();
+    if (exports()) {
+      export_predictions(*folder_, config_, command_.export_predictions);
+    }
     std::cout << eval::matrix_table(result) << '\n'
               << (result.has_routing() ? eval::routing_table(result) + '\n' : std::string())
               << (result.more.empty() ? std::string() : eval::router_table(result) + '\n')

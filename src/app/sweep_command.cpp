@@ -17,6 +17,7 @@
 #include "baton/base/json.hpp"
 #include "baton/base/log.hpp"
 #include "baton/comm/share.hpp"
+#include "baton/experiment/finished_evaluation.hpp"
 #include "baton/method/method.hpp"
 #include "baton/run/run_record.hpp"
 #include "baton/work/run_session.hpp"
@@ -159,26 +160,9 @@ class Sweep {
 
   // By this config, after the last of its experts was made.
   bool is_evaluated(const SweepRun& run, comm::Communicator& group) const {
-    return comm::from_leader(group, [&run] { return has_fresh_results(run); });
-  }
-
-  static bool has_fresh_results(const SweepRun& run) {
-    const run::RunFolder folder = run::RunFolder::load(run.folder);
-    const auto& files = folder.record().files;
-    const auto found = files.find("eval/results.json");
-    if (found == files.end() ||
-        folder.condition_of("eval/results.json") != run::FileCondition::kOk) {
-      return false;
-    }
-    const std::filesystem::path path = folder.path_of("eval/results.json");
-    const base::Json results = base::parse_json(base::read_file(path, base::ErrorKind::kModel),
-                                                base::ErrorKind::kModel, path.string());
-    return results.value("settings", base::Json::object()) ==
-               base::Json(config::evaluation_settings(run.config)) &&
-           std::all_of(files.begin(), files.end(), [&](const auto& file) {
-             return !file.first.starts_with("experts/") ||
-                    file.second.made_by.time <= found->second.made_by.time;
-           });
+    return comm::from_leader(group, [&run] {
+      return experiment::is_evaluated(run::RunFolder::load(run.folder), run.config);
+    });
   }
 
   // On rank 0, in the coordinator's thread.

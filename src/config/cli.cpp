@@ -192,6 +192,11 @@ void check_line(const CommandSpec& command, const ParsedLine& line) {
     fail("--run and --dir exclude one another",
          {"command line", usage_line(command), "both", "give one of the two"});
   }
+  if (line.flags.contains("questions") && line.flags.contains("export-predictions")) {
+    fail("--export-predictions writes what the run's own queries were answered",
+         {"command line", usage_line(command), "--questions as well",
+          "leave --questions out; what it finds is in eval/questions.jsonl of the run"});
+  }
   if (command.verb == Verb::kInspect && line.arguments.empty()) {
     fail("'baton inspect' needs a path",
          {"command line", usage_line(command), "none", "for example: " + command.examples.front()});
@@ -234,6 +239,7 @@ Command make_command(const CommandSpec& spec, const ParsedLine& line) {
   command.model = value("model");
   command.path = value("dir");
   command.out = value("out");
+  command.export_predictions = value("export-predictions");
   command.expert = value("expert");
   command.methods = value("methods");
   command.orders = line.flags.contains("orders") ? value("orders") : "1";

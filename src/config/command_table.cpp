@@ -58,9 +58,14 @@ CommandSpec eval_command() {
       "",
       {kRun,
        {"questions", FlagKind::kRepeated, "DIR",
-        "instead, ask base and chain the multiple choice questions of this data folder", false}},
+        "instead, ask base and chain the multiple choice questions of this data folder", false},
+       {"export-predictions", FlagKind::kValue, "FILE",
+        "also write the chain's answers as samples of lm-evaluation-harness; nothing is evaluated "
+        "anew where the evaluation is there",
+        false}},
       Purpose::kEval,
       {"mpirun -n 2 baton eval --run runs/quickstart --set data.max_eval_samples=100",
+       "baton eval --run runs/quickstart --export-predictions samples.jsonl",
        "baton eval --run runs/quickstart --questions data/mmlu"}};
 }
 

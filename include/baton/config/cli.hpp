@@ -39,8 +39,9 @@ struct Command {
   std::filesystem::path path;                           // inspect: a run folder or one file; doctor
   std::filesystem::path out;                            // export, report
   std::vector<std::filesystem::path> runs;              // report
+  std::filesystem::path export_predictions;             // eval: a file
   std::vector<std::filesystem::path> question_folders;  // eval: of questions with choices
-  std::string expert;                                   // export: the task's name; "": the whole chain
+  std::string expert;                                   // export: a task's name; "": the chain
   std::string methods;                                  // sweep: lists, as typed
   std::string orders;                                   // sweep
   std::string seeds;                                    // sweep: how many

@@ -74,6 +74,7 @@ TEST(Cli, EvalAskPlanInspectExportTokenize) {
   EXPECT_EQ(exported.expert, "qa");
   EXPECT_EQ(exported.out, "o");
   EXPECT_EQ(parse({"export", "--run", "r", "--out", "o"}).expert, "");
+  EXPECT_EQ(parse({"eval", "--run", "r", "--export-predictions", "f"}).export_predictions, "f");
   EXPECT_EQ(parse({"tokenize", "--model", "m"}).model, "m");
 }
 
@@ -152,6 +153,9 @@ TEST(Cli, MissingAndSuperfluousValues) {
   EXPECT_THAT(error_of({"train", "--config", "a", "b"}), HasSubstr("unexpected argument 'b'"));
   EXPECT_THAT(error_of({"ask", "--run", "r", "two", "words"}), HasSubstr("in quotes"));
   EXPECT_THAT(error_of({"inspect"}), HasSubstr("needs a path"));
+  EXPECT_THAT(
+      error_of({"eval", "--run", "r", "--questions", "q", "--export-predictions", "samples.jsonl"}),
+      HasSubstr("leave --questions out"));
   EXPECT_THAT(error_of({"export", "--run", "r", "--expert", "qa"}), HasSubstr("needs --out"));
 }
 
