@@ -79,7 +79,8 @@ const std::vector<Foreign>& foreign_headers() {
       {"OpenSSL", std::regex("openssl/.*"), {"base"}},
       {"PCRE2", std::regex("pcre2\\.h"), {"tokenizer"}},
       {"utf8proc", std::regex("utf8proc\\.h"), {"base", "metrics", "tokenizer"}},
-      {"Boost.Program_options", std::regex("boost/.*"), {"config", "app"}},
+      {"Boost.Program_options", std::regex("boost/(?!crc).*"), {"config", "app"}},
+      {"Boost.CRC", std::regex("boost/crc\\.hpp"), {"run"}},
       {"spdlog", std::regex("spdlog/.*"), {"base"}},
   };
   return kForeign;
