@@ -167,20 +167,24 @@ void read_predictions(LoadedRun& loaded, const fs::path& path) {
   }
 }
 
-std::vector<LossPoint> read_losses(const fs::path& path) {
-  std::vector<LossPoint> points;
+void read_losses(const fs::path& path, ExpertFacts& facts) {
   std::error_code ignored;
   if (!fs::is_regular_file(path, ignored)) {
-    return points;
+    return;
   }
   std::istringstream stream(base::read_file(path, ErrorKind::kModel));
   for (std::string line; std::getline(stream, line);) {
     const Json json = Json::parse(line, nullptr, false);  // a run that dies may cut its last line
-    if (json.is_object() && json.contains("step") && json.value("loss", Json()).is_number()) {
-      points.push_back({json["step"].get<std::int64_t>(), json["loss"].get<double>()});
+    if (!json.is_object() || !json.contains("step")) {
+      continue;
+    }
+    for (const auto& [key, points] :
+         {std::pair("loss", &facts.losses), std::pair("eval_loss", &facts.validation_losses)}) {
+      if (const auto loss = number_of(json, key)) {
+        points->push_back({json["step"].get<std::int64_t>(), *loss});
+      }
     }
   }
-  return points;
 }
 
 ExpertFacts read_expert(const run::RunFolder& folder,
@@ -202,7 +206,7 @@ ExpertFacts read_expert(const run::RunFolder& folder,
       facts.was_set_anew = true;
     }
   }
-  facts.losses = read_losses(folder.path_of(folder.paths().log_file(place)));
+  read_losses(folder.path_of(folder.paths().log_file(place)), facts);
   const auto& files = folder.record().files;
   if (const auto found = files.find(folder.expert_file(task)); found != files.end()) {
     facts.made_by = found->second.made_by;

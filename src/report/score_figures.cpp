@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "baton/report/figures.hpp"
 #include "baton/report/svg.hpp"
@@ -111,31 +112,74 @@ std::vector<Figure> score_figures(const LoadedRun& loaded, const std::string& id
   return figures;
 }
 
+namespace {
+
+// What of one learner stands at a step.
+struct LossRow {
+  std::optional<double> loss, validation;
+};
+
+std::map<std::int64_t, LossRow> loss_rows(const ExpertFacts& expert, std::size_t step) {
+  std::map<std::int64_t, LossRow> rows;
+  for (const LossPoint& point : thinned(expert.losses, step)) {
+    rows[point.step].loss = point.loss;
+  }
+  for (const LossPoint& point : expert.validation_losses) {
+    rows[point.step].validation = point.loss;
+  }
+  return rows;
+}
+
+void append_points(const std::map<std::int64_t, LossRow>& rows,
+                   std::optional<double> LossRow::*loss,
+                   Series series,
+                   LineChart& chart) {
+  for (const auto& [step, row] : rows) {
+    if (row.*loss) {
+      series.points.emplace_back(static_cast<double>(step), *(row.*loss));
+    }
+  }
+  if (!series.points.empty()) {
+    chart.series.push_back(std::move(series));
+  }
+}
+
+}  // namespace
+
 std::vector<Figure> loss_figures(const LoadedRun& loaded, const std::string& id) {
+  std::size_t step = 1;
+  bool is_validated = false;
+  for (const ExpertFacts& expert : loaded.experts) {
+    step = std::max(step, (expert.losses.size() + kMostPoints - 1) / kMostPoints);
+    is_validated = is_validated || !expert.validation_losses.empty();
+  }
   Figure figure;
-  figure.heading = "Training loss";
+  figure.heading = is_validated ? "Training and validation loss" : "Training loss";
   LineChart chart;
-  chart.text = {id + "-loss", "Training loss of " + loaded.name,
-                "One line a learner: loss against step. The numbers are in the table below."};
+  chart.text = {id + "-loss", figure.heading + " of " + loaded.name,
+                is_validated
+                    ? "Two lines a learner: loss against step, and with dots the loss on rows held "
+                      "out of its training. The numbers are in the table below."
+                    : "One line a learner: loss against step. The numbers are in the table below."};
   chart.x_label = "step";
   chart.y_label = "loss";
   figure.numbers = {.slug = "loss", .title = figure.heading, .run = loaded.name};
   figure.numbers.header = {"expert", "step", "loss"};
-  figure.numbers.is_points = true;
-  std::size_t step = 1;
-  for (const ExpertFacts& expert : loaded.experts) {
-    step = std::max(step, (expert.losses.size() + kMostPoints - 1) / kMostPoints);
+  if (is_validated) {
+    figure.numbers.header.push_back("validation loss");
   }
+  figure.numbers.is_points = true;
   for (const ExpertFacts& expert : loaded.experts) {
-    Series series{expert.task, {}};
-    for (const LossPoint& point : thinned(expert.losses, step)) {
-      series.points.emplace_back(static_cast<double>(point.step), point.loss);
-      figure.numbers.rows.push_back(
-          {expert.task, count_cell(point.step), number_cell(point.loss, 4)});
+    const std::map<std::int64_t, LossRow> rows = loss_rows(expert, step);
+    for (const auto& [at, row] : rows) {
+      std::vector<Cell>& cells = figure.numbers.rows.emplace_back(
+          std::vector<Cell>{expert.task, count_cell(at), number_cell(row.loss, 4)});
+      if (is_validated) {
+        cells.push_back(number_cell(row.validation, 4));
+      }
     }
-    if (!series.points.empty()) {
-      chart.series.push_back(std::move(series));
-    }
+    append_points(rows, &LossRow::loss, {expert.task, {}}, chart);
+    append_points(rows, &LossRow::validation, {expert.task + ", held out", {}, true}, chart);
   }
   if (chart.series.empty()) {
     return {};

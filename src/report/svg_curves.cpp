@@ -147,7 +147,8 @@ std::string line_chart(const LineChart& chart) {
   std::string out =
       open_svg(chart.text, kChartWidth, height + 4) + axes(scale, chart.x_label, chart.y_label);
   for (std::size_t i = 0; i < chart.series.size(); ++i) {
-    out += curve(chart.series[i], scale, static_cast<int>(i) % kNumSeriesStyles, chart.has_dots);
+    out += curve(chart.series[i], scale, static_cast<int>(i) % kNumSeriesStyles,
+                 chart.has_dots || chart.series[i].has_dots);
   }
   return out + legend(chart.series, top) + "</svg>\n";
 }

@@ -53,8 +53,9 @@ struct ExpertFacts {
   bool decides = false;   // has margins
   double threshold = 0;   // the one that the evaluation used
   bool was_set_anew = false;
-  std::vector<expert::RocPoint> roc;  // held-out rows; may be empty
-  std::vector<LossPoint> losses;      // may be empty
+  std::vector<expert::RocPoint> roc;         // held-out rows; may be empty
+  std::vector<LossPoint> losses;             // may be empty
+  std::vector<LossPoint> validation_losses;  // on rows held out; may be empty
   std::optional<run::MadeBy> made_by;
 };
 

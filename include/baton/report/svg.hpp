@@ -46,6 +46,7 @@ std::string bar_chart(const BarChart& chart);
 struct Series {
   std::string name;
   std::vector<std::pair<double, double>> points;
+  bool has_dots = false;
 };
 struct LineChart {
   ChartText text;
