@@ -42,7 +42,7 @@ experiment::RunFacts facts_for_plan(const config::Config& config,
             .train;
     experiment::TaskFacts task;
     task.name = name;
-    task.num_rows = static_cast<std::int64_t>(train.size());
+    task.num_rows = meter.num_learnt(static_cast<std::int64_t>(train.size()));
     task.own = meter.own(name, train);
     if (const auto buffer = making.method.make_buffer({name, train})) {
       task.rehearsed = meter.rehearsed(*buffer);
@@ -119,7 +119,7 @@ int run_plan_command(const config::Command& command) {
       experiment::make_row_encoder(config, workspace, inputs.memory.model);
   add_tasks(config,
             {*method, workspace.indicators.value_or(expert::Indicators{}), encoder,
-             config.data.cutoff_len},
+             config.data.cutoff_len, experiment::validation_size_of(config)},
             inputs);
   inputs.num_ranks = static_cast<int>(command.num_ranks);
   inputs.ranks_per_node = static_cast<int>(command.num_ranks_per_node.value_or(0));

@@ -40,6 +40,17 @@ std::string left_text(double seconds_left) {
   return seconds_left < 0 ? "" : base::format_duration(seconds_left) + " left";
 }
 
+std::string loss_text(const GroupProgress& group) {
+  if (!group.loss) {
+    return "";
+  }
+  std::string text = fmt::format("loss {:.4g}", *group.loss);
+  if (group.validation_loss) {
+    text += fmt::format(" (validation {:.4g})", *group.validation_loss);
+  }
+  return text;
+}
+
 // Name, bar, then facts in order of worth: on a narrow terminal the last ones are cut first.
 std::string bar_line(const std::string& name, double share, const std::string& facts, int width) {
   const int cells = std::clamp(width / 5, 6, 24);
@@ -83,7 +94,7 @@ std::vector<std::string> render_terminal(const ProgressState& state, int width) 
   for (const auto& group : state.groups) {
     std::string facts = fmt::format("{}/{}", group.step, group.total);
     if (group.loss) {
-      facts += fmt::format("  loss {:.4g}", *group.loss);
+      facts += "  " + loss_text(group);
     }
     if (group.tokens_per_second > 0) {
       facts += "  " + speed_text(group.tokens_per_second);
@@ -109,8 +120,8 @@ std::string render_plain(const ProgressState& state, const GroupProgress& group)
       group.loss ? fmt::format("group {} {} step ", group.group, group.expert) : group.expert + " ";
   line += fmt::format("{}/{} ({:.0f} %)", group.step, group.total,
                       100.0 * share_of(group.step, group.total));
-  line += group.loss ? fmt::format(", loss {:.4g}", *group.loss) : "";
-  for (const auto& fact : {speed_text(group.tokens_per_second), left_text(state.seconds_left)}) {
+  for (const auto& fact :
+       {loss_text(group), speed_text(group.tokens_per_second), left_text(state.seconds_left)}) {
     line += fact.empty() ? "" : ", " + fact;
   }
   return line;
@@ -156,6 +167,8 @@ void Progress::update(const GroupProgress& progress) {
   if (work.progress.expert != progress.expert) {
     // The first report comes after a step, or after the steps a resumed expert brought with it.
     work.first_step = std::max<std::int64_t>(progress.step - 1, 0);
+  } else if (total_steps_ > 0) {  // one that stops early has fewer steps than it was to have
+    total_steps_ += progress.total - work.progress.total;
   }
   work.progress = progress;
   const double interval = is_terminal_ ? kSecondsBetweenRedraws : kSecondsBetweenLines;
@@ -176,7 +189,7 @@ void Progress::finish(int group, const std::string& expert, double seconds) {
     const auto& progress = found->second.progress;
     out_ << fmt::format(", {} steps", progress.total);
     if (progress.loss) {
-      out_ << fmt::format(", last loss {:.4g}", *progress.loss);
+      out_ << ", last " << loss_text(progress);
     }
     finished_steps_ += progress.total;
     finished_advance_ += progress.total - found->second.first_step;

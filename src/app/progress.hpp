@@ -21,7 +21,8 @@ struct GroupProgress {
   std::int64_t step = 0;
   std::int64_t total = 0;  // steps of this expert
   std::optional<double> loss = {};
-  double tokens_per_second = 0;  // 0 = unknown
+  double tokens_per_second = 0;                // 0 = unknown
+  std::optional<double> validation_loss = {};  // the newest
 };
 
 struct ProgressState {
@@ -39,7 +40,7 @@ std::string render_bar(double share, int width);
 std::vector<std::string> render_terminal(const ProgressState& state, int width);
 
 /// One line for a group in a log: "group 0 qa step 20/60 (33 %), loss 1.234, 512 tokens/s, 2 min 05
-/// s left"; of things counted "queries 20/60 (33 %), 2 min 05 s left".
+/// s left", with validations "loss 1.234 (validation 1.345)"; of things counted "queries 20/60 (33 %), 2 min 05 s left".
 std::string render_plain(const ProgressState& state, const GroupProgress& group);
 
 /// The line with its bar in colour.

@@ -16,8 +16,13 @@ ProgressBoard::ProgressBoard(std::vector<std::string> names, std::int64_t total_
 }
 
 void ProgressBoard::show(int group, const coordinator::Progress& progress) {
-  progress_.update(group, names_[static_cast<std::size_t>(progress.item)], progress.step,
-                   progress.num_steps, progress.loss, progress.tokens_per_second);
+  progress_.update({.group = group,
+                    .expert = names_[static_cast<std::size_t>(progress.item)],
+                    .step = progress.step,
+                    .total = progress.num_steps,
+                    .loss = progress.loss,
+                    .tokens_per_second = progress.tokens_per_second,
+                    .validation_loss = progress.validation_loss});
 }
 
 void ProgressBoard::show_count(std::int64_t num_done, std::int64_t num) {

@@ -158,7 +158,7 @@ class TrainRun {
 
   experiment::RowMaking row_making() const {
     return {*method_, workspace_->indicators.value_or(expert::Indicators{}), *encoder_,
-            config_.data.cutoff_len};
+            config_.data.cutoff_len, experiment::validation_size_of(config_)};
   }
 
   void say_start() {
@@ -207,7 +207,8 @@ class TrainRun {
     if (leads()) {
       std::cerr << coordinator::plan_text(plan_, plan_request_);
       const std::uint64_t bytes = checkpoint::generation_bytes(
-          experiment::lora_parameters_of(config_, workspace_->model->config()));
+          experiment::lora_parameters_of(config_, workspace_->model->config()),
+          config_.train.early_stopping_patience > 0);
       checkpoint::check_free_space(
           root(),
           bytes * (plan_.groups.size() * (checkpoint::kGenerationsKept + 1) + missing_.size()),
@@ -300,7 +301,8 @@ class TrainRun {
                                     prepared, identity_of(index), paths_};
     const experiment::TrainingHooks hooks{[&](const experiment::ExpertStep& step) {
                                             context.tell(step.step, step.num_steps, step.loss,
-                                                         step.tokens_per_second);
+                                                         step.tokens_per_second,
+                                                         step.validation_loss);
                                           },
                                           [&] { return context.should_stop(); },
                                           session_.stop_watcher(),
@@ -315,6 +317,7 @@ class TrainRun {
                                                   .num_negative = prepared.num_negative,
                                                   .num_updates = outcome.steps,
                                                   .last_loss = outcome.last_loss,
+                                                  .validation_loss = outcome.validation_loss,
                                                   .threshold = outcome.threshold,
                                                   .seconds = outcome.seconds,
                                                   .calibration = outcome.calibration,

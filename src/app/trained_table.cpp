@@ -2,12 +2,19 @@
 
 #include <fmt/format.h>
 
+#include <cstddef>
 #include <iostream>
 
 #include "baton/base/log.hpp"
 #include "baton/base/text.hpp"
 
 namespace baton::app {
+
+namespace {
+
+constexpr std::ptrdiff_t kValidationColumn = 4;
+
+}  // namespace
 
 std::vector<std::string> TrainedTable::add(int item, const TrainedExpert& expert) {
   std::string accepted = "-";
@@ -23,10 +30,12 @@ std::vector<std::string> TrainedTable::add(int item, const TrainedExpert& expert
                  fmt::format("{}+{}", expert.num_positive, expert.num_negative),
                  std::to_string(expert.num_updates),
                  fmt::format("{:.4f}", expert.last_loss),
+                 expert.validation_loss ? fmt::format("{:.4f}", *expert.validation_loss) : "-",
                  fmt::format("{:.4g}", expert.threshold),
                  accepted,
                  passed,
                  fmt::format("{:.1f}", expert.seconds)};
+  has_validation_ = has_validation_ || expert.validation_loss.has_value();
   doubts_.insert(doubts_.end(), doubts.begin(), doubts.end());
   return doubts;
 }
@@ -35,13 +44,19 @@ void TrainedTable::print() const {
   if (rows_.empty()) {
     return;
   }
+  std::vector<std::string> header = {"expert",    "rows", "updates", "loss",   "validation",
+                                     "threshold", "own",  "others",  "seconds"};
   std::vector<std::vector<std::string>> rows;
   for (const auto& [item, row] : rows_) {
     rows.push_back(row);
   }
-  std::cerr << base::format_table(
-                   {"expert", "rows", "updates", "loss", "threshold", "own", "others", "seconds"},
-                   rows)
+  if (!has_validation_) {
+    header.erase(header.begin() + kValidationColumn);
+    for (std::vector<std::string>& row : rows) {
+      row.erase(row.begin() + kValidationColumn);
+    }
+  }
+  std::cerr << base::format_table(header, rows)
             << "rows: its own + others; own: share of its own unseen rows that it accepts;\n"
                "others: share of unseen foreign rows that it passes on\n";
   for (const std::string& doubt : doubts_) {

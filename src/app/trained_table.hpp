@@ -19,6 +19,7 @@ struct TrainedExpert {
   std::int64_t num_negative = 0;
   std::int64_t num_updates = 0;
   double last_loss = 0;
+  std::optional<double> validation_loss;  // of what was kept; none without validation rows
   double threshold = 0;
   double seconds = 0;
   std::optional<method::Calibration> calibration;  // none where the threshold was given
@@ -31,6 +32,7 @@ struct TrainedExpert {
     visit("num_negative", self.num_negative);
     visit("num_updates", self.num_updates);
     visit("last_loss", self.last_loss);
+    visit("validation_loss", self.validation_loss);
     visit("threshold", self.threshold);
     visit("seconds", self.seconds);
     visit("calibration", self.calibration);
@@ -48,6 +50,7 @@ class TrainedTable {
  private:
   std::map<int, std::vector<std::string>> rows_;
   std::vector<std::string> doubts_;
+  bool has_validation_ = false;
 };
 
 }  // namespace baton::app

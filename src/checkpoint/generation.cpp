@@ -214,11 +214,11 @@ void remove_generations(const std::filesystem::path& folder) noexcept {
   }
 }
 
-std::uint64_t generation_bytes(std::int64_t num_parameters) {
-  constexpr std::uint64_t kNumVectors = 3;                  // parameters and two moments
+std::uint64_t generation_bytes(std::int64_t num_parameters, bool keeps_best) {
+  const std::uint64_t num_vectors = keeps_best ? 4 : 3;     // parameters, two moments, the best
   constexpr std::uint64_t kFacts = std::uint64_t{1} << 20;  // attributes, manifest, file structure
   const std::uint64_t vector_bytes = 4 * static_cast<std::uint64_t>(num_parameters);
-  return kNumVectors * (vector_bytes + vector_bytes / 4096) + kFacts;
+  return num_vectors * (vector_bytes + vector_bytes / 4096) + kFacts;
 }
 
 void check_free_space(const std::filesystem::path& folder,

@@ -23,6 +23,14 @@ void write_flat(H5File& file, const std::string& name, const std::vector<float>&
   file.write_floats(name, values, shape);
 }
 
+constexpr const char* kValidation = "validation";  // a group that is there after a validation
+constexpr const char* kBestParameters = "best_parameters";  // in it
+
+bool has(const H5File& file, const std::string& group, const std::string& name) {
+  const std::vector<std::string> names = file.names_in(group);
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
 // The shape is compared before memory is asked for.
 std::vector<float> read_flat(const H5File& file, const std::string& name, std::int64_t size) {
   const H5Dataset facts = file.describe(name);
@@ -53,6 +61,19 @@ std::vector<std::int64_t> read_updates(const H5File& file, const std::string& na
   return updates;
 }
 
+std::string best_parameters_name() {
+  return std::string(kValidation) + "/" + kBestParameters;
+}
+
+void check_validation(const H5File& file, const expert::ValidationFacts& facts, std::int64_t step) {
+  const std::string range = fmt::format("0 to {}", step);
+  require(file, facts.step >= 0 && facts.step <= step, "validation_step", facts.step, range);
+  require(file, facts.best_step >= 0 && facts.best_step <= facts.step, "best_step", facts.best_step,
+          range);
+  require(file, facts.num_without_gain >= 0, "validations_without_gain", facts.num_without_gain,
+          "0 or more");
+}
+
 // A list of updates may be long: a dataset and no attribute.
 struct TrainingFactWriter {
   H5File& file;
@@ -60,6 +81,11 @@ struct TrainingFactWriter {
   void operator()(const char* name, const Value& value) const {
     if constexpr (std::same_as<Value, std::vector<std::int64_t>>) {
       file.write_ints(name, value);
+    } else if constexpr (std::same_as<Value, std::optional<expert::ValidationFacts>>) {
+      if (value) {
+        file.make_group(kValidation);
+        expert::ValidationFacts::fields(*value, FactWriter{file});
+      }
     } else {
       FactWriter{file}(name, value);
     }
@@ -72,6 +98,10 @@ struct TrainingFactReader {
   void operator()(const char* name, Value& value) const {
     if constexpr (std::same_as<Value, std::vector<std::int64_t>>) {
       value = read_updates(file, name);
+    } else if constexpr (std::same_as<Value, std::optional<expert::ValidationFacts>>) {
+      if (has(file, "", kValidation)) {
+        expert::ValidationFacts::fields(value.emplace(), FactReader{file});
+      }
     } else {
       FactReader{file}(name, value);
     }
@@ -85,6 +115,9 @@ void check_shapes(const TrainingState& state) {
   BATON_ASSERT(state.first_moment.size() == size && state.second_moment.size() == size,
                fmt::format("{} parameters, {} and {} moments", size, state.first_moment.size(),
                            state.second_moment.size()));
+  BATON_ASSERT(
+      state.best_parameters.empty() || (state.validation && state.best_parameters.size() == size),
+      fmt::format("{} parameters, {} of them kept", size, state.best_parameters.size()));
   BATON_ASSERT(state.step >= 0 && state.step <= state.num_updates,
                fmt::format("step {} of {}", state.step, state.num_updates));
 }
@@ -99,6 +132,9 @@ H5File build_training_state(const std::filesystem::path& path, const TrainingSta
   write_flat(file, "parameters", state.parameters);
   write_flat(file, "first_moment", state.first_moment);
   write_flat(file, "second_moment", state.second_moment);
+  if (!state.best_parameters.empty()) {
+    write_flat(file, best_parameters_name(), state.best_parameters);
+  }
   return file;
 }
 
@@ -114,6 +150,12 @@ TrainingState read_training_state(const std::filesystem::path& path) {
   state.parameters = read_flat(file, "parameters", size);
   state.first_moment = read_flat(file, "first_moment", size);
   state.second_moment = read_flat(file, "second_moment", size);
+  if (state.validation) {
+    check_validation(file, *state.validation, state.step);
+    if (has(file, kValidation, kBestParameters)) {
+      state.best_parameters = read_flat(file, best_parameters_name(), size);
+    }
+  }
   return state;
 }
 

@@ -85,6 +85,24 @@ void check_required(const GivenValues& given, const std::string& origin, Purpose
   }
 }
 
+void check_validation(const Config& config, const GivenValues& given) {
+  for (const auto& [key, value] :
+       {std::pair("train.early_stopping_patience", config.train.early_stopping_patience),
+        std::pair("train.eval_steps", config.train.eval_steps)}) {
+    if (value > 0 && config.data.val_size == 0) {
+      fail(fmt::format("{} needs rows to measure the validation loss on", key),
+           {origin_of(given, key), "data.val_size above 0", "data.val_size = 0",
+            "set data.val_size (0.1: a tenth of each task's train rows)"});
+    }
+  }
+  if (config.train.early_stopping_threshold > 0 && config.train.early_stopping_patience == 0) {
+    fail("train.early_stopping_threshold changes nothing without early stopping",
+         {origin_of(given, "train.early_stopping_threshold"),
+          "train.early_stopping_patience above 0", "train.early_stopping_patience = 0",
+          "set train.early_stopping_patience, or leave the key out"});
+  }
+}
+
 // What no single value shows.
 void check_together(const Config& config, const GivenValues& given) {
   const auto& method = config.method;
@@ -106,6 +124,7 @@ void check_together(const Config& config, const GivenValues& given) {
          {origin_of(given, "train.non_finite"), "train.save_steps above 0", "train.save_steps = 0",
           "set train.save_steps, or use train.non_finite = skip"});
   }
+  check_validation(config, given);
   for (const auto& name : config.data.general) {
     if (std::find(config.data.tasks.begin(), config.data.tasks.end(), name) !=
         config.data.tasks.end()) {
@@ -294,6 +313,10 @@ std::map<std::string, std::string> identity_facts(const Config& config) {
   }
   if (config.data.general.empty()) {
     facts.erase("data.general_samples");
+  }
+  if (config.train.early_stopping_patience == 0) {  // validations only look
+    facts.erase("train.eval_steps");
+    facts.erase("train.early_stopping_threshold");
   }
   return facts;
 }

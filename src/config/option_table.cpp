@@ -1,11 +1,10 @@
 #include "option_table.hpp"
 
 #include <algorithm>
-#include <cctype>
-#include <iterator>
-#include <set>
+#include <cmath>
 
 #include "baton/expert/expert_state.hpp"
+#include "list_values.hpp"
 #include "value_types.hpp"
 
 namespace baton::config {
@@ -40,87 +39,6 @@ OptionInfo later(OptionInfo made) {
 OptionInfo required(OptionInfo made) {
   made.is_required = true;
   return made;
-}
-
-// A task's name becomes part of file names and stands beside "base" in results.
-void check_task_name(const std::string& name) {
-  const bool plain = std::all_of(name.begin(), name.end(), [](unsigned char c) {
-    return c < 0x80 && (std::isalnum(c) != 0 || c == '_' || c == '-' || c == '.');
-  });
-  if (name.empty()) {
-    throw ValueProblem{"an empty name in the list", "", "remove the comma too many"};
-  }
-  if (!plain || name.size() > 100 || name[0] == '.' || name[0] == '-') {
-    throw ValueProblem{fmt::format("'{}' cannot be a task's name", name),
-                       "up to 100 letters, digits, '_', '-' and '.', the first one no '-' or '.'",
-                       "rename the entry in dataset_info.json"};
-  }
-  if (name == "base") {
-    throw ValueProblem{"'base' cannot be a task's name: results use it for the base model", "",
-                       "rename the entry in dataset_info.json"};
-  }
-}
-
-void refuse_duplicates(const std::vector<std::string>& names) {
-  std::set<std::string> seen;
-  for (const auto& name : names) {
-    if (!seen.insert(name).second) {
-      throw ValueProblem{fmt::format("'{}' stands twice in the list", name), "each name once",
-                         "remove one of the two"};
-    }
-  }
-}
-
-std::vector<std::string> read_tasks(const std::string& text) {
-  auto names = base::split_list(text);
-  std::for_each(names.begin(), names.end(), check_task_name);
-  refuse_duplicates(names);
-  return names;
-}
-
-std::vector<std::string> read_general(const std::string& text) {
-  const auto names = text == "none" ? std::vector<std::string>{} : read_tasks(text);
-  if (std::find(names.begin(), names.end(), "none") != names.end()) {
-    throw ValueProblem{"'none' stands beside other names", "", "give none alone, or leave it out"};
-  }
-  return names;
-}
-
-std::vector<std::string> read_required_tasks(const std::string& text) {
-  auto names = read_tasks(text);
-  if (names.empty()) {
-    throw ValueProblem{};
-  }
-  return names;
-}
-
-std::vector<std::string> read_linears(const std::string& text) {
-  if (text == "all") {
-    return kLinears;
-  }
-  const auto names = base::split_list(text);
-  refuse_duplicates(names);
-  for (const auto& name : names) {
-    if (std::find(kLinears.begin(), kLinears.end(), name) == kLinears.end()) {
-      const auto nearest = base::nearest_name(name, kLinears);
-      throw ValueProblem{fmt::format("unknown linear '{}'", name), "",
-                         nearest ? fmt::format("did you mean '{}'?", *nearest) : ""};
-    }
-  }
-  if (names.empty()) {
-    throw ValueProblem{};
-  }
-  std::vector<std::string> ordered;
-  std::copy_if(
-      kLinears.begin(), kLinears.end(), std::back_inserter(ordered),
-      [&](const auto& name) { return std::find(names.begin(), names.end(), name) != names.end(); });
-  return ordered;
-}
-
-std::vector<std::string> read_routers(const std::string& text) {
-  auto names = base::split_list(text);
-  refuse_duplicates(names);
-  return names;
 }
 
 // The default is the first of the routers; what is not there yet is refused by name.
@@ -165,6 +83,22 @@ Option threshold_option(OptionInfo made) {
             const auto& threshold = config.method.accept_threshold;
             return threshold.is_auto ? std::string("auto") : number_text(threshold.value);
           }};
+}
+
+// Below 1 a share, from there on rows.
+Option val_size_option(OptionInfo made) {
+  Option option = number_option(
+      std::move(made), {0, false, kManyRows, false},
+      [](auto& c) -> auto& { return c.data.val_size; });
+  const auto assign = option.assign;
+  option.info.values = "a share from 0 to below 1, or a whole number of rows";
+  option.assign = [assign](Config& config, const std::string& text) {
+    assign(config, text);
+    if (const double size = config.data.val_size; size >= 1 && size != std::floor(size)) {
+      throw ValueProblem{};
+    }
+  };
+  return option;
 }
 
 template <typename Get>
@@ -241,6 +175,10 @@ void add_data(Table& table) {
   table.push_back(integer_option(
       identity(info("data", "general_samples", "64", "Rows of them to train on; 0: all.")),
       {0, kManyRows}, [](auto& c) -> auto& { return c.data.general_samples; }));
+  table.push_back(val_size_option(later(identity(
+      info("data", "val_size", "0",
+           "Train rows of each task held out to measure the validation loss on: a share, or "
+           "a number of rows; 0: none.")))));
 }
 
 void add_method(Table& table) {
@@ -411,6 +349,23 @@ void add_schedule(Table& table) {
       {"stop", "skip", "rollback"}, {}, [](auto& c) -> auto& { return c.train.non_finite; }));
 }
 
+void add_validation(Table& table) {
+  table.push_back(integer_option(
+      later(identity(info("train", "eval_steps", "0",
+                          "Updates between two validations (data.val_size); 0: an epoch."))),
+      {0, kManySteps}, [](auto& c) -> auto& { return c.train.eval_steps; }));
+  table.push_back(integer_option(
+      later(identity(
+          info("train", "early_stopping_patience", "0",
+               "Validations in a row without a gain that end a training; what had the lowest "
+               "validation loss is kept. 0: off."))),
+      {0, kManySteps}, [](auto& c) -> auto& { return c.train.early_stopping_patience; }));
+  table.push_back(number_option(
+      later(identity(info("train", "early_stopping_threshold", "0",
+                          "What the validation loss must fall by, to count as a gain."))),
+      {0, false, 1e6, false}, [](auto& c) -> auto& { return c.train.early_stopping_threshold; }));
+}
+
 void add_eval_and_cluster(Table& table) {
   table.push_back(integer_option(
       info("eval", "eval_batch_size", "16", "Queries at a time."), {1, 1'000'000},
@@ -462,10 +417,15 @@ Table make_table() {
   add_lora(table);
   add_batches(table);
   add_schedule(table);
+  add_validation(table);
   add_eval_and_cluster(table);
   table.push_back(text_option(
       required(info("output", "output_dir", "", "The run folder; made when missing.")), "a folder",
       [](auto& c) -> auto& { return c.output.output_dir; }));
+  table.push_back(flag_option(
+      info("output", "tensorboard", "false",
+           "Losses, rates and speeds for TensorBoard as well, in RUN/tensorboard."),
+      [](auto& c) -> auto& { return c.output.tensorboard; }));
   return table;
 }
 

@@ -74,9 +74,10 @@ Worker::Order Worker::on_message(const ToWorker& message) {
 ToCoordinator Worker::progress(std::int64_t step,
                                std::int64_t num_steps,
                                double loss,
-                               double tokens_per_second) const {
+                               double tokens_per_second,
+                               std::optional<double> validation_loss) const {
   BATON_ASSERT(works(), "progress of a group that " + state_text());
-  return Progress{item_, step, num_steps, loss, tokens_per_second};
+  return Progress{item_, step, num_steps, loss, tokens_per_second, validation_loss};
 }
 
 int Worker::end_item() {

@@ -129,11 +129,12 @@ void add_warnings(std::int64_t cutoff_len,
   }
 }
 
-[[noreturn]] void refuse_empty(const RowMaking& making,
+[[noreturn]] void refuse_empty(const std::string& summary,
+                               const RowMaking& making,
                                const std::string& task,
                                const data::EncodingCounts& counts) {
   throw base::Error(
-      base::ErrorKind::kData, "no row of a task is short enough to be learnt",
+      base::ErrorKind::kData, summary,
       {.where = "task " + task,
        .expected = fmt::format("answers of at most data.cutoff_len = {} tokens, indicator and "
                                "end included, that fit beside their prompts into the model",
@@ -145,14 +146,48 @@ void add_warnings(std::int64_t cutoff_len,
 
 }  // namespace
 
+data::ValidationSize validation_size_of(const config::Config& config) {
+  return {.val_size = config.data.val_size, .run_seed = config.train.seed};
+}
+
+namespace {
+
+// A learner's own rows in two parts: to learn from, and to validate on.
+struct OwnParts {
+  std::vector<data::ValidationSplit> splits;  // what `training` looks at
+  std::vector<method::TaskRows> training;
+  std::vector<data::SelectedRow> validation;
+};
+
+OwnParts parts_of(const RowMaking& making, const std::vector<OwnRows>& own) {
+  OwnParts parts;
+  parts.splits.reserve(own.size());
+  for (const OwnRows& task : own) {
+    if (making.validation.val_size == 0) {
+      parts.training.push_back({task.task, task.rows});
+      continue;
+    }
+    const data::ValidationSplit& split =
+        parts.splits.emplace_back(data::split_validation(task.task, task.rows, making.validation));
+    parts.training.push_back({task.task, split.training});
+    for (const data::Example& row : split.validation) {
+      parts.validation.push_back({.example = row, .task = task.task});
+    }
+  }
+  making.method.give_targets(parts.validation, making.indicators);
+  return parts;
+}
+
+}  // namespace
+
 PreparedExpert prepare_expert(const RowMaking& making,
                               const ExpertRows& rows,
                               const std::vector<data::Example>& general_rows) {
-  method::LearnerRows texts{
-      .name = rows.task, .indicators = making.indicators, .buffers = rows.earlier};
-  for (const OwnRows& own : rows.own) {
-    texts.own.push_back({own.task, own.rows});
-  }
+  OwnParts own = parts_of(making, rows.own);
+  method::LearnerRows texts{.name = rows.task,
+                            .indicators = making.indicators,
+                            .own = std::move(own.training),
+                            .buffers = rows.earlier};
   if (rows.plan.takes_general) {
     texts.general = general_rows;
   }
@@ -164,11 +199,15 @@ PreparedExpert prepare_expert(const RowMaking& making,
   data::EncodingCounts counts;
   prepared.training = making.encoder.encode(set.training, counts);
   prepared.held_out = making.encoder.encode(set.held_out, counts);
+  prepared.validation = making.encoder.encode(own.validation, counts);
   for (const data::TrainingRow& row : prepared.training) {
     ++(row.role == data::RowRole::kPositive ? prepared.num_positive : prepared.num_negative);
   }
   if (prepared.num_positive == 0) {
-    refuse_empty(making, rows.task, counts);
+    refuse_empty("no row of a task is short enough to be learnt", making, rows.task, counts);
+  }
+  if (prepared.validation.empty() && !own.validation.empty()) {
+    refuse_empty("no validation row of a task is short enough", making, rows.task, counts);
   }
   making.method.weigh_openings(prepared.training);
   add_warnings(making.cutoff_len, rows.task, counts, prepared.warnings);

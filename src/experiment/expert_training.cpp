@@ -15,6 +15,7 @@
 #include "baton/comm/share.hpp"
 #include "baton/train/new_adapter.hpp"
 #include "baton/train/trainer.hpp"
+#include "baton/train/validation.hpp"
 #include "earlier_factors.hpp"
 #include "resume.hpp"
 #include "step_log.hpp"
@@ -40,6 +41,8 @@ train::TrainerOptions trainer_options(const config::Config& config,
   options.opening_loss_weight = method.opening_loss_weight();
   options.balanced_batches = method.balances_batches();
   options.orthogonality = method.orthogonality();
+  options.early_stopping_patience = config.train.early_stopping_patience;
+  options.early_stopping_threshold = config.train.early_stopping_threshold;
   options.deterministic = config.cluster.deterministic;
   options.seed = seed;
   return options;
@@ -95,13 +98,19 @@ class ExpertTraining {
     first_step_ = trainer_->learner().num_steps();
     ExpertOutcome outcome;
     outcome.stopped = !train();
-    outcome.steps = trainer_->learner().num_steps();
+    outcome.steps = outcome.stopped ? trainer_->learner().num_steps() : keep_best();
+    const expert::ValidationFacts& validation = trainer_->learner().validation();
+    if (validation.step > 0) {
+      const bool keeps = trainer_->learner().keeps_best() && validation.best_step > 0;
+      outcome.validation_loss = keeps ? validation.best_loss : validation.loss;
+    }
     outcome.last_loss = trainer_->learner().last_loss();
     outcome.seconds = saves_->seconds();
-    outcome.stopped = outcome.stopped || !fit_threshold();
+    outcome.stopped = outcome.stopped || !fit_threshold(outcome.steps);
     const work::Heartbeat::Section section(hooks_.heartbeat, outcome.stopped ? "save" : "finish",
                                            false);
-    comm::together(group_, [&] { outcome.stopped ? saves_->finish_stop() : finish(); });
+    comm::together(group_,
+                   [&] { outcome.stopped ? saves_->finish_stop() : finish(outcome.steps); });
     outcome.threshold = state_.accept_threshold;
     outcome.calibration = calibration_;
     return outcome;
@@ -161,7 +170,11 @@ class ExpertTraining {
 
   void open_files() {
     if (leads()) {
-      log_.emplace(job_.log_path(), trainer_->learner().num_steps());
+      log_.emplace(job_.log_path(), LogStart{trainer_->learner().num_steps(),
+                                             trainer_->learner().validation().step});
+      if (job_.config.output.tensorboard) {
+        log_->mirror_to(job_.tensorboard_folder());
+      }
     }
     SavePlan plan{job_.checkpoint_folder(), job_.config.train.save_steps,
                   job_.config.train.save_seconds};
@@ -172,6 +185,9 @@ class ExpertTraining {
 
   // False when asked to stop before the end.
   bool train() {
+    if (!validate()) {  // an earlier attempt ended between an update and its validation
+      return false;
+    }
     while (!trainer_->learner().done()) {
       const double before = hooks_.heartbeat.seconds_run();
       std::optional<train::StepRecord> record;
@@ -179,16 +195,101 @@ class ExpertTraining {
         record = trainer_->train_step();
       } catch (const train::NonFiniteUpdate& error) {
         pass_over(error);
-        continue;
       }
       if (trainer_->stopped()) {
         return false;
       }
+      const double seconds = hooks_.heartbeat.seconds_run() - before;
       if (record) {
-        after_update(*record, hooks_.heartbeat.seconds_run() - before);
+        after_update(*record, seconds);
+      }
+      if (!validate()) {
+        return false;
+      }
+      if (record) {
+        remember_for_rollback();
+        tell(*record, seconds);
       }
     }
     return true;
+  }
+
+  // Of what is learnt, after every so many updates and after the last.
+  bool is_validation_due() const {
+    const train::ExpertLearner& learner = trainer_->learner();
+    const auto num_rows = static_cast<std::int64_t>(job_.prepared.training.size());
+    const std::int64_t batch = job_.config.train.train_batch_size;
+    const std::int64_t updates_per_epoch = (num_rows + batch - 1) / batch;
+    const std::int64_t steps = job_.config.train.eval_steps;
+    return !job_.prepared.validation.empty() && learner.num_steps() > learner.validation().step &&
+           (learner.num_steps() % (steps > 0 ? steps : updates_per_epoch) == 0 ||
+            learner.num_steps() == learner.num_updates());
+  }
+
+  // False when asked to stop.
+  bool validate() {
+    if (!is_validation_due()) {
+      return true;
+    }
+    train::ExpertLearner& learner = trainer_->learner();
+    const work::Heartbeat::Section section(hooks_.heartbeat, "validate", false);
+    const double before = hooks_.heartbeat.seconds_run();
+    const std::optional<double> loss = train::validation_loss(
+        {*job_.workspace.model, learner.uses(), job_.prepared.validation,
+         job_.config.train.micro_batch_size, [this] { return before_validation_batch(); }},
+        group_);
+    if (!loss) {
+      return false;
+    }
+    learner.note_validation(*loss);
+    comm::together(group_, [&] {
+      if (leads()) {
+        log_->write_validation(learner.num_steps(), *loss,
+                               static_cast<std::int64_t>(job_.prepared.validation.size()),
+                               hooks_.heartbeat.seconds_run() - before);
+      }
+    });
+    return true;
+  }
+
+  bool before_validation_batch() {
+    hooks_.heartbeat.set_place("validate", task_, trainer_->learner().num_steps());
+    if (!hooks_.faults.empty()) {
+      hooks_.faults.before_slot(task_, hooks_.attempt, FaultInjection::kAfterTraining, group_);
+    }
+    return hooks_.should_stop();
+  }
+
+  // An expert that is done early has no more updates than it made.
+  void tell(const train::StepRecord& record, double seconds) const {
+    const train::ExpertLearner& learner = trainer_->learner();
+    ExpertStep step{record.step, learner.done() ? record.step : learner.num_updates(), record.loss,
+                    static_cast<double>(record.num_tokens) / seconds};
+    if (learner.validation().step > 0) {
+      step.validation_loss = learner.validation().loss;
+    }
+    hooks_.on_step(step);
+  }
+
+  // The update after which what is kept was learnt.
+  std::int64_t keep_best() {
+    train::ExpertLearner& learner = trainer_->learner();
+    if (!learner.keeps_best()) {
+      return learner.num_steps();
+    }
+    const std::int64_t best = learner.take_best();
+    comm::together(group_, [&] {
+      if (leads()) {
+        log_->write_kept(learner.num_steps(), learner.num_updates(), learner.validation());
+        base::log_info(
+            "train",
+            fmt::format("{}: {} after update {} of {}; kept is what was learnt after "
+                        "update {}, whose validation loss is the lowest ({:.4g})",
+                        task_, learner.stops_early() ? "stops" : "ends", learner.num_steps(),
+                        learner.num_updates(), best, learner.validation().best_loss));
+      }
+    });
+    return best;
   }
 
   void after_update(const train::StepRecord& record, double seconds) {
@@ -200,10 +301,7 @@ class ExpertTraining {
     if (record.step % job_.config.train.logging_steps == 0 || trainer_->learner().done()) {
       log_update(record, seconds);
     }
-    remember_for_rollback();
     warn_of_long_update(record.step, seconds);
-    hooks_.on_step({record.step, trainer_->learner().num_updates(), record.loss,
-                    static_cast<double>(record.num_tokens) / seconds});
   }
 
   void log_update(const train::StepRecord& record, double seconds) {
@@ -279,13 +377,15 @@ class ExpertTraining {
   }
 
   // False when asked to stop.
-  bool fit_threshold() {
+  bool fit_threshold(std::int64_t num_steps) {
     if (!job_.method.finds_threshold()) {
       return true;
     }
     const work::Heartbeat::Section section(hooks_.heartbeat, "threshold", false);
     calibration_ = experiment::fit_threshold(
-        {job_, hooks_, options_, initial_, trainer_->learner().adapter()}, group_);
+        {job_, hooks_, options_, initial_, trainer_->learner().adapter(),
+         static_cast<double>(num_steps) / static_cast<double>(trainer_->learner().num_updates())},
+        group_);
     if (calibration_) {
       state_.accept_threshold = calibration_->threshold;
       state_.roc = calibration_->roc;
@@ -293,7 +393,7 @@ class ExpertTraining {
     return calibration_.has_value();
   }
 
-  void finish() {
+  void finish(std::int64_t num_steps) {
     saves_->finish();
     if (!leads()) {
       return;
@@ -305,7 +405,7 @@ class ExpertTraining {
     if (!stragglers.empty()) {
       base::log_warning("train", fmt::format("{}: {}", task_, stragglers));
     }
-    state_.steps = trainer_->learner().num_steps();
+    state_.steps = num_steps;
     state_.arrays = model::arrays_of(trainer_->learner().adapter());
     checkpoint::save_expert(job_.expert_path(), state_);
   }

@@ -158,7 +158,7 @@ class GateFit {
     texts.own.push_back({expert_.task, std::move(rows)});
     std::vector<data::TrainingRow> all =
         prepare_expert({job_.method, expert::indicators_of(expert_).value_or(expert::Indicators{}),
-                        encoder, job_.config.data.cutoff_len},
+                        encoder, job_.config.data.cutoff_len, validation_size_of(job_.config)},
                        texts, {})
             .training;
     std::erase_if(

@@ -56,8 +56,12 @@ double go_on_from_saved_state(const std::filesystem::path& folder,
   if (!saved) {
     return 0;
   }
-  for (std::vector<float>* values :
-       {&saved->parameters, &saved->first_moment, &saved->second_moment}) {
+  std::vector<std::vector<float>*> arrays = {&saved->parameters, &saved->first_moment,
+                                             &saved->second_moment};
+  if (learner.keeps_best() && saved->validation && saved->validation->best_step > 0) {
+    arrays.push_back(&saved->best_parameters);
+  }
+  for (std::vector<float>* values : arrays) {
     values->resize(num_parameters);
     group.broadcast({values->data(), values->size(), false}, 0);
   }

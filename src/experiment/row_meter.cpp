@@ -25,7 +25,11 @@ RowMeter::RowMeter(const RowMaking& making, std::size_t max_encoded)
     : making_(making), max_encoded_(max_encoded) {}
 
 RowSums RowMeter::own(const std::string& task, std::span<const data::Example> rows) const {
-  return measure(rows, {.name = task, .own = {{task, rows}}});
+  if (making_.validation.val_size == 0) {
+    return measure(rows, {.name = task, .own = {{task, rows}}});
+  }
+  const data::ValidationSplit split = data::split_validation(task, rows, making_.validation);
+  return measure(rows, {.name = task, .own = {{task, split.training}}});
 }
 
 RowSums RowMeter::rehearsed(const data::RehearsalBuffer& buffer) const {

@@ -83,7 +83,7 @@ TaskFacts RunStart::read_task(std::size_t index,
   const TrainRows train = read_train_rows(index);
   if (train) {
     facts.rows_fingerprint = data::rows_fingerprint(*train);
-    facts.num_rows = static_cast<std::int64_t>(train->size());
+    facts.num_rows = meter.num_learnt(static_cast<std::int64_t>(train->size()));
     facts.own = meter.own(facts.name, *train);
     warn_of_twins(twins.add(facts.name, *train));
   }
@@ -371,7 +371,8 @@ void RunStart::refuse() const {
        .found = found,
        .fix = fmt::format(
            "use the settings of the run (only the sections cluster, eval and output and the keys "
-           "train.logging_steps, train.save_steps and train.save_seconds may change on the way), "
+           "train.logging_steps, train.save_steps and train.save_seconds, and train.eval_steps "
+           "without early stopping, may change on the way), "
            "another output.output_dir, or `baton train {}`: it keeps the old experts in "
            "experts/replaced and trains new ones; nothing was changed so far",
            replace_flags())});

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 #include <vector>
 
@@ -80,6 +81,7 @@ class ThresholdFit {
   bool train_and_ask(std::vector<data::TrainingRow> learnt,
                      const std::vector<data::TrainingRow>& left_out) {
     train::TrainerOptions options = job_.training;
+    options.early_stopping_patience = 0;
     options.before_slot = [this] { return wants_stop(); };
     options.on_gradient = {};
     std::optional<train::Trainer> trainer;
@@ -87,7 +89,9 @@ class ThresholdFit {
       trainer.emplace(*job_.expert.workspace.model, group_, std::move(learnt), job_.initial,
                       options);
     });
-    while (!trainer->learner().done()) {
+    const auto num_updates = static_cast<std::int64_t>(
+        std::ceil(job_.share_trained * static_cast<double>(trainer->learner().num_updates())));
+    while (trainer->learner().num_steps() < num_updates) {
       try {
         trainer->train_step();
       } catch (const train::NonFiniteUpdate& error) {

@@ -21,6 +21,9 @@ struct ThresholdJob {
   const train::TrainerOptions& training;  // what the expert was trained with
   const model::Adapter& initial;          // where its training began
   const model::Adapter& trained;
+  /// Of its updates, those that what was kept was trained in: an expert that is trained for its
+  /// threshold alone ends at the same share of its own.
+  double share_trained = 1;
 };
 
 /// Collective over `group`; nothing when a rank asked to stop.

@@ -54,6 +54,9 @@ std::vector<data::Example> Method::choose_general(std::span<const data::Example>
   return {};
 }
 
+void Method::give_targets(std::span<data::SelectedRow> /*rows*/,
+                          const expert::Indicators& /*indicators*/) const {}
+
 void Method::weigh_openings(std::span<data::TrainingRow> /*rows*/) const {}
 
 double Method::cost_factor(std::size_t /*num_own_rows*/) const {

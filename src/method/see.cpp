@@ -89,17 +89,21 @@ class See final : public Method {
     const std::span<const data::Example> own =
         rows.own.empty() ? std::span<const data::Example>() : rows.own.front().rows;
     Reconstruction made = reconstruct(rows.name, own, rows.buffers, rows.general, options_);
-    for (std::vector<data::SelectedRow>* list : {&made.training, &made.held_out}) {
-      for (data::SelectedRow& row : *list) {
-        row.has_answer = row.role == data::RowRole::kPositive;
-        row.opening = {static_cast<tokenizer::TokenId>(row.has_answer ? rows.indicators.accept
-                                                                      : rows.indicators.pass)};
-      }
-    }
+    give_targets(made.training, rows.indicators);
+    give_targets(made.held_out, rows.indicators);
     return {.training = std::move(made.training),
             .held_out = std::move(made.held_out),
             .cross_fits = made.cross_fits,
             .warnings = std::move(made.warnings)};
+  }
+
+  void give_targets(std::span<data::SelectedRow> rows,
+                    const expert::Indicators& indicators) const override {
+    for (data::SelectedRow& row : rows) {
+      row.has_answer = row.role == data::RowRole::kPositive;
+      row.opening = {
+          static_cast<tokenizer::TokenId>(row.has_answer ? indicators.accept : indicators.pass)};
+    }
   }
 
   bool uses_indicators() const override { return true; }

@@ -74,6 +74,21 @@ class Leaves {
   std::size_t lowest_done_;
 };
 
+at::Tensor loss_of(const Decoder& model,
+                   const TrainingSlot& slot,
+                   const AdapterUses& uses,
+                   const DropoutKey* dropout) {
+  const at::Device& device = model.device();
+  const PackedRows packed = pack_rows(slot.inputs, device);
+  const at::Tensor hidden =
+      model.forward_hidden(model.embedder().embed(packed), packed, &uses, nullptr, dropout);
+  const at::Tensor labelled = hidden.index_select(
+      0, on_device(at::tensor(slot.label_positions, at::kLong), device));              // [M, D]
+  const at::Tensor targets = on_device(at::tensor(slot.targets, at::kLong), device);   // [M]
+  const at::Tensor weights = on_device(at::tensor(slot.weights, at::kFloat), device);  // [M]
+  return model.target_loss(labelled, targets, weights / slot.total_weight);
+}
+
 class AutogradPass final : public TrainingPass {
  public:
   explicit AutogradPass(const Decoder& model) : model_(model) {}
@@ -81,16 +96,8 @@ class AutogradPass final : public TrainingPass {
   void loss_and_gradients(const TrainingSlot& slot,
                           const AdapterUses& uses,
                           GradientSink& sink) override {
-    const at::Device& device = model_.device();
     const Leaves leaves(static_cast<std::size_t>(model_.config().num_hidden_layers), sink);
-    const PackedRows packed = pack_rows(slot.inputs, device);
-    const at::Tensor hidden = model_.forward_hidden(model_.embedder().embed(packed), packed, &uses,
-                                                    nullptr, &slot.dropout);
-    const at::Tensor labelled = hidden.index_select(
-        0, on_device(at::tensor(slot.label_positions, at::kLong), device));              // [M, D]
-    const at::Tensor targets = on_device(at::tensor(slot.targets, at::kLong), device);   // [M]
-    const at::Tensor weights = on_device(at::tensor(slot.weights, at::kFloat), device);  // [M]
-    const at::Tensor loss = model_.target_loss(labelled, targets, weights / slot.total_weight);
+    const at::Tensor loss = loss_of(model_, slot, uses, &slot.dropout);
     {
       const at::NoGradGuard frozen;
       sink.add_loss(loss);
@@ -104,6 +111,11 @@ class AutogradPass final : public TrainingPass {
 };
 
 }  // namespace
+
+at::Tensor loss_alone(const Decoder& model, const TrainingSlot& slot, const AdapterUses& uses) {
+  const at::NoGradGuard frozen;
+  return loss_of(model, slot, uses, nullptr);
+}
 
 std::unique_ptr<TrainingPass> make_autograd_pass(const Decoder& model) {
   return std::make_unique<AutogradPass>(model);

@@ -27,7 +27,8 @@ class HeadLossFunction : public torch::autograd::Function<HeadLossFunction> {
                             const std::optional<double>& cap) {
     const std::int64_t num_rows = hidden.size(0);
     at::Tensor loss = at::zeros({}, weights.options().dtype(at::kDouble));
-    at::Tensor gradient = at::empty_like(hidden);
+    const bool learns = hidden.requires_grad();
+    at::Tensor gradient = learns ? at::empty_like(hidden) : at::Tensor();
     for (std::int64_t begin = 0; begin < num_rows; begin += kPieceRows) {
       const std::int64_t count = std::min(kPieceRows, num_rows - begin);
       const at::Tensor target = targets.narrow(0, begin, count).unsqueeze(1);  // [m, 1]
@@ -36,6 +37,9 @@ class HeadLossFunction : public torch::autograd::Function<HeadLossFunction> {
           capped(at::mm(hidden.narrow(0, begin, count), head.t()).to(at::kFloat), cap);  // [m, V]
       at::Tensor probabilities = at::log_softmax(logits, 1);  // still logarithms here
       loss.sub_((probabilities.gather(1, target) * weight).sum(at::kDouble));
+      if (!learns) {
+        continue;
+      }
       probabilities.exp_();
       probabilities.scatter_add_(1, target, at::full_like(weight, -1.0F));
       probabilities.mul_(weight);

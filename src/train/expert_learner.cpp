@@ -4,11 +4,13 @@
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
+#include <cmath>
 #include <iterator>
 #include <utility>
 
 #include "baton/base/error.hpp"
 #include "baton/base/stream_copy.hpp"
+#include "slot_rows.hpp"
 
 namespace baton::train {
 
@@ -131,19 +133,11 @@ model::TrainingSlot ExpertLearner::slot(const std::vector<std::int64_t>& rows,
   model::TrainingSlot slot;
   slot.total_weight = total_weight;
   slot.dropout = {options_.seed, step_, {}};
-  std::int64_t begin = 0;
+  std::int64_t num_packed = 0;
   for (const std::int64_t index : rows) {
     const data::TrainingRow& row = rows_[static_cast<std::size_t>(index)];
-    const auto length = static_cast<std::int64_t>(row.tokens.size());
-    slot.inputs.emplace_back(row.tokens.begin(), row.tokens.end() - 1);
     slot.dropout.row_indices.push_back(row.row_index);
-    const double opening = options_.opening_loss_weight * row.opening_weight;
-    for (std::int64_t position = row.prompt_length; position < length; ++position) {
-      slot.label_positions.push_back(begin + position - 1);
-      slot.targets.push_back(row.tokens[static_cast<std::size_t>(position)]);
-      slot.weights.push_back(position == row.prompt_length ? static_cast<float>(opening) : 1.0F);
-    }
-    begin += length - 1;
+    append_row(row, options_.opening_loss_weight * row.opening_weight, num_packed, slot);
   }
   return slot;
 }
@@ -225,6 +219,40 @@ void ExpertLearner::pass_over() {
   ++step_;
 }
 
+bool ExpertLearner::stops_early() const {
+  return keeps_best() && validation_.num_without_gain >= options_.early_stopping_patience;
+}
+
+void ExpertLearner::note_validation(double loss) {
+  const bool is_first = validation_.best_step == 0;
+  const bool is_lower = std::isfinite(loss) && (is_first || loss < validation_.best_loss);
+  const bool is_gain =
+      is_lower && (is_first || validation_.best_loss - loss > options_.early_stopping_threshold);
+  const at::NoGradGuard frozen;
+  const std::lock_guard lock(changing_);
+  validation_.step = step_;
+  validation_.loss = loss;
+  validation_.num_without_gain = is_gain ? 0 : validation_.num_without_gain + 1;
+  if (!is_lower) {
+    return;
+  }
+  validation_.best_step = step_;
+  validation_.best_loss = loss;
+  if (keeps_best()) {
+    best_ = parameters_.clone();
+  }
+}
+
+std::int64_t ExpertLearner::take_best() {
+  if (!best_.defined()) {
+    return step_;
+  }
+  const at::NoGradGuard frozen;
+  const std::lock_guard lock(changing_);
+  parameters_.copy_(best_);
+  return validation_.best_step;
+}
+
 void ExpertLearner::leave_out(std::int64_t first, std::int64_t last) {
   const std::lock_guard lock(changing_);
   for (std::int64_t update = first; update <= last; ++update) {
@@ -250,7 +278,12 @@ void ExpertLearner::copy_state(expert::TrainingState& state) const {
   copy(parameters_, state.parameters);
   copy(optimizer_.first_moment(), state.first_moment);
   copy(optimizer_.second_moment(), state.second_moment);
+  state.best_parameters.clear();
+  if (best_.defined()) {
+    copy(best_, state.best_parameters);
+  }
   state.skipped_updates.assign(left_out_.begin(), left_out_.end());
+  state.validation = validation_.step > 0 ? std::optional(validation_) : std::nullopt;
   state.first_loss = first_loss_;
   state.last_loss = last_loss_;
   state.num_tokens = num_tokens_;
@@ -273,6 +306,9 @@ void ExpertLearner::restore(const expert::TrainingState& state) {
       refuse("number of parameters", count, values->size());
     }
   }
+  if (!state.best_parameters.empty() && state.best_parameters.size() != count) {
+    refuse("number of parameters kept", count, state.best_parameters.size());
+  }
   if (state.num_updates != num_updates()) {
     refuse("updates of the training", num_updates(), state.num_updates);
   }
@@ -289,6 +325,11 @@ void ExpertLearner::restore(const expert::TrainingState& state) {
   const at::NoGradGuard frozen;
   const std::lock_guard lock(changing_);
   parameters_.copy_(view(state.parameters));
+  validation_ = state.validation.value_or(expert::ValidationFacts{});
+  best_ = at::Tensor();
+  if (!state.best_parameters.empty()) {
+    best_ = at::empty_like(parameters_).copy_(view(state.best_parameters));
+  }
   left_out_.insert(state.skipped_updates.begin(), state.skipped_updates.end());
   const auto num_left_out = std::distance(left_out_.begin(), left_out_.lower_bound(state.step));
   optimizer_.restore(view(state.first_moment), view(state.second_moment),

@@ -194,12 +194,13 @@ class GroupLoop : public ItemContext {
   void tell(std::int64_t step,
             std::int64_t num_steps,
             double loss,
-            double tokens_per_second) override {
+            double tokens_per_second,
+            std::optional<double> validation_loss) override {
     if (!leads() || (step < num_steps && steady_seconds() - last_word_ < kSecondsBetweenWords)) {
       return;
     }
     last_word_ = steady_seconds();
-    send(worker_.progress(step, num_steps, loss, tokens_per_second));
+    send(worker_.progress(step, num_steps, loss, tokens_per_second, validation_loss));
   }
 
   bool should_stop() override {

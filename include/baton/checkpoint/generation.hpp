@@ -49,8 +49,9 @@ std::optional<GenerationFacts> peek_newest_generation(const std::filesystem::pat
 /// that cannot be removed is logged.
 void remove_generations(const std::filesystem::path& folder) noexcept;
 
-/// Bytes that one generation of P parameters takes at most.
-std::uint64_t generation_bytes(std::int64_t num_parameters);
+/// Bytes that one generation of P parameters takes at most; `keeps_best`: and those of the lowest
+/// validation loss beside them.
+std::uint64_t generation_bytes(std::int64_t num_parameters, bool keeps_best = false);
 
 /// kStorage when the file system of `folder` has less than `bytes` free for this user, naming both
 /// numbers.

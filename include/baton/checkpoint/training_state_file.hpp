@@ -1,7 +1,8 @@
 #pragma once
 // state.h5 of a generation: the vectors of a TrainingState as one flat dataset a kind
 // ("parameters", "first_moment", "second_moment", "skipped_updates"), its facts as attributes of the
-// root. The same state gives the same bytes.
+// root. Where there were validations, the group "validation" is there, their facts are attributes
+// too, and "validation/best_parameters" are those kept. The same state gives the same bytes.
 
 #include <filesystem>
 

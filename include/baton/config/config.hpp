@@ -29,6 +29,9 @@ struct DataConfig {
   std::int64_t max_new_tokens = 0;     // tokens of an answer
   std::int64_t max_train_samples = 0;  // rows a task, from the start of its file; 0 = all
   std::int64_t max_eval_samples = 0;   // rows a task, from the start of its file; 0 = all
+  double val_size =
+      0;  // train rows a task that are held out to watch the loss on: a share, or from
+          // 1 on a number; 0 = none
   std::vector<std::string>
       general;  // tasks whose rows are negatives of every expert, or "builtin";
                 // may be empty ("none")
@@ -84,10 +87,13 @@ struct TrainConfig {
   double weight_decay = 0;
   double max_grad_norm = 0;  // 0 = no clipping
   std::uint64_t seed = 0;
-  std::int64_t logging_steps = 0;  // updates between two log lines
-  std::int64_t save_steps = 0;     // updates between two saves of training state; 0 = none
-  std::int64_t save_seconds = 0;   // seconds between two saves; 0 = none
-  std::string non_finite;          // "stop" | "skip" | "rollback"
+  std::int64_t logging_steps = 0;            // updates between two log lines
+  std::int64_t eval_steps = 0;               // updates between two validations; 0 = an epoch
+  std::int64_t early_stopping_patience = 0;  // validations without a gain that end it; 0 = off
+  double early_stopping_threshold = 0;       // what a loss must be lower by, to be a gain; >= 0
+  std::int64_t save_steps = 0;    // updates between two saves of training state; 0 = none
+  std::int64_t save_seconds = 0;  // seconds between two saves; 0 = none
+  std::string non_finite;         // "stop" | "skip" | "rollback"
 };
 
 struct EvalConfig {
@@ -107,7 +113,8 @@ struct ClusterConfig {
 };
 
 struct OutputConfig {
-  std::string output_dir;  // the run folder; required for training
+  std::string output_dir;    // the run folder; required for training
+  bool tensorboard = false;  // event files beside the logs
 };
 
 struct Config {

@@ -5,6 +5,7 @@
 // neither MPI nor what the work is.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -12,7 +13,7 @@
 
 namespace baton::coordinator {
 
-inline constexpr std::uint8_t kProtocolVersion = 1;
+inline constexpr std::uint8_t kProtocolVersion = 2;
 
 // ---- worker to coordinator
 /// The group has nothing to do. Sent once at its start; later the three endings below say so.
@@ -31,6 +32,7 @@ struct Progress {
   std::int64_t num_steps = 0;
   double loss = 0;
   double tokens_per_second = 0;
+  std::optional<double> validation_loss = {};  // the newest
 
   template <typename Self, typename Visit>
   static void fields(Self& self, Visit&& visit) {
@@ -39,6 +41,7 @@ struct Progress {
     visit("num_steps", self.num_steps);
     visit("loss", self.loss);
     visit("tokens_per_second", self.tokens_per_second);
+    visit("validation_loss", self.validation_loss);
   }
 };
 /// The item is done and its files are in place. `payload` is for the program, opaque here.

@@ -3,6 +3,7 @@
 // next and turns what became of it into messages. The group's leader has one.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "baton/coordinator/messages.hpp"
@@ -30,7 +31,8 @@ class Worker {
   ToCoordinator progress(std::int64_t step,
                          std::int64_t num_steps,
                          double loss,
-                         double tokens_per_second) const;
+                         double tokens_per_second,
+                         std::optional<double> validation_loss = {}) const;
   // Each ends the item in hand.
   ToCoordinator finished(std::string payload);
   ToCoordinator failed(base::ErrorKind kind, std::string text);

@@ -11,6 +11,7 @@
 #include "baton/data/rehearsal_buffer.hpp"
 #include "baton/data/row_encoder.hpp"
 #include "baton/data/training_row.hpp"
+#include "baton/data/validation_rows.hpp"
 #include "baton/experiment/workspace.hpp"
 #include "baton/method/method.hpp"
 
@@ -41,7 +42,7 @@ struct TaskFacts {
   std::string name;
   std::string rows_fingerprint;  // "": the files are gone, buffer and expert are there
   std::string buffer_fingerprint;
-  std::int64_t num_rows = 0;  // train rows; 0: the files are gone
+  std::int64_t num_rows = 0;  // train rows, without those for validation; 0: the files are gone
   RowSums own;                // in the training set of a learner that has it for its own
   RowSums rehearsed;          // what its buffer gives each later learner
 
@@ -92,8 +93,11 @@ struct RowMaking {
   const method::Method& method;
   expert::Indicators indicators;  // of a method that uses them
   const data::RowEncoder& encoder;
-  std::int64_t cutoff_len = 0;  // the key, for warnings
+  std::int64_t cutoff_len = 0;           // the key, for warnings
+  data::ValidationSize validation = {};  // what is held out of every task's own rows
 };
+
+data::ValidationSize validation_size_of(const config::Config& config);
 
 /// The train rows of one task.
 struct OwnRows {
@@ -114,13 +118,15 @@ struct PreparedExpert {
   method::LearnerPlan plan;
   std::vector<data::TrainingRow> training;
   std::vector<data::TrainingRow> held_out;
-  bool cross_fits = false;  // see method::TrainingSet
+  std::vector<data::TrainingRow> validation;  // own ones, in neither of the two
+  bool cross_fits = false;                    // see method::TrainingSet
   std::int64_t num_positive = 0;
   std::int64_t num_negative = 0;
   std::vector<std::string> warnings;
 };
 
-/// Rows that do not fit are left out, counted and warned of; kData when no positive is left.
+/// Rows that do not fit are left out, counted and warned of; kData when no positive is left,
+/// or none to validate on where some were asked for.
 PreparedExpert prepare_expert(const RowMaking& making,
                               const ExpertRows& rows,
                               const std::vector<data::Example>& general_rows);

@@ -34,6 +34,9 @@ struct ExpertJob {
   std::filesystem::path log_path() const {
     return paths.path_of(paths.log_file(prepared.plan.position));
   }
+  std::filesystem::path tensorboard_folder() const {
+    return paths.path_of(paths.tensorboard_folder(prepared.plan.position));
+  }
   std::filesystem::path checkpoint_folder() const {
     return paths.path_of(paths.checkpoint_folder(prepared.plan.position));
   }
@@ -45,13 +48,15 @@ struct ExpertStep {
   std::int64_t num_steps = 0;
   double loss = 0;
   double tokens_per_second = 0;
+  std::optional<double> validation_loss = {};  // the newest
 };
 
 struct ExpertOutcome {
-  bool stopped = false;  // asked to stop before the end: its state is on disk, there is no file
-  std::int64_t steps = 0;
+  bool stopped = false;    // asked to stop before the end: its state is on disk, there is no file
+  std::int64_t steps = 0;  // made before what was kept
   double last_loss = 0;
-  double seconds = 0;  // of training, earlier attempts included
+  std::optional<double> validation_loss = {};  // of what was kept
+  double seconds = 0;                          // of training, earlier attempts included
   double threshold = 0;
   std::optional<method::Calibration> calibration;  // with accept_threshold = auto
 };

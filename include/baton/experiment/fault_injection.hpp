@@ -28,8 +28,8 @@ namespace baton::experiment {
 
 class FaultInjection {
  public:
-  /// The "update" while an expert's threshold is looked for: only calls=N and a pause with step=0
-  /// reach it.
+  /// The "update" while an expert is validated or its threshold looked for: only calls=N and a
+  /// pause with step=0 reach it.
   static constexpr std::int64_t kAfterTraining = 0;
 
   /// A text that cannot be read, an unknown kind or key of any rank's fault is a kUsage error.

@@ -25,6 +25,11 @@ class RowMeter {
   /// Of the general rows in each learner's training set.
   RowSums general(std::span<const data::Example> rows) const;
 
+  /// Of a task of so many train rows those that are learnt from.
+  std::int64_t num_learnt(std::int64_t num_rows) const {
+    return num_rows - making_.validation.of(num_rows);
+  }
+
  private:
   RowSums measure(std::span<const data::Example> all, method::LearnerRows rows) const;
 

@@ -4,12 +4,31 @@
 // step is their whole state. The currency between trainer and checkpoint files; it knows neither.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "baton/expert/expert_state.hpp"
 
 namespace baton::expert {
+
+/// What validations (losses on rows not learnt from) said so far.
+struct ValidationFacts {
+  std::int64_t step = 0;       // updates before the newest; 0: none was made
+  double loss = 0;             // the newest
+  std::int64_t best_step = 0;  // before that with the lowest loss; 0: none was a number
+  double best_loss = 0;
+  std::int64_t num_without_gain = 0;  // in a row, the newest ones
+
+  template <typename Self, typename Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("validation_step", self.step);
+    visit("validation_loss", self.loss);
+    visit("best_step", self.best_step);
+    visit("best_loss", self.best_loss);
+    visit("validations_without_gain", self.num_without_gain);
+  }
+};
 
 struct TrainingState {
   std::string task;
@@ -20,7 +39,9 @@ struct TrainingState {
   std::vector<float> parameters;              // [P] all factors in the order of the expert's arrays
   std::vector<float> first_moment;            // [P]
   std::vector<float> second_moment;           // [P]
+  std::vector<float> best_parameters;         // [P] of the lowest validation loss; empty: none
   std::vector<std::int64_t> skipped_updates;  // left out because they were not finite
+  std::optional<ValidationFacts> validation;  // none before the first validation
   double first_loss = 0;
   double last_loss = 0;
   double seconds = 0;  // of training so far, over all attempts
@@ -41,6 +62,7 @@ struct TrainingState {
     visit("num_tokens", self.num_tokens);
     visit("threads_per_rank", self.threads_per_rank);
     visit("skipped_updates", self.skipped_updates);
+    visit("validation", self.validation);
   }
 };
 

@@ -86,6 +86,10 @@ class Method {
   /// Pure, every draw with a named seed. The parts do not depend on one another: given only some of
   /// a learner's lists, it draws from them what it would draw beside the others.
   virtual TrainingSet training_set(const LearnerRows& rows) const = 0;
+  /// Sets opening and answer of rows by their roles, as a training set has them. Unchanged: the
+  /// answer alone.
+  virtual void give_targets(std::span<data::SelectedRow> rows,
+                            const expert::Indicators& indicators) const;
   /// Whether targets open with an indicator, so that an expert can be asked for its margin.
   virtual bool uses_indicators() const { return false; }
   /// Sets the opening's weight of each row of a training set. Unchanged: 1.

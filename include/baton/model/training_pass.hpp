@@ -57,6 +57,10 @@ class TrainingPass {
                                   GradientSink& sink) = 0;
 };
 
+/// The same loss of the same places, of a model that is not learning: without dropout, and no
+/// gradient is made.
+at::Tensor loss_alone(const Decoder& model, const TrainingSlot& slot, const AdapterUses& uses);
+
 /// By autograd. `model` outlives it.
 std::unique_ptr<TrainingPass> make_autograd_pass(const Decoder& model);
 

@@ -29,6 +29,9 @@ class RunPaths {
     return named("routers/", position, ".gates.h5");
   }
   std::string log_file(std::size_t position) const { return named("logs/", position, ".jsonl"); }
+  std::string tensorboard_folder(std::size_t position) const {
+    return named("tensorboard/", position, "");
+  }
   std::string checkpoint_folder(std::size_t position) const {
     return named("checkpoints/", position, "");
   }

@@ -49,6 +49,11 @@ struct LearnerOptions {
   /// Learnt instead of the adapter, whose factors are frozen: on each linear its part is multiplied
   /// by sigmoid(gate . x) (PHATGOOSE, arXiv 2402.05859). None: the factors are learnt.
   std::optional<model::Gates> gates = {};
+  /// After so many validations in a row that did not lower the lowest loss before them by more than
+  /// the threshold, training is done (transformers' EarlyStoppingCallback); what had the lowest is
+  /// kept. 0: neither.
+  std::int64_t early_stopping_patience = 0;
+  double early_stopping_threshold = 0;
   std::uint64_t seed = 0;  // of this expert: order and dropout
   /// Instead of data::Sampler's order (batch sizes and epochs are then unused): for comparisons
   /// with other programs on the same batches.
@@ -77,7 +82,11 @@ class ExpertLearner {
 
   std::int64_t num_updates() const { return updates_.num_updates; }
   std::int64_t num_steps() const { return step_; }
-  bool done() const { return step_ == num_updates(); }
+  bool done() const { return step_ == num_updates() || stops_early(); }
+  /// Whether it is done before its last update, because validations did not get better.
+  bool stops_early() const;
+  /// Whether what had the lowest validation loss is what will have been learnt.
+  bool keeps_best() const { return options_.early_stopping_patience > 0; }
 
   /// The next update's slots, and their sum of target weights.
   data::Update next_update() const { return updates_.update(step_); }
@@ -110,6 +119,15 @@ class ExpertLearner {
   void leave_out(std::int64_t first, std::int64_t last);
   const std::set<std::int64_t>& left_out() const { return left_out_; }
 
+  /// The loss on rows that it does not learn from, with what is learnt as it stands after the last
+  /// update. One that is not a number is no gain.
+  void note_validation(double loss);
+  /// What validations said so far; step 0: there was none.
+  const expert::ValidationFacts& validation() const { return validation_; }
+  /// At the end, with early_stopping_patience: what is learnt is what had the lowest validation
+  /// loss. The update that it stands after.
+  std::int64_t take_best();
+
   /// Everything that is needed to go on after the last finished update, `seconds` and the identity
   /// left as they are. Another thread may call it at any time, also while the trainer steps.
   void copy_state(expert::TrainingState& state) const;
@@ -141,6 +159,8 @@ class ExpertLearner {
   mutable std::mutex changing_;  // held while what copy_state reads changes
   std::int64_t step_ = 0;
   std::set<std::int64_t> left_out_;
+  expert::ValidationFacts validation_;
+  at::Tensor best_;  // [P] parameters of the lowest validation loss; undefined: not kept, or none
   double first_loss_ = 0;
   double last_loss_ = 0;
   std::int64_t num_tokens_ = 0;

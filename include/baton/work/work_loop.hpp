@@ -5,6 +5,7 @@
 // machines' (baton/coordinator); what an item is, is the caller's.
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,7 +32,8 @@ class ItemContext {
   virtual void tell(std::int64_t step,
                     std::int64_t num_steps,
                     double loss,
-                    double tokens_per_second) = 0;
+                    double tokens_per_second,
+                    std::optional<double> validation_loss) = 0;
   /// Whether this rank knows that the group should leave: a signal, or the coordinator said so.
   /// Cheap; call it often.
   virtual bool should_stop() = 0;

@@ -77,6 +77,15 @@ TEST(RenderPlain, NamesGroupExpertAndTimeLeft) {
             "group 0 qa step 20/60 (33 %), loss 1.25, 512 tokens/s, 3 min 15 s left");
 }
 
+TEST(RenderPlain, TheNewestValidationStandsBesideTheLoss) {
+  auto state = two_groups();
+  state.groups[0].validation_loss = 1.5;
+  EXPECT_EQ(
+      render_plain(state, state.groups[0]),
+      "group 0 qa step 20/60 (33 %), loss 1.25 (validation 1.5), 512 tokens/s, 3 min 15 s left");
+  EXPECT_THAT(render_terminal(state, 100)[0], HasSubstr("loss 1.25 (validation 1.5)  512"));
+}
+
 struct Stage {
   double now = 100;
   std::ostringstream out;
@@ -118,6 +127,22 @@ TEST(Progress, TheTimeLeftIsNamedOnlyWhereItIsOfMore) {
 TEST(Colour, IsRoundTheBarAlone) {
   EXPECT_EQ(colour_bar("all [=> ] 50%"), "all [\x1b[32m=> \x1b[0m] 50%");
   EXPECT_EQ(colour_bar("no bar"), "no bar");
+}
+
+// Of two experts with ten steps each the first ends after five: five of fifteen are done, not of
+// twenty.
+TEST(Progress, OneThatStopsEarlyHasFewerSteps) {
+  Stage stage(false);
+  stage.progress.set_total_steps(20);
+  for (int step = 1; step <= 5; ++step) {
+    stage.now += 1;
+    stage.progress.update(0, "qa", step, step < 5 ? 10 : 5, 1.0, 0);
+  }
+  stage.progress.finish(0, "qa", 5);
+  EXPECT_THAT(stage.take(), HasSubstr("done in 5.0 s, 5 steps"));
+  stage.now += 6;
+  stage.progress.update(0, "sum", 1, 10, 1.0, 0);
+  EXPECT_THAT(stage.take(), HasSubstr("16.5 s left"));  // six steps in 11 s, nine to go
 }
 
 TEST(Progress, FinishAlwaysSpeaksAndCounts) {

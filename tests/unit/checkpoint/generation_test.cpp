@@ -59,6 +59,22 @@ TEST_F(GenerationTest, GivesBackEveryBit) {
   EXPECT_TRUE(loaded.passed_over.empty());
 }
 
+TEST_F(GenerationTest, GivesBackWhatValidationsSaid) {
+  const expert::TrainingState kept = validated_state(12, 8);
+  save_generation(folder(), kept);
+  expect_same(*load_newest_generation(folder()).state, kept);
+  expert::TrainingState watched = validated_state(13, 8);  // without early stopping
+  watched.best_parameters.clear();
+  save_generation(folder(), watched);
+  expect_same(*load_newest_generation(folder()).state, watched);
+  expert::TrainingState impossible = validated_state(14, 8);
+  impossible.validation->best_step = 15;
+  save_generation(folder(), impossible);
+  const auto loaded = load_newest_generation(folder());
+  EXPECT_EQ(loaded.state->step, 13);
+  EXPECT_THAT(loaded.passed_over, ElementsAre(HasSubstr("best_step")));
+}
+
 // What an earlier version wrote is passed over, and the line says why: the expert is trained anew.
 TEST_F(GenerationTest, AnOlderFormatIsPassedOverInWords) {
   save(1);
@@ -355,6 +371,7 @@ TEST_F(GenerationTest, BytesAreAnUpperBound) {
       bytes += fs::file_size(entry.path());
     }
     EXPECT_LE(bytes, generation_bytes(static_cast<std::int64_t>(size)));
+    EXPECT_LE(bytes + 4 * size, generation_bytes(static_cast<std::int64_t>(size), true));
     EXPECT_GT(2 * bytes + (std::uint64_t{1} << 21),
               generation_bytes(static_cast<std::int64_t>(size)));
   }

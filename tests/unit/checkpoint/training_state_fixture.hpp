@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "baton/base/wire.hpp"
 #include "baton/expert/training_state.hpp"
 
 namespace baton::checkpoint {
@@ -31,6 +32,18 @@ inline expert::TrainingState training_state(std::int64_t step) {
   return state;
 }
 
+/// The same after validations, the best of them after `best_step`.
+inline expert::TrainingState validated_state(std::int64_t step, std::int64_t best_step) {
+  expert::TrainingState state = training_state(step);
+  state.validation = {.step = step,
+                      .loss = 2.5,
+                      .best_step = best_step,
+                      .best_loss = 1.0 / 7,
+                      .num_without_gain = 3};
+  state.best_parameters = training_state(best_step).parameters;
+  return state;
+}
+
 inline bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() &&
          (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
@@ -45,6 +58,8 @@ inline void expect_same(const expert::TrainingState& a, const expert::TrainingSt
   EXPECT_TRUE(same_bits(a.parameters, b.parameters));
   EXPECT_TRUE(same_bits(a.first_moment, b.first_moment));
   EXPECT_TRUE(same_bits(a.second_moment, b.second_moment));
+  EXPECT_TRUE(same_bits(a.best_parameters, b.best_parameters));
+  EXPECT_EQ(base::to_bytes(a.validation), base::to_bytes(b.validation));
   EXPECT_EQ(a.skipped_updates, b.skipped_updates);
   EXPECT_EQ(a.first_loss, b.first_loss);
   EXPECT_EQ(a.last_loss, b.last_loss);

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "baton/base/error.hpp"
 #include "baton/base/text.hpp"
@@ -124,6 +125,11 @@ TEST(Config, EveryKeyCanBeReadAndWritten) {
                                                      {"train.save_steps", "20"},
                                                      {"train.save_seconds", "60"},
                                                      {"train.non_finite", "rollback"},
+                                                     {"data.val_size", "0.1"},
+                                                     {"train.eval_steps", "5"},
+                                                     {"train.early_stopping_patience", "3"},
+                                                     {"train.early_stopping_threshold", "0.01"},
+                                                     {"output.tensorboard", "true"},
                                                      {"eval.eval_batch_size", "4"},
                                                      {"eval.metric", "rouge_l"},
                                                      {"eval.routers", "parallel,oracle"},
@@ -431,6 +437,36 @@ TEST(Identity, HoldsWhatChangesAnExpert) {
                           "method.indicator_balance", "data.general", "data.general_samples"}) {
     EXPECT_TRUE(defaults.contains(key)) << key;
   }
+}
+
+TEST(Identity, ValidationsAreAFactWhereTheyDecide) {
+  const auto facts = [](const std::string& lines) {
+    std::set<std::string> keys;
+    for (const auto& [key, value] : identity_facts(parse(kSmallest + lines))) {
+      keys.insert(key);
+    }
+    for (const auto& [key, value] : identity_facts(parse(kSmallest))) {
+      keys.erase(key);
+    }
+    return keys;
+  };
+  const std::string rows = "[data]\nval_size = 0.1\n";
+  EXPECT_THAT(facts(rows + "[train]\neval_steps = 5\n"), ElementsAre("data.val_size"));
+  EXPECT_THAT(facts(rows + "[train]\neval_steps = 5\nearly_stopping_patience = 3\n"),
+              ElementsAre("data.val_size", "train.early_stopping_patience", "train.eval_steps"));
+  EXPECT_THAT(facts("[output]\ntensorboard = true\n"), ElementsAre());
+}
+
+TEST(ParseConfig, ValidationKeys) {
+  EXPECT_EQ(parse(kSmallest + "[data]\nval_size = 0.15\n").data.val_size, 0.15);
+  EXPECT_EQ(resolved(parse(kSmallest + "[data]\nval_size = 100\n")).at("data.val_size"), "100");
+  EXPECT_THAT(error_of(kSmallest + "[data]\nval_size = 1.5\n"), HasSubstr("whole number of rows"));
+  EXPECT_THAT(error_of(kSmallest + "[data]\nval_size = -1\n"), HasSubstr("val_size"));
+  EXPECT_THAT(error_of(kSmallest + "[train]\nearly_stopping_patience = 2\n"),
+              HasSubstr("set data.val_size"));
+  EXPECT_THAT(error_of(kSmallest + "[train]\neval_steps = 2\n"), HasSubstr("set data.val_size"));
+  EXPECT_THAT(error_of(kSmallest + "[data]\nval_size = 2\n[train]\nearly_stopping_threshold = 1\n"),
+              HasSubstr("set train.early_stopping_patience"));
 }
 
 TEST(LoadConfig, ReadsAFileAndNamesAMissingOne) {

@@ -49,21 +49,22 @@ std::vector<std::string> samples_to_worker() {
 
 // Written down by hand: version, kind, then the fields from the lowest byte up.
 TEST(Messages, BytesByHand) {
-  EXPECT_EQ(to_bytes(ToCoordinator(Ready{0x01020304})), bytes_of({1, 1, 4, 3, 2, 1}));
+  EXPECT_EQ(to_bytes(ToCoordinator(Ready{0x01020304})), bytes_of({2, 1, 4, 3, 2, 1}));
   EXPECT_EQ(to_bytes(ToCoordinator(Progress{5, -2, 0x0102030405060708, 1.0, -2.0})),
-            bytes_of({1,    2,    5,    0,    0,    0,                    // item
-                      0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,     // -2
-                      8,    7,    6,    5,    4,    3,    2,    1,        // steps
-                      0,    0,    0,    0,    0,    0,    0xf0, 0x3f,     // 1.0
-                      0,    0,    0,    0,    0,    0,    0,    0xc0}));  // -2.0
+            bytes_of({2,    2,    5,    0,    0,    0,                 // item
+                      0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,  // -2
+                      8,    7,    6,    5,    4,    3,    2,    1,     // steps
+                      0,    0,    0,    0,    0,    0,    0xf0, 0x3f,  // 1.0
+                      0,    0,    0,    0,    0,    0,    0,    0xc0,  // -2.0
+                      0}));                                            // no validation
   EXPECT_EQ(to_bytes(ToCoordinator(Finished{2, "ab"})),
-            bytes_of({1, 3, 2, 0, 0, 0, 2, 0, 0, 0, 'a', 'b'}));
+            bytes_of({2, 3, 2, 0, 0, 0, 2, 0, 0, 0, 'a', 'b'}));
   EXPECT_EQ(to_bytes(ToCoordinator(Failed{2, base::ErrorKind::kNonFinite, "x"})),
-            bytes_of({1, 4, 2, 0, 0, 0, 7, 1, 0, 0, 0, 'x'}));
-  EXPECT_EQ(to_bytes(ToCoordinator(Stopped{-1})), bytes_of({1, 5, 0xff, 0xff, 0xff, 0xff}));
-  EXPECT_EQ(to_bytes(ToWorker(Assign{258, 3})), bytes_of({1, 65, 2, 1, 0, 0, 3, 0, 0, 0}));
-  EXPECT_EQ(to_bytes(ToWorker(Stop{})), bytes_of({1, 66}));
-  EXPECT_EQ(to_bytes(ToWorker(Leave{})), bytes_of({1, 67}));
+            bytes_of({2, 4, 2, 0, 0, 0, 7, 1, 0, 0, 0, 'x'}));
+  EXPECT_EQ(to_bytes(ToCoordinator(Stopped{-1})), bytes_of({2, 5, 0xff, 0xff, 0xff, 0xff}));
+  EXPECT_EQ(to_bytes(ToWorker(Assign{258, 3})), bytes_of({2, 65, 2, 1, 0, 0, 3, 0, 0, 0}));
+  EXPECT_EQ(to_bytes(ToWorker(Stop{})), bytes_of({2, 66}));
+  EXPECT_EQ(to_bytes(ToWorker(Leave{})), bytes_of({2, 67}));
 }
 
 TEST(Messages, ComeBackWhole) {
@@ -101,7 +102,7 @@ TEST(Messages, EveryKindOfFailureComesBack) {
     EXPECT_EQ(failed.text, "why");
   }
   EXPECT_THAT(error_of([] {
-                to_coordinator_from(bytes_of({1, 4, 2, 0, 0, 0, 9, 0, 0, 0, 0}));
+                to_coordinator_from(bytes_of({2, 4, 2, 0, 0, 0, 9, 0, 0, 0, 0}));
               }),
               HasSubstr("number 9"));
 }
@@ -109,10 +110,10 @@ TEST(Messages, EveryKindOfFailureComesBack) {
 TEST(Messages, AnotherVersionIsNamedWhateverFollows) {
   for (const std::string& sample : samples_to_coordinator()) {
     std::string other = sample;
-    other[0] = 2;
+    other[0] = 1;
     const std::string text = error_of([&] { to_coordinator_from(other); });
-    EXPECT_THAT(text, HasSubstr("protocol version 1"));
-    EXPECT_THAT(text, HasSubstr("version 2"));
+    EXPECT_THAT(text, HasSubstr("protocol version 2"));
+    EXPECT_THAT(text, HasSubstr("version 1"));
     EXPECT_THAT(text, HasSubstr("different builds"));
   }
   EXPECT_THAT(error_of([] { to_worker_from(bytes_of({0})); }), HasSubstr("different builds"));

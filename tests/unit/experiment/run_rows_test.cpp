@@ -5,6 +5,7 @@
 
 #include <fstream>
 #include <functional>
+#include <set>
 
 #include "baton/base/error.hpp"
 #include "baton/base/wire.hpp"
@@ -150,6 +151,37 @@ TEST_F(RunRowsTest, SomeRowsStandForAll) {
   EXPECT_EQ(some.num_rows, all.num_rows);
   EXPECT_NEAR(static_cast<double>(some.num_tokens), static_cast<double>(all.num_tokens),
               0.1 * static_cast<double>(all.num_tokens));
+}
+
+TEST_F(RunRowsTest, ValidationRowsAreOwnOnesThatNobodyElseGets) {
+  for (const std::string name : {"see", "sequential", "replay", "multitask", "single", "o_lora"}) {
+    config_.method.method = name;
+    config_.data.val_size = 0.25;
+    method_ = method::make_method(config_);
+    RowMaking making = this->making();
+    making.validation = validation_size_of(config_);
+    const method::LearnerPlan plan = method_->learners(kNumTasks).back();
+    const PreparedExpert prepared =
+        prepare_expert(making, read_expert_rows(config_, facts_, plan), {});
+    EXPECT_EQ(prepared.validation.size(), plan.own_tasks.size() * kNumRows / 4) << name;
+    std::set<std::vector<tokenizer::TokenId>> own;
+    for (const auto* list : {&prepared.training, &prepared.held_out}) {
+      for (const data::TrainingRow& row : *list) {
+        if (row.role == data::RowRole::kPositive) {
+          own.insert(row.tokens);
+        }
+      }
+    }
+    EXPECT_EQ(own.size(), plan.own_tasks.size() * kNumRows * 3 / 4) << name;
+    for (const data::TrainingRow& row : prepared.validation) {
+      EXPECT_FALSE(own.contains(row.tokens)) << name;
+      const auto first = row.tokens[static_cast<std::size_t>(row.prompt_length)];
+      EXPECT_EQ(first, name == "see" ? 'Y' : 'a') << name;  // the opening, or the answer
+    }
+    const auto metered =
+        RowMeter(making).own("t2", read_expert_rows(config_, facts_, plan).own.back().rows);
+    EXPECT_EQ(metered.num_rows, 30) << name;
+  }
 }
 
 TEST_F(RunRowsTest, RowsThatChangedMeanwhileAreRefused) {
