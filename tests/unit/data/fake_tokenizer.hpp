@@ -70,6 +70,9 @@ class FakeTemplate final : public tokenizer::PromptTemplate {
     return prompt;
   }
   const std::vector<tokenizer::TokenId>& invocation_ids() const override { return invocation_; }
+  tokenizer::QuestionFrame question_frame() const override {
+    return {.before = {300, 301}, .after = {302, 303}};
+  }
   tokenizer::TokenId end_of_answer_id() const override { return kEndOfAnswer; }
   std::vector<tokenizer::TemplatePart> parts() const override { return {}; }
   std::string render(std::span<const tokenizer::Message>) const override { return ""; }
