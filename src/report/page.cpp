@@ -35,11 +35,11 @@ caption{text-align:left;font-weight:600;padding:.2em 0;white-space:nowrap}
 th,td{text-align:left;padding:.3em .7em .3em 0;border-bottom:1px solid var(--grid);vertical-align:top;max-width:22em}
 thead th{border-bottom:2px solid var(--line);vertical-align:bottom}tbody th{font-weight:500}
 .n{text-align:right}.n,.k{white-space:nowrap}
-.figures{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(340px,100%),1fr));gap:16px;align-items:start}
+.figures{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(360px,100%),1fr));gap:16px;align-items:start}
 figure{margin:0;min-width:0;background:var(--panel);padding:8px;border-radius:6px}
 figure.wide{grid-column:1/-1}
 summary{cursor:pointer;padding:.3em 0}details.run>summary{font-size:1.05rem;font-weight:600;margin:.4em 0}
-svg{display:block;font-size:12px;fill:var(--fg)}svg .axis{fill:var(--soft);font-size:11px}svg .v{font-weight:600}
+figure:not(.wide) svg{max-width:100%;height:auto}svg{display:block;font-size:12px;fill:var(--fg)}svg .axis{fill:var(--soft);font-size:11px}svg .v{font-weight:600}
 .axisline{stroke:var(--line)}.grid{stroke:var(--grid)}.bar{fill:var(--accent)}.bar.ref{fill:url(#hatch)}
 .whisker{stroke:var(--fg);stroke-width:1.5}.hatch{stroke:var(--accent);stroke-width:3}.frame{fill:none;stroke:var(--accent)}
 .span{fill:var(--h2);stroke:var(--accent)}.spantext{fill:var(--fg)}
