@@ -13,7 +13,6 @@
 #include <stdexcept>
 
 #include "baton/comm/agree.hpp"
-#include "baton/train/new_adapter.hpp"
 #include "training_fixture.hpp"
 
 namespace baton::test {
@@ -364,13 +363,7 @@ TEST_F(GradientSlicesTest, ASumThatCannotStartIsToldAtTheEnd) {
 TEST_F(GradientSlicesTest, TheTrainerGetsTheSameBitsInSlices) {
   const base::Json golden = read_training_golden("tiny-seven");
   const auto model = load_tiny("tiny-gqa-tied");
-  expert::ExpertState state;
-  state.task = "qa";
-  state.lora_rank = 4;
-  state.lora_alpha = 8;
-  state.arrays = train::new_adapter_arrays(
-      {2, model->config().linear_shapes(), {"q_proj", "down_proj"}, 4}, 3);
-  const model::Adapter adapter = model::adapter_from_state(state, 2, at::kCPU);
+  const model::Adapter adapter = fresh_adapter(*model);
   train::TrainerOptions options;
   options.train_batch_size = 7;
   options.micro_batch_size = 2;

@@ -11,7 +11,6 @@
 #include <mutex>
 
 #include "baton/base/error.hpp"
-#include "baton/train/new_adapter.hpp"
 #include "training_fixture.hpp"
 
 namespace baton::test {
@@ -84,35 +83,14 @@ TEST_P(TinyTraining, FollowsPeft) {
   }
 }
 
-// Rows of a task with something to learn, a model and a fresh adapter with dropout.
-class TrainerTest : public ::testing::Test {
+class TrainerTest : public LearnerTest {
  protected:
-  TrainerTest()
-      : golden_(read_training_golden("tiny-seven")),
-        model_(load_tiny("tiny-gqa-tied")),
-        group_(comm::make_single_communicator()) {
-    at::set_num_threads(1);
-    options_.train_batch_size = 7;
-    options_.micro_batch_size = 2;  // slots of 2, 2, 2, 1
+  TrainerTest() {
+    options_.train_batch_size = 7;  // slots of 2, 2, 2, 1
     options_.num_train_epochs = 1.5;
-    options_.seed = 17;
-    expert::ExpertState state;
-    state.task = "qa";
-    state.lora_rank = 4;
-    state.lora_alpha = 8;
-    state.arrays = train::new_adapter_arrays(
-        {2, model_->config().linear_shapes(), {"q_proj", "down_proj"}, 4}, 3);
-    adapter_ = model::adapter_from_state(state, 2, at::kCPU);
-    adapter_.dropout = 0.1;
   }
 
   std::vector<data::TrainingRow> rows() const { return training_rows(golden_); }
-
-  base::Json golden_;
-  std::unique_ptr<Decoder> model_;
-  std::unique_ptr<comm::Communicator> group_;
-  TrainerOptions options_;
-  Adapter adapter_;
 };
 
 // Everything a run leaves: each step's loss and norm, and the factors.

@@ -1,12 +1,16 @@
 #pragma once
 // For tests of training: reference runs as trainers, and groups of ranks simulated by threads.
 
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <exception>
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,6 +18,7 @@
 #include "baton/base/json.hpp"
 #include "baton/comm/communicator.hpp"
 #include "baton/train/lr_schedule.hpp"
+#include "baton/train/new_adapter.hpp"
 #include "baton/train/trainer.hpp"
 #include "support/thread_communicator.hpp"
 #include "unit/model/model_fixture.hpp"
@@ -80,6 +85,49 @@ inline train::TrainerOptions options_of(const base::Json& golden, std::size_t mi
   options.updates = stored_updates(golden, micro_batch_size);
   return options;
 }
+
+/// An adapter of rank 4 on two linears of the tiny model's two layers, as training begins with it.
+inline model::Adapter fresh_adapter(const model::Decoder& model) {
+  expert::ExpertState state;
+  state.task = "qa";
+  state.lora_rank = 4;
+  state.lora_alpha = 8;
+  state.arrays =
+      train::new_adapter_arrays({2, model.config().linear_shapes(), {"q_proj", "down_proj"}, 4}, 3);
+  return model::adapter_from_state(state, 2, at::kCPU);
+}
+
+/// Rows of a task with something to learn, a model and a fresh adapter with dropout.
+class LearnerTest : public ::testing::Test {
+ protected:
+  LearnerTest()
+      : golden_(read_training_golden("tiny-seven")),
+        model_(load_tiny("tiny-gqa-tied")),
+        group_(comm::make_single_communicator()),
+        adapter_(fresh_adapter(*model_)) {
+    at::set_num_threads(1);
+    options_.micro_batch_size = 2;
+    options_.seed = 17;
+    adapter_.dropout = 0.1;
+  }
+
+  std::unique_ptr<train::Trainer> new_trainer(comm::Communicator& group) const {
+    return std::make_unique<train::Trainer>(*model_, group, training_rows(golden_), adapter_,
+                                            options_);
+  }
+
+  static expert::TrainingState state_of(const train::Trainer& trainer) {
+    expert::TrainingState state;
+    trainer.learner().copy_state(state);
+    return state;
+  }
+
+  base::Json golden_;
+  std::unique_ptr<model::Decoder> model_;
+  std::unique_ptr<comm::Communicator> group_;
+  train::TrainerOptions options_;
+  model::Adapter adapter_;
+};
 
 /// Largest relative differences of a run from the reference; prints them.
 struct RunDifferences {

@@ -1,7 +1,6 @@
 // Training that is left and taken up again, at every update, on groups of other sizes, and while
 // updates are left out.
 
-#include <ATen/Parallel.h>
 #include <gmock/gmock.h>
 
 #include <atomic>
@@ -9,7 +8,6 @@
 #include <thread>
 
 #include "baton/base/error.hpp"
-#include "baton/train/new_adapter.hpp"
 #include "baton/train/trainer.hpp"
 #include "training_fixture.hpp"
 
@@ -19,37 +17,13 @@ namespace {
 using expert::TrainingState;
 using train::Trainer;
 
-class TrainingStateTest : public ::testing::Test {
+class TrainingStateTest : public LearnerTest {
  protected:
-  TrainingStateTest()
-      : golden_(read_training_golden("tiny-seven")),
-        model_(load_tiny("tiny-gqa-tied")),
-        group_(comm::make_single_communicator()) {
-    at::set_num_threads(1);
+  TrainingStateTest() {
     options_.train_batch_size = 7;
-    options_.micro_batch_size = 2;
     options_.num_train_epochs = 1.5;
     options_.weight_decay = 0.01;
     options_.warmup_ratio = 0.3;
-    options_.seed = 17;
-    expert::ExpertState state;
-    state.task = "qa";
-    state.lora_rank = 4;
-    state.lora_alpha = 8;
-    state.arrays = train::new_adapter_arrays(
-        {2, model_->config().linear_shapes(), {"q_proj", "down_proj"}, 4}, 3);
-    adapter_ = model::adapter_from_state(state, 2, at::kCPU);
-    adapter_.dropout = 0.1;
-  }
-
-  std::unique_ptr<Trainer> new_trainer(comm::Communicator& group) const {
-    return std::make_unique<Trainer>(*model_, group, training_rows(golden_), adapter_, options_);
-  }
-
-  static TrainingState state_of(const Trainer& trainer) {
-    TrainingState state;
-    trainer.learner().copy_state(state);
-    return state;
   }
 
   static void expect_same(const TrainingState& a, const TrainingState& b) {
@@ -69,12 +43,6 @@ class TrainingStateTest : public ::testing::Test {
     }
     return state_of(trainer);
   }
-
-  base::Json golden_;
-  std::unique_ptr<model::Decoder> model_;
-  std::unique_ptr<comm::Communicator> group_;
-  train::TrainerOptions options_;
-  model::Adapter adapter_;
 };
 
 TEST_F(TrainingStateTest, EveryUpdateCanBeTheLastBeforeAPause) {

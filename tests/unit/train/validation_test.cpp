@@ -8,7 +8,6 @@
 #include <limits>
 
 #include "baton/base/error.hpp"
-#include "baton/train/new_adapter.hpp"
 #include "baton/train/trainer.hpp"
 #include "training_fixture.hpp"
 
@@ -18,43 +17,15 @@ namespace {
 using expert::TrainingState;
 using train::Trainer;
 
-class ValidationTest : public ::testing::Test {
+class ValidationTest : public LearnerTest {
  protected:
-  ValidationTest()
-      : golden_(read_training_golden("tiny-seven")),
-        model_(load_tiny("tiny-gqa-tied")),
-        group_(comm::make_single_communicator()) {
-    at::set_num_threads(1);
+  ValidationTest() {
     options_.train_batch_size = 6;
-    options_.micro_batch_size = 2;
     options_.num_train_epochs = 2;
-    options_.seed = 17;
     options_.early_stopping_patience = 2;
-    expert::ExpertState state;
-    state.task = "qa";
-    state.lora_rank = 4;
-    state.lora_alpha = 8;
-    state.arrays = train::new_adapter_arrays(
-        {2, model_->config().linear_shapes(), {"q_proj", "down_proj"}, 4}, 3);
-    adapter_ = model::adapter_from_state(state, 2, at::kCPU);
-    adapter_.dropout = 0.1;
   }
 
-  std::unique_ptr<Trainer> new_trainer() const {
-    return std::make_unique<Trainer>(*model_, *group_, training_rows(golden_), adapter_, options_);
-  }
-
-  static TrainingState state_of(const Trainer& trainer) {
-    TrainingState state;
-    trainer.learner().copy_state(state);
-    return state;
-  }
-
-  base::Json golden_;
-  std::unique_ptr<model::Decoder> model_;
-  std::unique_ptr<comm::Communicator> group_;
-  train::TrainerOptions options_;
-  model::Adapter adapter_;
+  std::unique_ptr<Trainer> new_trainer() const { return LearnerTest::new_trainer(*group_); }
 };
 
 // PEFT says before each of its updates what the mean over the target tokens of the rows is.
