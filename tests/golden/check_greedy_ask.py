@@ -18,16 +18,17 @@ from tokenizers import Tokenizer
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEPS = pathlib.Path(os.environ.get("BATON_DEPS", ROOT / ".deps"))
 MODELS = DEPS / "models"
-# The folder, the template, and below which lead a token is a tie.
+# The folder, and the template.
 KINDS = {
-    "smollm2": (pathlib.Path(os.environ.get("BATON_MODEL_DIR", MODELS / "smollm2-135m-instruct")), "auto", 2e-4),
-    "gemma3-270m": (MODELS / "gemma-3-270m", "gemma", 2e-4),
+    "smollm2": (pathlib.Path(os.environ.get("BATON_MODEL_DIR", MODELS / "smollm2-135m-instruct")), "auto"),
+    "gemma3-270m": (MODELS / "gemma-3-270m", "gemma"),
 }
+TIE = 2e-4  # a lead below it
 
 
 def main():
     kind = sys.argv[1] if len(sys.argv) > 1 else "smollm2"
-    model, template, tie = KINDS[kind]
+    model, template = KINDS[kind]
     binary = os.environ.get("BATON_BINARY")
     if not binary or not (model / "tokenizer.json").exists():
         print("skipped: no program in BATON_BINARY, or no model in", model)
@@ -55,7 +56,7 @@ def main():
             continue
         place = max(i for i in range(len(row["tokens"]))
                     if answer["answer"].startswith(tokenizer.decode(row["tokens"][:i]).strip()))
-        (ties if row["gaps"][place] < tie else wrong).append(
+        (ties if row["gaps"][place] < TIE else wrong).append(
             f"{row['name']}: token {place}, lead {row['gaps'][place]:.2g}")
     smallest, name = min((min(row["gaps"]), row["name"]) for row in rows)
     print(f"{num_equal} of {len(rows)} greedy texts equal; {len(ties)} leave at a tie: {', '.join(ties) or 'none'}")

@@ -20,8 +20,9 @@ import zipfile
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 import torch
 from gguf import GGUFReader
+from make_tokenizer_golden import with_bos
 from safetensors.torch import save_file
-from tokenizers import AddedToken, processors
+from tokenizers import AddedToken
 from transformers import AutoModelForCausalLM, GemmaTokenizer
 from transformers.tokenization_utils_base import generate_merges
 
@@ -63,11 +64,8 @@ class Pieces:
         slow = GemmaTokenizer(vocab=vocab, merges=generate_merges(merged))
         tokenizer = slow.backend_tokenizer
         tokenizer.add_tokens(self.added())
-        bos = "<bos>"
-        tokenizer.post_processor = processors.TemplateProcessing(
-            single=f"{bos} $A", pair=f"{bos} $A {bos} $B", special_tokens=[(bos, vocab[bos])])
         assert tokenizer.get_vocab_size() == len(self.texts), tokenizer.get_vocab_size()
-        return tokenizer
+        return with_bos(tokenizer, "<bos>")
 
     def sentencepiece(self):
         """The model that these pieces came from, as far as it concerns text."""

@@ -178,6 +178,12 @@ def write(path, value):
 
 # ---- the small tokenizers ------------------------------------------------------------------------------------
 
+def with_bos(tokenizer, token):
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{token} $A", pair=f"{token} $A {token} $B", special_tokens=[(token, tokenizer.token_to_id(token))])
+    return tokenizer
+
+
 def train(pre_tokenizer, vocab_size, special, alphabet=None, **model):
     tokenizer = Tokenizer(models.BPE(**model))
     tokenizer.pre_tokenizer = pre_tokenizer
@@ -247,8 +253,7 @@ def train_pieces(normalizer, pre_tokenizer, decoder):
         tokenizer.normalizer = normalizer
     tokenizer.pre_tokenizer = pre_tokenizer
     tokenizer.decoder = decoder
-    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", pair="<s> $A <s> $B", special_tokens=[("<s>", 1)])
-    return tokenizer
+    return with_bos(tokenizer, "<s>")
 
 
 def pieces_decoder(strips):

@@ -19,8 +19,9 @@ import zipfile
 from pathlib import Path
 
 from make_gemma_folder import Pieces, join_parts
-from make_tokenizer_golden import (LLAMA3_PATTERN, OUT, QWEN_PATTERN, SOURCE, Ids, make_benchmark, make_ids, torture)
-from tokenizers import models, normalizers, processors
+from make_tokenizer_golden import (LLAMA3_PATTERN, OUT, QWEN_PATTERN, SOURCE, Ids, make_benchmark, make_ids, torture,
+                                   with_bos)
+from tokenizers import models, normalizers
 from transformers import LlamaTokenizer
 from transformers.convert_slow_tokenizer import SentencePieceExtractor, TikTokenConverter
 from transformers.tokenization_utils_base import generate_merges
@@ -52,12 +53,6 @@ class Ranks(TikTokenConverter):
 
 def ranks_of(content):
     return {base64.b64decode(token): int(rank) for token, rank in (line.split() for line in content.splitlines() if line)}
-
-
-def with_bos(tokenizer, token):
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{token} $A", pair=f"{token} $A {token} $B", special_tokens=[(token, tokenizer.token_to_id(token))])
-    return tokenizer
 
 
 def make_llama3(wheels):
