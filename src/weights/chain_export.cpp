@@ -16,9 +16,6 @@
 namespace baton::weights {
 namespace {
 
-constexpr const char* kChain = "chain.json";
-constexpr const char* kRunner = "run_chain.py";
-
 base::OrderedJson indicator_json(const std::string& text, std::int64_t id) {
   return {{"text", text}, {"token_id", id}};
 }
@@ -67,8 +64,7 @@ std::string readme(const ChainFacts& facts) {
   std::string text = fmt::format(
       "{}\n\n# A chain of {} experts\n\n"
       "Each folder is a LoRA adapter that PEFT loads; together they answer as a chain over the "
-      "base "
-      "model `{}`.\n"
+      "base model `{}`.\n"
       "`chain.json` says how: the order, each expert's threshold, the indicators, how a prompt is "
       "built, where an\n"
       "answer ends. `run_chain.py` does it with transformers and PEFT:\n\n"
@@ -79,8 +75,7 @@ std::string readme(const ChainFacts& facts) {
       "Each line in is a JSON object with a `prompt`, each line out one with `answer`, `route`, "
       "`expert` and the\n"
       "margins of the experts that were asked. One adapter alone answers `{}` (or `{}`) first: "
-      "that "
-      "word is what a\n"
+      "that word is what a\n"
       "chain is routed by, and no part of the answer.\n\n"
       "| place | expert | accepts where margin > |\n|---|---|---|\n",
       kExportMark, facts.experts.size(), name_of(facts.base.folder), facts.accept_text,
@@ -126,7 +121,7 @@ void export_chain(const ChainFacts& facts,
   base::make_directories(out);
   // The marked README comes first: a folder left half written can then be written again.
   base::write_file_atomically(out / kExportReadme, readme(facts));
-  remove_old(out / kChain);
+  remove_old(out / kChainFacts);
   remove_others(facts, out);
   base::OrderedJson experts = base::OrderedJson::array();
   for (std::size_t i = 0; i < facts.experts.size(); ++i) {
@@ -143,8 +138,8 @@ void export_chain(const ChainFacts& facts,
                        {"threshold", member.threshold},
                        {"trained_threshold", state.accept_threshold}});
   }
-  base::write_file_atomically(out / kRunner, kRunChainText);
-  base::write_file_atomically(out / kChain, chain_json(facts, experts).dump(2) + "\n");
+  base::write_file_atomically(out / kChainRunner, kRunChainText);
+  base::write_file_atomically(out / kChainFacts, chain_json(facts, experts).dump(2) + "\n");
 }
 
 }  // namespace baton::weights

@@ -34,12 +34,12 @@ std::string foreign_in(const std::filesystem::path& out, const ExportKind& kind)
 }  // namespace
 
 const ExportKind& adapter_export() {
-  static const ExportKind kind{{kExportReadme, "adapter_config.json", "adapter_model.safetensors"}};
+  static const ExportKind kind{{kExportReadme, kAdapterConfig, kAdapterTensors}};
   return kind;
 }
 
 const ExportKind& chain_export() {
-  static const ExportKind kind{{kExportReadme, "chain.json", "run_chain.py"}, &adapter_export()};
+  static const ExportKind kind{{kExportReadme, kChainFacts, kChainRunner}, &adapter_export()};
   return kind;
 }
 

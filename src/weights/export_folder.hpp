@@ -10,6 +10,10 @@ namespace baton::weights {
 // A folder whose README holds this line, and nothing but its kind's files, was written here.
 inline constexpr const char* kExportMark = "<!-- written by baton export -->";
 inline constexpr const char* kExportReadme = "README.md";
+inline constexpr const char* kAdapterConfig = "adapter_config.json";
+inline constexpr const char* kAdapterTensors = "adapter_model.safetensors";
+inline constexpr const char* kChainFacts = "chain.json";
+inline constexpr const char* kChainRunner = "run_chain.py";
 
 /// What an export of one kind consists of.
 struct ExportKind {

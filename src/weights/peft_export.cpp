@@ -19,9 +19,6 @@ namespace {
 using base::Error;
 using base::ErrorKind;
 
-constexpr const char* kConfig = "adapter_config.json";
-constexpr const char* kTensors = "adapter_model.safetensors";
-
 [[noreturn]] void fail_state(const expert::ExpertState& state,
                              const std::string& expected,
                              const std::string& found) {
@@ -215,8 +212,9 @@ void export_peft(const expert::ExpertState& state,
                        .shape = array.shape,
                        .bytes = std::as_bytes(std::span<const float>(array.values))});
   }
-  write_safetensors(out / kTensors, tensors, {{"format", "pt"}});
-  base::write_file_atomically(out / kConfig, adapter_config(state, layers, options).dump(2) + "\n");
+  write_safetensors(out / kAdapterTensors, tensors, {{"format", "pt"}});
+  base::write_file_atomically(out / kAdapterConfig,
+                              adapter_config(state, layers, options).dump(2) + "\n");
 }
 
 }  // namespace baton::weights

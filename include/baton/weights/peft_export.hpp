@@ -15,8 +15,7 @@ struct PeftExportOptions {
   std::string base_model;   // base_model_name_or_path in adapter_config.json; may be empty
   std::string accept_text;  // the indicators' spelling, for the README; may be empty
   std::string pass_text;
-  std::optional<double> threshold =
-      {};  // the one in use, for the README; nothing: the expert's own
+  std::optional<double> threshold = {};  // for the README; nothing: that of the training
   std::string
       prompt_suffix;  // text the template's generation prompt adds, for the README; may be empty
 };
