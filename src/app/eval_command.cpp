@@ -413,7 +413,7 @@ class EvalRun {
     std::vector<int> everyone(ranks_.size());
     std::iota(everyone.begin(), everyone.end(), 0);
     const run::MadeBy made = experiment::made_by_ranks(ranks_, everyone);
-    for (const char* name : {"eval/predictions.jsonl", "eval/matrix.csv", "eval/results.json"}) {
+    for (const char* name : {run::kPredictionsFile, "eval/matrix.csv", run::kResultsFile}) {
       folder_->record_file(name, "", "", made);
     }
     partial_->remove();

@@ -17,9 +17,6 @@ using base::Error;
 using base::ErrorKind;
 namespace fs = std::filesystem;
 
-constexpr const char* kPredictions = "eval/predictions.jsonl";
-constexpr const char* kResults = "eval/results.json";
-
 // The run's own files are not overwritten by a copy of one of them.
 bool is_of_the_run(const run::RunFolder& folder, const fs::path& file) {
   std::error_code ignored;
@@ -70,8 +67,9 @@ void check_export_file(const run::RunFolder& folder, const fs::path& file) {
 void export_predictions(const run::RunFolder& folder,
                         const config::Config& config,
                         const fs::path& file) {
-  const base::Json results = base::read_json_file(folder.path_of(kResults), ErrorKind::kModel);
-  const fs::path predictions = folder.path_of(kPredictions);
+  const base::Json results =
+      base::read_json_file(folder.path_of(run::kResultsFile), ErrorKind::kModel);
+  const fs::path predictions = folder.path_of(run::kPredictionsFile);
   eval::SampleFacts facts;
   facts.metrics = results.at("metrics").get<std::map<std::string, std::string>>();
   facts.max_new_tokens = config.data.max_new_tokens;

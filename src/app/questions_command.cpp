@@ -269,16 +269,16 @@ class QuestionsRun {
 
   // The largest surplus of every own query that was evaluated, from the evaluation's own file.
   std::vector<double> own_surpluses() const {
-    const std::filesystem::path file = folder_->paths().eval_folder() / "predictions.jsonl";
+    const std::filesystem::path file = folder_->path_of(run::kPredictionsFile);
     std::vector<double> surpluses;
-    if (!folder_->has("eval/predictions.jsonl")) {
+    if (!folder_->has(run::kPredictionsFile)) {
       base::log_warning("eval",
                         "the run's own queries are not evaluated yet, so no curve sets "
                         "them against these questions: run `baton eval` without "
                         "--questions first");
       return surpluses;
     }
-    folder_->verify("eval/predictions.jsonl");
+    folder_->verify(run::kPredictionsFile);
     std::istringstream lines(base::read_file(file, base::ErrorKind::kModel));
     for (std::string line; std::getline(lines, line);) {
       const base::Json query = base::parse_json(line, base::ErrorKind::kModel, file.string());

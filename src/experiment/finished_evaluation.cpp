@@ -10,8 +10,6 @@ namespace baton::experiment {
 
 namespace {
 
-constexpr const char* kResults = "eval/results.json";
-
 // Times are whole seconds: thresholds of the evaluation's own second may have come after it.
 bool changed_after(const std::string& file, const std::string& time, const std::string& evaluated) {
   return file == run::kThresholdsFile ? time >= evaluated
@@ -22,17 +20,17 @@ bool changed_after(const std::string& file, const std::string& time, const std::
 
 bool is_evaluated(const run::RunFolder& folder, const config::Config& config) {
   const auto& files = folder.record().files;
-  const auto found = files.find(kResults);
+  const auto found = files.find(run::kResultsFile);
   if (found == files.end()) {
     return false;
   }
-  for (const char* name : {kResults, "eval/predictions.jsonl"}) {
+  for (const char* name : {run::kResultsFile, run::kPredictionsFile}) {
     if (folder.condition_of(name) != run::FileCondition::kOk) {
       return false;
     }
   }
   const base::Json results =
-      base::read_json_file(folder.path_of(kResults), base::ErrorKind::kModel);
+      base::read_json_file(folder.path_of(run::kResultsFile), base::ErrorKind::kModel);
   return results.value("tasks", base::Json::array()) == base::Json(folder.record().tasks) &&
          results.value("settings", base::Json::object()) ==
              base::Json(config::evaluation_settings(config)) &&

@@ -21,9 +21,6 @@ using base::Error;
 using base::ErrorKind;
 using base::Json;
 
-constexpr const char* kResults = "eval/results.json";
-constexpr const char* kPredictions = "eval/predictions.jsonl";
-
 [[noreturn]] void refuse_unfinished(const run::RunFolder& folder,
                                     const std::string& what,
                                     const std::string& found) {
@@ -41,7 +38,7 @@ void check_evaluated(const run::RunFolder& folder) {
     refuse_unfinished(folder, "an evaluation of this run is unfinished",
                       partial.string() + ", chunks of one that was cut off or still runs");
   }
-  for (const char* name : {kResults, kPredictions}) {
+  for (const char* name : {run::kResultsFile, run::kPredictionsFile}) {
     if (!folder.has(name)) {
       refuse_unfinished(folder, "this run was never evaluated", std::string("no ") + name);
     }
@@ -271,15 +268,15 @@ LoadedRun load_run(const fs::path& path) {
   LoadedRun loaded;
   loaded.path = path;
   loaded.record = folder.record();
-  const fs::path results = folder.path_of(kResults);
+  const fs::path results = folder.path_of(run::kResultsFile);
   try {
     read_results(loaded, base::read_json_file(results, ErrorKind::kModel));
     if (loaded.tasks != folder.record().tasks) {
       refuse_unfinished(folder, "this run has other tasks than its evaluation",
-                        fmt::format("{} tasks in {}, {} in run.json", loaded.tasks.size(), kResults,
-                                    folder.record().tasks.size()));
+                        fmt::format("{} tasks in {}, {} in run.json", loaded.tasks.size(),
+                                    run::kResultsFile, folder.record().tasks.size()));
     }
-    read_predictions(loaded, folder.path_of(kPredictions));
+    read_predictions(loaded, folder.path_of(run::kPredictionsFile));
     read_timings(loaded, folder.paths().eval_folder() / "timings.json");
     read_questions(loaded, folder.paths().eval_folder() / "questions.json");
   } catch (const Json::exception& error) {
@@ -289,7 +286,7 @@ LoadedRun load_run(const fs::path& path) {
                  .found = error.what(),
                  .fix = "run `baton eval` again"});
   }
-  loaded.evaluated_by = folder.record().files.at(kResults).made_by;
+  loaded.evaluated_by = folder.record().files.at(run::kResultsFile).made_by;
   read_experts(loaded, folder);
   return loaded;
 }
@@ -326,7 +323,7 @@ std::size_t LoadedRun::task_place(const std::string& task) const {
   const auto found = std::find(tasks.begin(), tasks.end(), task);
   if (found == tasks.end()) {
     throw Error(ErrorKind::kModel, "the predictions name a task that the results do not know",
-                {.where = (path / kPredictions).string(),
+                {.where = (path / run::kPredictionsFile).string(),
                  .expected = "one of the tasks of eval/results.json",
                  .found = task,
                  .fix = "run `baton eval` again"});

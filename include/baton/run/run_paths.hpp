@@ -10,6 +10,10 @@
 
 namespace baton::run {
 
+// What an evaluation leaves, relative to the run's folder.
+inline constexpr const char* kResultsFile = "eval/results.json";
+inline constexpr const char* kPredictionsFile = "eval/predictions.jsonl";
+
 class RunPaths {
  public:
   RunPaths() = default;
