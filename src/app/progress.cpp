@@ -153,15 +153,6 @@ void Progress::set_total_steps(std::int64_t num_steps) {
   total_steps_ = num_steps;
 }
 
-void Progress::update(int group,
-                      const std::string& expert,
-                      std::int64_t step,
-                      std::int64_t total,
-                      double loss,
-                      double tokens_per_second) {
-  update({group, expert, step, total, loss, tokens_per_second});
-}
-
 void Progress::update(const GroupProgress& progress) {
   auto& work = groups_[progress.group];
   if (work.progress.expert != progress.expert) {

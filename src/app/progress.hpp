@@ -40,7 +40,8 @@ std::string render_bar(double share, int width);
 std::vector<std::string> render_terminal(const ProgressState& state, int width);
 
 /// One line for a group in a log: "group 0 qa step 20/60 (33 %), loss 1.234, 512 tokens/s, 2 min 05
-/// s left", with validations "loss 1.234 (validation 1.345)"; of things counted "queries 20/60 (33 %), 2 min 05 s left".
+/// s left", with validations "loss 1.234 (validation 1.345)"; of things counted "queries 20/60
+/// (33 %), 2 min 05 s left".
 std::string render_plain(const ProgressState& state, const GroupProgress& group);
 
 /// The line with its bar in colour.
@@ -70,12 +71,6 @@ class Progress {
   /// A group stands at `step` of its expert; the first call for an expert names where it starts
   /// from.
   void update(const GroupProgress& progress);
-  void update(int group,
-              const std::string& expert,
-              std::int64_t step,
-              std::int64_t total,
-              double loss,
-              double tokens_per_second);
 
   /// A group's expert is done: always one plain line that stays.
   void finish(int group, const std::string& expert, double seconds);

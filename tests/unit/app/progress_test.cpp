@@ -103,14 +103,14 @@ TEST(Progress, PlainLinesComeEveryFewSeconds) {
   Stage stage(false);
   stage.progress.set_total_steps(20);
   stage.now += 1;
-  stage.progress.update(0, "qa", 1, 10, 2.0, 100);
+  stage.progress.update({0, "qa", 1, 10, 2.0, 100});
   EXPECT_EQ(stage.take(),
             "[1s] group 0 qa step 1/10 (10 %), loss 2, 100 tokens/s, 19.0 s left in all\n");
   stage.now += 4;
-  stage.progress.update(1, "sum", 4, 10, 2.0, 100);
+  stage.progress.update({1, "sum", 4, 10, 2.0, 100});
   EXPECT_EQ(stage.take(), "");
   stage.now += 2;
-  stage.progress.update(0, "qa", 2, 10, 1.5, 100);
+  stage.progress.update({0, "qa", 2, 10, 1.5, 100});
   const auto text = stage.take();
   EXPECT_THAT(text, AllOf(HasSubstr("group 0 qa step 2/10"), HasSubstr("group 1 sum step 4/10")));
   EXPECT_THAT(text, Not(HasSubstr("\x1b")));
@@ -120,7 +120,7 @@ TEST(Progress, TheTimeLeftIsNamedOnlyWhereItIsOfMore) {
   Stage stage(false);
   stage.progress.set_total_steps(10);
   stage.now += 1;
-  stage.progress.update(0, "qa", 1, 10, 2.0, 100);
+  stage.progress.update({0, "qa", 1, 10, 2.0, 100});
   EXPECT_THAT(stage.take(), HasSubstr("9.0 s left\n"));
 }
 
@@ -136,12 +136,12 @@ TEST(Progress, OneThatStopsEarlyHasFewerSteps) {
   stage.progress.set_total_steps(20);
   for (int step = 1; step <= 5; ++step) {
     stage.now += 1;
-    stage.progress.update(0, "qa", step, step < 5 ? 10 : 5, 1.0, 0);
+    stage.progress.update({0, "qa", step, step < 5 ? 10 : 5, 1.0, 0});
   }
   stage.progress.finish(0, "qa", 5);
   EXPECT_THAT(stage.take(), HasSubstr("done in 5.0 s, 5 steps"));
   stage.now += 6;
-  stage.progress.update(0, "sum", 1, 10, 1.0, 0);
+  stage.progress.update({0, "sum", 1, 10, 1.0, 0});
   EXPECT_THAT(stage.take(), HasSubstr("16.5 s left"));  // six steps in 11 s, nine to go
 }
 
@@ -150,13 +150,13 @@ TEST(Progress, FinishAlwaysSpeaksAndCounts) {
   stage.progress.set_total_steps(20);
   for (int step = 1; step <= 10; ++step) {
     stage.now += 1;
-    stage.progress.update(0, "qa", step, 10, 1.0, 0);
+    stage.progress.update({0, "qa", step, 10, 1.0, 0});
   }
   stage.take();
   stage.progress.finish(0, "qa", 10);
   EXPECT_EQ(stage.take(), "group 0 qa done in 10.0 s, 10 steps, last loss 1\n");
   stage.now += 5;
-  stage.progress.update(0, "sum", 5, 10, 1.0, 0);  // resumed at step 4
+  stage.progress.update({0, "sum", 5, 10, 1.0, 0});  // resumed at step 4
   // 11 steps done in 15 s, 5 to go: 6.8 s
   EXPECT_THAT(stage.take(), HasSubstr("6.8 s left"));
 }
@@ -164,13 +164,13 @@ TEST(Progress, FinishAlwaysSpeaksAndCounts) {
 TEST(Progress, TerminalRedrawsInPlace) {
   Stage stage(true);
   stage.progress.set_total_steps(20);
-  stage.progress.update(0, "qa", 1, 10, 2.0, 100);
+  stage.progress.update({0, "qa", 1, 10, 2.0, 100});
   EXPECT_THAT(stage.take(), Not(HasSubstr("\x1b")));
   stage.now += 0.01;
-  stage.progress.update(0, "qa", 2, 10, 2.0, 100);
+  stage.progress.update({0, "qa", 2, 10, 2.0, 100});
   EXPECT_EQ(stage.take(), "");
   stage.now += 1;
-  stage.progress.update(1, "sum", 1, 10, 2.0, 100);
+  stage.progress.update({1, "sum", 1, 10, 2.0, 100});
   EXPECT_THAT(stage.take(), AllOf(StartsWith("\x1b[2A\r\x1b[J"), HasSubstr("group 1  sum")));
   stage.progress.finish(0, "qa", 3);
   EXPECT_THAT(stage.take(), AllOf(StartsWith("\x1b[3A\r\x1b[J"
