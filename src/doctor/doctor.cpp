@@ -12,6 +12,7 @@
 #include "baton/comm/share.hpp"
 #include "baton/comm/versions.hpp"
 #include "baton/device/device.hpp"
+#include "baton/device/host.hpp"
 #include "baton/experiment/versions.hpp"
 #include "baton/run/run_record.hpp"
 #include "facts.hpp"
@@ -34,7 +35,7 @@ std::vector<RankFacts> gather_ranks(comm::ProcessWorld& world, comm::Communicato
   mine.host = world.host();
   mine.node = world.node_of_rank()[static_cast<std::size_t>(world.rank())];
   group.barrier();
-  mine.utc_seconds = utc_seconds();
+  mine.utc_seconds = device::utc_seconds();
   return comm::from_all(group, mine);
 }
 

@@ -22,7 +22,6 @@ std::vector<Finding> check_run(const std::filesystem::path& run);
 
 /// Seconds by which the clock of the day ran off the steady one within a tenth of a second.
 double measure_clock_jump();
-double utc_seconds();
 
 /// Sums over all ranks, and one message from rank 0 to each rank and back. Collective; the same
 /// findings on all.

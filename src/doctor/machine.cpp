@@ -42,15 +42,11 @@ double steady_seconds() {
 
 }  // namespace
 
-double utc_seconds() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
-
 double measure_clock_jump() {
-  const double utc = utc_seconds();
+  const double utc = device::utc_seconds();
   const double steady = steady_seconds();
   std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  return (utc_seconds() - utc) - (steady_seconds() - steady);
+  return (device::utc_seconds() - utc) - (steady_seconds() - steady);
 }
 
 RankFacts gather_rank_facts(int local_rank, int local_size) {

@@ -15,6 +15,7 @@
 
 #include "baton/base/error.hpp"
 #include "baton/comm/share.hpp"
+#include "baton/device/host.hpp"
 #include "facts.hpp"
 
 namespace baton::doctor {
@@ -111,7 +112,7 @@ bool probe_writing(const fs::path& folder, PlaceFacts& facts) {
     struct stat status {};
     if (::fstat(file.get(), &status) == 0) {
       facts.time_ahead = static_cast<double>(status.st_mtim.tv_sec) +
-                         1e-9 * static_cast<double>(status.st_mtim.tv_nsec) - utc_seconds();
+                         1e-9 * static_cast<double>(status.st_mtim.tv_nsec) - device::utc_seconds();
     }
     if (::rename(path.c_str(), (folder / "renamed").c_str()) != 0) {
       return fail(facts, "rename");

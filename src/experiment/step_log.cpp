@@ -1,11 +1,11 @@
 #include "step_log.hpp"
 
-#include <chrono>
 #include <cmath>
 #include <sstream>
 
 #include "baton/base/error.hpp"
 #include "baton/base/file.hpp"
+#include "baton/device/host.hpp"
 
 namespace baton::experiment {
 
@@ -13,17 +13,16 @@ namespace {
 
 constexpr const char* kValidationLoss = "eval_loss";
 constexpr const char* kBestStep = "best_step";
+constexpr const char* kTime = "time";
 
 // The number of updates that a line stands after.
 std::int64_t step_of(const base::Json& line) {
   return line.value(line.contains("step") ? "step" : "saved_step", std::int64_t{0});
 }
 
-constexpr const char* kTime = "time";
-
+// In whole milliseconds.
 double seconds_since_1970() {
-  const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
-  return std::round(now.count() * 1e3) / 1e3;
+  return std::round(device::utc_seconds() * 1e3) / 1e3;
 }
 
 // What of a line TensorBoard shows, under the names that transformers gives them.

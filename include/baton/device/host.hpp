@@ -11,6 +11,8 @@ std::string host_name();
 
 /// The time now, e.g. "2026-01-31T12:00:00Z".
 std::string utc_time();
+/// The same as seconds since 1970.
+double utc_seconds();
 
 /// The vector extensions of this CPU that can change floating-point results, in a fixed order, e.g.
 /// "x86_64 avx2 fma avx512f avx512_bf16 amx_bf16".
