@@ -29,6 +29,10 @@ void check_positive(double value, const std::string& key) {
 
 }  // namespace
 
+std::int64_t updates_per_epoch(std::int64_t num_rows, std::int64_t train_batch_size) {
+  return (num_rows + train_batch_size - 1) / train_batch_size;
+}
+
 Sampler::Sampler(std::int64_t num_rows,
                  std::int64_t train_batch_size,
                  std::int64_t micro_batch_size,
@@ -50,7 +54,7 @@ Sampler::Sampler(std::int64_t num_rows,
                        .found = "none",
                        .fix = "check the task's files and data.max_train_samples"});
   }
-  updates_per_epoch_ = (num_rows + train_batch_size - 1) / train_batch_size;
+  updates_per_epoch_ = updates_per_epoch(num_rows, train_batch_size);
   // 0.1 x 10 must be one update, though it is a hair more than 1 in binary for some fractions.
   const double exact = num_epochs * static_cast<double>(updates_per_epoch_);
   num_updates_ =

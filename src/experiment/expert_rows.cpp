@@ -144,14 +144,6 @@ void add_warnings(std::int64_t cutoff_len,
        .fix = "check the answers of this task, or raise data.cutoff_len"});
 }
 
-}  // namespace
-
-data::ValidationSize validation_size_of(const config::Config& config) {
-  return {.val_size = config.data.val_size, .run_seed = config.train.seed};
-}
-
-namespace {
-
 // A learner's own rows in two parts: to learn from, and to validate on.
 struct OwnParts {
   std::vector<data::ValidationSplit> splits;  // what `training` looks at
@@ -179,6 +171,10 @@ OwnParts parts_of(const RowMaking& making, const std::vector<OwnRows>& own) {
 }
 
 }  // namespace
+
+data::ValidationSize validation_size_of(const config::Config& config) {
+  return {.val_size = config.data.val_size, .run_seed = config.train.seed};
+}
 
 PreparedExpert prepare_expert(const RowMaking& making,
                               const ExpertRows& rows,

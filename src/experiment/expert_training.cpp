@@ -13,6 +13,7 @@
 #include "baton/base/seed.hpp"
 #include "baton/checkpoint/expert_file.hpp"
 #include "baton/comm/share.hpp"
+#include "baton/data/sampler.hpp"
 #include "baton/train/new_adapter.hpp"
 #include "baton/train/trainer.hpp"
 #include "baton/train/validation.hpp"
@@ -217,9 +218,8 @@ class ExpertTraining {
   // Of what is learnt, after every so many updates and after the last.
   bool is_validation_due() const {
     const train::ExpertLearner& learner = trainer_->learner();
-    const auto num_rows = static_cast<std::int64_t>(job_.prepared.training.size());
-    const std::int64_t batch = job_.config.train.train_batch_size;
-    const std::int64_t updates_per_epoch = (num_rows + batch - 1) / batch;
+    const std::int64_t updates_per_epoch = data::updates_per_epoch(
+        std::ssize(job_.prepared.training), job_.config.train.train_batch_size);
     const std::int64_t steps = job_.config.train.eval_steps;
     return !job_.prepared.validation.empty() && learner.num_steps() > learner.validation().step &&
            (learner.num_steps() % (steps > 0 ? steps : updates_per_epoch) == 0 ||

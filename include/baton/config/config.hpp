@@ -29,9 +29,8 @@ struct DataConfig {
   std::int64_t max_new_tokens = 0;     // tokens of an answer
   std::int64_t max_train_samples = 0;  // rows a task, from the start of its file; 0 = all
   std::int64_t max_eval_samples = 0;   // rows a task, from the start of its file; 0 = all
-  double val_size =
-      0;  // train rows a task that are held out to watch the loss on: a share, or from
-          // 1 on a number; 0 = none
+  double val_size = 0;  // train rows a task that only the loss is watched on: a share below 1, else
+                        // a number; 0 = none
   std::vector<std::string>
       general;  // tasks whose rows are negatives of every expert, or "builtin";
                 // may be empty ("none")

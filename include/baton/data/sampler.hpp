@@ -12,6 +12,9 @@ struct Update {
   std::vector<std::vector<std::int64_t>> slots;  // row indices; every slot but the last is full
 };
 
+/// The last one may have fewer rows than train_batch_size.
+std::int64_t updates_per_epoch(std::int64_t num_rows, std::int64_t train_batch_size);
+
 class Sampler {
  public:
   /// Rows are shuffled anew each epoch; the last update of an epoch may be smaller. num_epochs may
